@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_inspect: pools, clients, describe and status: what the daemon has, for people to read. With --json, one value per line. */
+/* command_inspect: pools, clients, describe and status: what the daemon has, for people. With --json, one value per line. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/generate/generate.h"

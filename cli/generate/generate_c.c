@@ -5,12 +5,14 @@
 #include <string.h>
 
 static const char *const reserved[] = {
-	"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for",
-	"goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
-	"switch", "typedef", "union", "unsigned", "void", "volatile", "while", "bool", "true", "false", "alignas", "alignof",
-	"and", "or", "not", "xor", "class", "delete", "new", "private", "public", "protected", "template", "this", "throw", "try",
-	"catch", "using", "virtual", "namespace", "operator", "friend", "typename", "explicit", "export", "mutable", "asm",
-	"client", "target", "options", "answer", "result", "each", "context", "call", "keys", "r", "packer", "value_", NULL};
+	"auto",     "break",  "case",     "char",   "const",  "continue", "default",   "do",       "double",    "else",
+	"enum",     "extern", "float",    "for",    "goto",   "if",       "inline",    "int",      "long",      "register",
+	"restrict", "return", "short",    "signed", "sizeof", "static",   "struct",    "switch",   "typedef",   "union",
+	"unsigned", "void",   "volatile", "while",  "bool",   "true",     "false",     "alignas",  "alignof",   "and",
+	"or",       "not",    "xor",      "class",  "delete", "new",      "private",   "public",   "protected", "template",
+	"this",     "throw",  "try",      "catch",  "using",  "virtual",  "namespace", "operator", "friend",    "typename",
+	"explicit", "export", "mutable",  "asm",    "client", "target",   "options",   "answer",   "result",    "each",
+	"context",  "call",   "keys",     "r",      "packer", "value_",   NULL};
 static const char *const members[] = {"create", NULL};
 
 /* What a value is in C. */
@@ -143,7 +145,8 @@ static void put_member(FILE *out, const struct names *names, const struct field 
 
 	fputc('\t', out);
 	if (field->kind == FIELD_REST || field->kind == FIELD_KEYWORDS) {
-		fprintf(out, "struct objpool_bytes %s; /* packed: %s of ", field->ident, field->kind == FIELD_REST ? "an array" : "a map");
+		fprintf(out, "struct objpool_bytes %s; /* packed: %s of ", field->ident,
+			field->kind == FIELD_REST ? "an array" : "a map");
 		code_type(out, &field->type);
 		fputs(" */\n", out);
 		return;
@@ -180,7 +183,9 @@ static void put_options(FILE *out, const struct names *names, const struct metho
 {
 	if (!method_has_options(method))
 		return;
-	fprintf(out, "\n/* What %s_%s need not be given. A member that is NULL, or has no data, is left out. */\nstruct %s_%s_options {\n",
+	fprintf(out,
+		"\n/* What %s_%s need not be given. A member that is NULL, or has no data, is left out. */\nstruct %s_%s_options "
+		"{\n",
 		names->class, name, names->class, name);
 	for (uint32_t i = 0; i < method->count; i++)
 		if (!field_is_required(&method->fields[i]))
@@ -352,9 +357,13 @@ static void put_record(FILE *out, const struct names *names, const struct record
 	fputs(" {\n", out);
 	for (uint32_t i = 0; i < record->count; i++) {
 		const struct field *field = &record->fields[i];
-		static const char *const types[] = {[FORM_BOOL] = "bool", [FORM_INT] = "int64_t", [FORM_DOUBLE] = "double",
-						    [FORM_STR] = "struct objpool_bytes", [FORM_BIN] = "struct objpool_bytes",
-						    [FORM_RECORD] = "struct objpool_bytes", [FORM_PACKED] = "struct objpool_bytes"};
+		static const char *const types[] = {[FORM_BOOL] = "bool",
+						    [FORM_INT] = "int64_t",
+						    [FORM_DOUBLE] = "double",
+						    [FORM_STR] = "struct objpool_bytes",
+						    [FORM_BIN] = "struct objpool_bytes",
+						    [FORM_RECORD] = "struct objpool_bytes",
+						    [FORM_PACKED] = "struct objpool_bytes"};
 		const enum form form = form_of(&field->type);
 		if (field->optional)
 			fprintf(out, "\tbool has_%s;\n", field->ident);
@@ -382,8 +391,8 @@ static void put_pack_record(FILE *out, const struct names *names, const struct r
 	const char *name = snake(names, record->ident);
 	char value[512];
 
-	fprintf(out, "\nstatic inline void %s_pack_%s(struct objpool_packer *packer, const struct %s_%s *record)\n{\n", names->class, name,
-		names->class, name);
+	fprintf(out, "\nstatic inline void %s_pack_%s(struct objpool_packer *packer, const struct %s_%s *record)\n{\n",
+		names->class, name, names->class, name);
 	fputs("\tuint32_t n = 0;\n\n", out);
 	for (uint32_t i = 0; i < record->count; i++)
 		if (record->fields[i].optional)
@@ -397,9 +406,9 @@ static void put_pack_record(FILE *out, const struct names *names, const struct r
 		const struct field *field = &record->fields[i];
 		const struct type type = field_type(field);
 		(void)snprintf(value, sizeof value, "record->%s", field->ident);
-		fputs(field->optional ? "\tif (record->has_" : "\t", out);
-		fprintf(out, field->optional ? "%s) {\n\t\t" : "", field->ident);
-		fputs("objpool_pack_cstr(packer, ", out);
+		if (field->optional)
+			fprintf(out, "\tif (record->has_%s) {\n\t", field->ident);
+		fputs("\tobjpool_pack_cstr(packer, ", out);
 		code_string(out, field->name, true);
 		fputs(field->optional ? ");\n\t\t" : ");\n\t", out);
 		put_pack(out, names, &type, "packer", value, "", true);
@@ -435,7 +444,9 @@ static void put_read(FILE *out, enum form form, const char *class, const char *i
 
 static void put_read_field(FILE *out, const struct names *names, const struct record *record, const char *name)
 {
-	fprintf(out, "\nstatic inline int %s_read_%s_field(struct objpool_reader *reader, struct objpool_bytes key, struct %s_%s *record)\n{\n",
+	fprintf(out,
+		"\nstatic inline int %s_read_%s_field(struct objpool_reader *reader, struct objpool_bytes key, struct %s_%s "
+		"*record)\n{\n",
 		names->class, name, names->class, name);
 	if (record->count == 0)
 		fputs("\t(void)key, (void)record;\n", out);
@@ -463,7 +474,8 @@ static void put_read_record(FILE *out, const struct names *names, const struct r
 	fputs("\tstruct objpool_reader reader = objpool_reader(value);\n\tstruct objpool_bytes key;\n\tuint32_t n;\n\n", out);
 	fputs("\tmemset(record, 0, sizeof *record);\n\tif (objpool_read_map(&reader, &n) < 0)\n\t\treturn -EBADMSG;\n", out);
 	fprintf(out,
-		"\tfor (; n > 0; n--)\n\t\tif (%s_internal_read_text(&reader, &key) < 0 || %s_read_%s_field(&reader, key, record) < 0)\n"
+		"\tfor (; n > 0; n--)\n\t\tif (%s_internal_read_text(&reader, &key) < 0 || %s_read_%s_field(&reader, key, "
+		"record) < 0)\n"
 		"\t\t\treturn -EBADMSG;\n\treturn 0;\n}\n",
 		names->class, names->class, name);
 }
@@ -517,18 +529,23 @@ static void put_method(FILE *out, const struct names *names, const struct method
 static void put_create(FILE *out, const struct names *names, const struct model *model)
 {
 	put_options(out, names, &model->constructor, "create");
-	fputs("\n/* Makes a pool of this class. `keys`: packed keys and values of its section, `key_count` pairs, as workers; or none. */\n",
+	fputs("\n/* Makes a pool of this class. `keys`: packed keys and values of its section, `key_count` pairs, as workers; or "
+	      "none. */\n",
 	      out);
 	fprintf(out,
-		"static inline int %s_create(struct objpool_client *client, const char *pool, struct objpool_bytes keys, uint32_t key_count",
+		"static inline int %s_create(struct objpool_client *client, const char *pool, struct objpool_bytes keys, "
+		"uint32_t key_count",
 		names->class);
 	put_arguments(out, names, &model->constructor, "create");
 	fputs(", struct objpool_result *result)\n{\n", out);
-	fprintf(out, "\tstruct %s_internal_call call = %s_internal_begin(result);\n\tstruct objpool_packer packer = OBJPOOL_PACKER_INIT;\n\tint r = 0;\n\n",
+	fprintf(out,
+		"\tstruct %s_internal_call call = %s_internal_begin(result);\n\tstruct objpool_packer packer = "
+		"OBJPOOL_PACKER_INIT;\n\tint r = 0;\n\n",
 		names->class, names->class);
 	put_packing(out, names, &model->constructor);
 	fputs("\tobjpool_pack_array(&packer, 1);\n\tobjpool_pack_map(&packer, 5 + key_count);\n", out);
-	fputs("\tobjpool_pack_cstr(&packer, \"pool\"), objpool_pack_cstr(&packer, pool);\n\tobjpool_pack_cstr(&packer, \"plugin\"), "
+	fputs("\tobjpool_pack_cstr(&packer, \"pool\"), objpool_pack_cstr(&packer, pool);\n\tobjpool_pack_cstr(&packer, "
+	      "\"plugin\"), "
 	      "objpool_pack_cstr(&packer, ",
 	      out);
 	code_string(out, model->plugin, true);
@@ -536,7 +553,8 @@ static void put_create(FILE *out, const struct names *names, const struct model 
 	code_string(out, model->class, true);
 	fprintf(out,
 		");\n\tobjpool_pack_cstr(&packer, \"args\"), %s_internal_pack(&call, false, &packer);\n"
-		"\tobjpool_pack_cstr(&packer, \"kwargs\"), %s_internal_pack(&call, true, &packer);\n\tobjpool_pack_raw(&packer, keys);\n"
+		"\tobjpool_pack_cstr(&packer, \"kwargs\"), %s_internal_pack(&call, true, &packer);\n\tobjpool_pack_raw(&packer, "
+		"keys);\n"
 		"\tif (r == 0)\n\t\tr = objpool_call(client, \"objpool.create\", objpool_packed(&packer), NULL, result);\n"
 		"\tobjpool_packer_free(&packer);\n\t%s_internal_end(&call);\n\treturn r;\n}\n",
 		names->class, names->class, names->class);
@@ -555,7 +573,8 @@ static const char common[] =
 	"\tobjpool_packer_free(&call->args);\n\tobjpool_packer_free(&call->kwargs);\n}\n"
 	"\nstatic inline struct objpool_packer *@_internal_keyword(struct @_internal_call *call, const char *name)\n{\n"
 	"\tobjpool_pack_cstr(&call->kwargs, name);\n\tcall->keywords++;\n\treturn &call->kwargs;\n}\n"
-	"\nstatic inline struct objpool_packer *@_internal_place(struct @_internal_call *call, uint32_t place, const char *name)\n{\n"
+	"\nstatic inline struct objpool_packer *@_internal_place(struct @_internal_call *call, uint32_t place, const char "
+	"*name)\n{\n"
 	"\tif (place >= call->wanted)\n\t\treturn @_internal_keyword(call, name);\n\tcall->places++;\n\treturn &call->args;\n}\n"
 	"\nstatic inline int @_internal_add(struct @_internal_call *call, struct objpool_bytes packed, bool keywords)\n{\n"
 	"\tstruct objpool_reader reader = objpool_reader(packed);\n\tstruct objpool_bytes rest;\n\tuint32_t n;\n\n"
@@ -563,16 +582,19 @@ static const char common[] =
 	"\trest.data = reader.next;\n\trest.size = (size_t)(reader.end - reader.next);\n"
 	"\tobjpool_pack_raw(keywords ? &call->kwargs : &call->args, rest);\n"
 	"\t*(keywords ? &call->keywords : &call->places) += n;\n\treturn 0;\n}\n"
-	"\nstatic inline void @_internal_pack(const struct @_internal_call *call, bool keywords, struct objpool_packer *packer)\n{\n"
+	"\nstatic inline void @_internal_pack(const struct @_internal_call *call, bool keywords, struct objpool_packer "
+	"*packer)\n{\n"
 	"\tif (keywords)\n\t\tobjpool_pack_map(packer, call->keywords);\n\telse\n\t\tobjpool_pack_array(packer, call->places);\n"
 	"\tif ((keywords ? call->keywords : call->places) > 0)\n"
 	"\t\tobjpool_pack_raw(packer, objpool_packed(keywords ? &call->kwargs : &call->args));\n}\n"
-	"\nstatic inline int @_internal_call(struct objpool_client *client, const char *target, const char *method, const struct @_internal_call *call,\n"
+	"\nstatic inline int @_internal_call(struct objpool_client *client, const char *target, const char *method, const struct "
+	"@_internal_call *call,\n"
 	"\t\t\t objpool_each *each, void *context, struct objpool_result *result)\n{\n"
 	"\tstruct objpool_call_options options = OBJPOOL_CALL_OPTIONS_INIT;\n"
 	"\tstruct objpool_packer args = OBJPOOL_PACKER_INIT, kwargs = OBJPOOL_PACKER_INIT;\n\tint r;\n\n"
 	"\t@_internal_pack(call, false, &args);\n\toptions.target = target;\n"
-	"\tif (call->keywords > 0) {\n\t\t@_internal_pack(call, true, &kwargs);\n\t\toptions.kwargs = objpool_packed(&kwargs);\n\t}\n"
+	"\tif (call->keywords > 0) {\n\t\t@_internal_pack(call, true, &kwargs);\n\t\toptions.kwargs = "
+	"objpool_packed(&kwargs);\n\t}\n"
 	"\tif (each)\n\t\tr = objpool_call_each(client, method, objpool_packed(&args), &options, each, context, result);\n"
 	"\telse\n\t\tr = objpool_call(client, method, objpool_packed(&args), &options, result);\n"
 	"\tobjpool_packer_free(&args);\n\tobjpool_packer_free(&kwargs);\n\treturn r;\n}\n"
@@ -598,9 +620,12 @@ static void put_head(FILE *out, const struct names *names, const struct model *m
 	code_lines(out, model->pool, "");
 	fputs(" *\n * Made by objpool describe --generate c. Don't edit it.\n *\n", out);
 	code_lines(out, model->doc, " * ");
-	fputs(" *\n * `target`: the pool, or a slot or a key of it: \"sim\", \"sim:2\", \"sim:key=abc\". A packed value is one value of\n"
-	      " * msgpack. The functions return what objpool_call returns, or objpool_call_each where they have `each`; -EBADMSG: the\n"
-	      " * answer is of another type; -EINVAL: what should be packed is not. The caller frees `result` in any case, after the last\n"
+	fputs(" *\n * `target`: the pool, or a slot or a key of it: \"sim\", \"sim:2\", \"sim:key=abc\". A packed value is one "
+	      "value of\n"
+	      " * msgpack. The functions return what objpool_call returns, or objpool_call_each where they have `each`; "
+	      "-EBADMSG: the\n"
+	      " * answer is of another type; -EINVAL: what should be packed is not. The caller frees `result` in any case, after "
+	      "the last\n"
 	      " * use of an answer that has texts or packed values.\n */\n",
 	      out);
 	fprintf(out, "#ifndef OBJPOOL_GENERATED_%s_H\n#define OBJPOOL_GENERATED_%s_H\n\n", names->class, names->class);

@@ -6,10 +6,12 @@
 #include <string.h>
 
 static const char *const reserved[] = {
-	"break", "case", "chan", "const", "continue", "default", "defer", "else", "fallthrough", "for", "func", "go", "goto", "if",
-	"import", "interface", "map", "package", "range", "return", "select", "struct", "switch", "type", "var", "any", "bool",
-	"byte", "error", "float64", "int64", "string", "nil", "true", "false", "len", "append", "make", "new", "c", "ctx",
-	"client", "pool", "settings", "options", "args", "kwargs", "objpool", "context", "time", NULL};
+	"break",  "case",   "chan",    "const",   "continue", "default", "defer",     "else",     "fallthrough",
+	"for",    "func",   "go",      "goto",    "if",       "import",  "interface", "map",      "package",
+	"range",  "return", "select",  "struct",  "switch",   "type",    "var",       "any",      "bool",
+	"byte",   "error",  "float64", "int64",   "string",   "nil",     "true",      "false",    "len",
+	"append", "make",   "new",     "c",       "ctx",      "client",  "pool",      "settings", "options",
+	"args",   "kwargs", "objpool", "context", "time",     NULL};
 static const char *const members[] = {"Target", "Options", NULL};
 static const char *const globals[] = {"New", "Create", NULL};
 
@@ -88,10 +90,15 @@ static void put_dict(FILE *out, const struct type *type)
 
 static void put_type(FILE *out, const struct type *type)
 {
-	static const char *const words[] = {
-		[TYPE_ANY] = "any",     [TYPE_NONE] = "any",     [TYPE_BOOL] = "bool",           [TYPE_INT] = "int64",
-		[TYPE_FLOAT] = "float64", [TYPE_STR] = "string", [TYPE_BYTES] = "[]byte", [TYPE_TIMESTAMP] = "time.Time",
-		[TYPE_NDARRAY] = "objpool.Ext"};
+	static const char *const words[] = {[TYPE_ANY] = "any",
+					    [TYPE_NONE] = "any",
+					    [TYPE_BOOL] = "bool",
+					    [TYPE_INT] = "int64",
+					    [TYPE_FLOAT] = "float64",
+					    [TYPE_STR] = "string",
+					    [TYPE_BYTES] = "[]byte",
+					    [TYPE_TIMESTAMP] = "time.Time",
+					    [TYPE_NDARRAY] = "objpool.Ext"};
 
 	switch (type->kind) {
 	case TYPE_ANY:
@@ -179,7 +186,9 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 {
 	if (!method_has_options(method))
 		return;
-	fprintf(out, "\n// %s%sOptions are the arguments of %s that may be left out: those that are nil are.\ntype %s%sOptions struct {\n",
+	fprintf(out,
+		"\n// %s%sOptions are the arguments of %s that may be left out: those that are nil are.\ntype %s%sOptions struct "
+		"{\n",
 		model->ident, name, name, model->ident, name);
 	for (uint32_t i = 0; i < method->count; i++) {
 		const struct field *field = &method->fields[i];
@@ -247,11 +256,13 @@ static void put_optionals(FILE *out, const struct model *model, const struct met
 			field->kind == FIELD_KEYWORD ? "false" : "true", field->kind == FIELD_POSITIONAL ? "true" : "false");
 	}
 	if (rest)
-		fprintf(out, "\t\tcall.fill(len(options.%s) > 0)\n\t\tfor _, value := range options.%s {\n"
-			     "\t\t\tcall.args = append(call.args, value)\n\t\t}\n",
+		fprintf(out,
+			"\t\tcall.fill(len(options.%s) > 0)\n\t\tfor _, value := range options.%s {\n"
+			"\t\t\tcall.args = append(call.args, value)\n\t\t}\n",
 			pascal(model, rest), pascal(model, rest));
 	if (more)
-		fprintf(out, "\t\tfor name, value := range options.%s {\n\t\t\tcall.keyword(name, value)\n\t\t}\n", pascal(model, more));
+		fprintf(out, "\t\tfor name, value := range options.%s {\n\t\t\tcall.keyword(name, value)\n\t\t}\n",
+			pascal(model, more));
 	fputs("\t}\n\tcall.fill(false)\n", out);
 }
 
@@ -293,9 +304,8 @@ static void put_method(FILE *out, const struct model *model, const struct method
 static void put_create(FILE *out, const struct model *model)
 {
 	put_options(out, model, &model->constructor, "Create");
-	fprintf(out,
-		"\n// Create makes a pool of the class. settings are other keys of its section, as \"workers\".\n"
-		"func Create(ctx context.Context, client *objpool.Client, pool string, settings map[string]any");
+	fprintf(out, "\n// Create makes a pool of the class. settings are other keys of its section, as \"workers\".\n"
+		     "func Create(ctx context.Context, client *objpool.Client, pool string, settings map[string]any");
 	put_arguments(out, model, &model->constructor, "Create");
 	fprintf(out, ") (%s, error) {\n\tvar call arguments\n", model->ident);
 	put_required(out, &model->constructor);
@@ -320,7 +330,8 @@ static const char common[] =
 	"\nfunc (a *arguments) keyword(name string, value any) {\n\tif a.kwargs == nil {\n\t\ta.kwargs = map[string]any{}\n\t}\n"
 	"\ta.kwargs[name] = value\n}\n"
 	"\nfunc (a *arguments) optional(name string, given bool, value any, place, placed bool) {\n\tif place {\n"
-	"\t\ta.waiting = append(a.waiting, argument{name, value, given, placed})\n\t} else if given {\n\t\ta.keyword(name, value)\n\t}\n}\n"
+	"\t\ta.waiting = append(a.waiting, argument{name, value, given, placed})\n\t} else if given {\n\t\ta.keyword(name, "
+	"value)\n\t}\n}\n"
 	"\n// fill sends those that wait: by place up to the last that has to, and the others by keyword.\n"
 	"func (a *arguments) fill(all bool) {\n\tplaces := 0\n\tfor i, waiting := range a.waiting {\n"
 	"\t\tif all || (waiting.given && waiting.placed) {\n\t\t\tplaces = i + 1\n\t\t}\n\t}\n"
@@ -349,11 +360,13 @@ static void put_client(FILE *out, const struct model *model)
 		code_lines(out, model->doc, "// ");
 	}
 	fprintf(out, "type %s struct {\n\tTarget  objpool.Target\n\tOptions objpool.Options\n}\n", model->ident);
-	fprintf(out, "\n// New makes a client of a target: a pool, or a slot or a key of it.\nfunc New(target objpool.Target) %s {\n"
-		     "\treturn %s{Target: target}\n}\n",
+	fprintf(out,
+		"\n// New makes a client of a target: a pool, or a slot or a key of it.\nfunc New(target objpool.Target) %s {\n"
+		"\treturn %s{Target: target}\n}\n",
 		model->ident, model->ident);
-	fprintf(out, "\nfunc (c %s) on(call *arguments) objpool.Target {\n\toptions := c.Options\n\toptions.Kwargs = call.kwargs\n"
-		     "\treturn c.Target.With(options)\n}\n",
+	fprintf(out,
+		"\nfunc (c %s) on(call *arguments) objpool.Target {\n\toptions := c.Options\n\toptions.Kwargs = call.kwargs\n"
+		"\treturn c.Target.With(options)\n}\n",
 		model->ident);
 }
 

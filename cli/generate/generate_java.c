@@ -6,16 +6,20 @@
 #include <string.h>
 
 static const char *const reserved[] = {
-	"abstract", "assert", "boolean", "break", "byte", "case", "catch", "char", "class", "const", "continue", "default", "do",
-	"double", "else", "enum", "extends", "false", "final", "finally", "float", "for", "goto", "if", "implements", "import",
-	"instanceof", "int", "interface", "long", "native", "new", "null", "package", "private", "protected", "public", "return",
-	"short", "static", "strictfp", "super", "switch", "synchronized", "this", "throw", "throws", "transient", "true", "try",
-	"void", "volatile", "while", "_", "call", "options", "transport", "pool", "settings", "keys", "fields", "value", "made", "answer", NULL};
-static const char *const members[] = {"create", "transport", "getClass", "notify", "notifyAll", "wait", "toString", "hashCode",
-				      "equals", "clone", "finalize", "list", "map", "optional", "each", NULL};
-static const char *const globals[] = {"Transport", "Ext", "Call", "WaitingArgument", "Object", "String", "Long", "Double", "Boolean", "List",
-				      "Map", "Iterator", "ArrayList", "LinkedHashMap", "Function", "Override", "Number", "Math",
-				      "Iterable", NULL};
+	"abstract", "assert",    "boolean",   "break",  "byte",     "case",  "catch",      "char",         "class",
+	"const",    "continue",  "default",   "do",     "double",   "else",  "enum",       "extends",      "false",
+	"final",    "finally",   "float",     "for",    "goto",     "if",    "implements", "import",       "instanceof",
+	"int",      "interface", "long",      "native", "new",      "null",  "package",    "private",      "protected",
+	"public",   "return",    "short",     "static", "strictfp", "super", "switch",     "synchronized", "this",
+	"throw",    "throws",    "transient", "true",   "try",      "void",  "volatile",   "while",        "_",
+	"call",     "options",   "transport", "pool",   "settings", "keys",  "fields",     "value",        "made",
+	"answer",   NULL};
+static const char *const members[] = {"create",   "transport", "getClass", "notify", "notifyAll", "wait",
+				      "toString", "hashCode",  "equals",   "clone",  "finalize",  "list",
+				      "map",      "optional",  "each",     NULL};
+static const char *const globals[] = {
+	"Transport", "Ext",      "Call",      "WaitingArgument", "Object",   "String",   "Long",   "Double", "Boolean",  "List",
+	"Map",       "Iterator", "ArrayList", "LinkedHashMap",   "Function", "Override", "Number", "Math",   "Iterable", NULL};
 
 /* ---- types ---- */
 
@@ -232,7 +236,9 @@ static void put_from_field(FILE *out, const struct field *field)
 
 static void put_from(FILE *out, const struct record *record)
 {
-	fprintf(out, "\n        static %s from(Object value) {\n            Map<?, ?> fields = (Map<?, ?>) value;\n            %s made = new %s();\n",
+	fprintf(out,
+		"\n        static %s from(Object value) {\n            Map<?, ?> fields = (Map<?, ?>) value;\n            %s "
+		"made = new %s();\n",
 		record->ident, record->ident, record->ident);
 	for (uint32_t i = 0; i < record->count; i++)
 		put_from_field(out, &record->fields[i]);
@@ -244,7 +250,9 @@ static void put_record(FILE *out, const struct record *record)
 	fprintf(out, "\n    /** A record. */\n    public static final class %s implements Plain {\n", record->ident);
 	for (uint32_t i = 0; i < record->count; i++)
 		put_member(out, &record->fields[i]);
-	fputs("\n        @Override\n        public Object toPlain() {\n            Map<String, Object> fields = new LinkedHashMap<>();\n", out);
+	fputs("\n        @Override\n        public Object toPlain() {\n            Map<String, Object> fields = new "
+	      "LinkedHashMap<>();\n",
+	      out);
 	for (uint32_t i = 0; i < record->count; i++) {
 		const struct field *field = &record->fields[i];
 		if (field->optional)
@@ -271,7 +279,9 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 {
 	if (!method_has_options(method))
 		return;
-	fprintf(out, "\n    /** The arguments of %s that may be left out: those that are null are. */\n    public static final class %s%sOptions {\n",
+	fprintf(out,
+		"\n    /** The arguments of %s that may be left out: those that are null are. */\n    public static final class "
+		"%s%sOptions {\n",
 		name, model->ident, pascal(model, name));
 	for (uint32_t i = 0; i < method->count; i++)
 		if (!field_is_required(&method->fields[i]))
@@ -281,7 +291,8 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 
 /* ---- methods ---- */
 
-static void put_arguments(FILE *out, const struct model *model, const struct method *method, const char *name, const char *between)
+static void put_arguments(FILE *out, const struct model *model, const struct method *method, const char *name,
+			  const char *between)
 {
 	for (uint32_t i = 0; i < method->count; i++)
 		if (field_is_required(&method->fields[i])) {
@@ -354,7 +365,9 @@ static void put_method(FILE *out, const struct model *model, const struct method
 	put_arguments(out, model, method, method->ident, "");
 	fputs(") {\n", out);
 	put_packing(out, method);
-	fputs(method->yields ? "        return each(transport.stream(" : silent ? "        transport.call(" : "        Object answer = transport.call(",
+	fputs(method->yields ? "        return each(transport.stream("
+	      : silent       ? "        transport.call("
+			     : "        Object answer = transport.call(",
 	      out);
 	code_string(out, method->name, true);
 	fputs(method->yields ? ", call.args, call.kwargs), e0 -> " : ", call.args, call.kwargs);\n", out);
@@ -377,7 +390,9 @@ static void put_create(FILE *out, const struct model *model)
 	put_arguments(out, model, &model->constructor, "create", ", ");
 	fputs(") {\n", out);
 	put_packing(out, &model->constructor);
-	fputs("        Map<String, Object> keys = new LinkedHashMap<>();\n        keys.put(\"pool\", pool);\n        keys.put(\"plugin\", ", out);
+	fputs("        Map<String, Object> keys = new LinkedHashMap<>();\n        keys.put(\"pool\", pool);\n        "
+	      "keys.put(\"plugin\", ",
+	      out);
 	code_string(out, model->plugin, true);
 	fputs(");\n        keys.put(\"class\", ", out);
 	code_string(out, model->class, true);
@@ -389,47 +404,66 @@ static void put_create(FILE *out, const struct model *model)
 /* ---- the file ---- */
 
 static const char common[] =
-	"\n    /**\n     * What carries calls to a pool, or a slot or a key of it. Values are null, Boolean, Long, Double, String, byte[], List, Map\n"
+	"\n    /**\n     * What carries calls to a pool, or a slot or a key of it. Values are null, Boolean, Long, Double, "
+	"String, byte[], List, Map\n"
 	"     * and Ext.\n     */\n    public interface Transport {\n"
 	"        Object call(String method, List<Object> args, Map<String, Object> kwargs);\n\n"
-	"        /** With the option stream. */\n        Iterator<?> stream(String method, List<Object> args, Map<String, Object> kwargs);\n\n"
-	"        /** objpool.create, with these keys of the pool's section. */\n        void create(Map<String, Object> keys);\n    }\n"
-	"\n    /** A value of an extension type: a timestamp (-1), an array of numpy (81). */\n    public static final class Ext {\n"
+	"        /** With the option stream. */\n        Iterator<?> stream(String method, List<Object> args, Map<String, "
+	"Object> kwargs);\n\n"
+	"        /** objpool.create, with these keys of the pool's section. */\n        void create(Map<String, Object> keys);\n "
+	"   }\n"
+	"\n    /** A value of an extension type: a timestamp (-1), an array of numpy (81). */\n    public static final class Ext "
+	"{\n"
 	"        public final int type;\n        public final byte[] data;\n\n        public Ext(int type, byte[] data) {\n"
 	"            this.type = type;\n            this.data = data;\n        }\n    }\n"
 	"\n    private interface Plain {\n        Object toPlain();\n    }\n"
-	"\n    private static Object plain(Object value) {\n        if (value instanceof Plain)\n            return ((Plain) value).toPlain();\n"
-	"        if (value instanceof List) {\n            List<Object> values = new ArrayList<>();\n            for (Object one : (List<?>) value)\n"
+	"\n    private static Object plain(Object value) {\n        if (value instanceof Plain)\n            return ((Plain) "
+	"value).toPlain();\n"
+	"        if (value instanceof List) {\n            List<Object> values = new ArrayList<>();\n            for (Object one "
+	": (List<?>) value)\n"
 	"                values.add(plain(one));\n            return values;\n        }\n        if (value instanceof Map) {\n"
-	"            Map<Object, Object> pairs = new LinkedHashMap<>();\n            for (Map.Entry<?, ?> one : ((Map<?, ?>) value).entrySet())\n"
-	"                pairs.put(plain(one.getKey()), plain(one.getValue()));\n            return pairs;\n        }\n        return value;\n    }\n"
-	"\n    private static <T> List<T> list(Object value, Function<Object, T> of) {\n        List<T> values = new ArrayList<>();\n"
+	"            Map<Object, Object> pairs = new LinkedHashMap<>();\n            for (Map.Entry<?, ?> one : ((Map<?, ?>) "
+	"value).entrySet())\n"
+	"                pairs.put(plain(one.getKey()), plain(one.getValue()));\n            return pairs;\n        }\n        "
+	"return value;\n    }\n"
+	"\n    private static <T> List<T> list(Object value, Function<Object, T> of) {\n        List<T> values = new "
+	"ArrayList<>();\n"
 	"        for (Object one : (List<?>) value)\n            values.add(of.apply(one));\n        return values;\n    }\n"
 	"\n    private static <K, V> Map<K, V> map(Object value, Function<Object, K> key, Function<Object, V> of) {\n"
 	"        Map<K, V> pairs = new LinkedHashMap<>();\n        for (Map.Entry<?, ?> one : ((Map<?, ?>) value).entrySet())\n"
 	"            pairs.put(key.apply(one.getKey()), of.apply(one.getValue()));\n        return pairs;\n    }\n"
-	"\n    private static <T> T optional(Object value, Function<Object, T> of) {\n        return value == null ? null : of.apply(value);\n    }\n"
-	"\n    private static <T> Iterator<T> each(Iterator<?> values, Function<Object, T> of) {\n        return new Iterator<T>() {\n"
-	"            @Override\n            public boolean hasNext() {\n                return values.hasNext();\n            }\n\n"
-	"            @Override\n            public T next() {\n                return of.apply(values.next());\n            }\n        };\n    }\n"
+	"\n    private static <T> T optional(Object value, Function<Object, T> of) {\n        return value == null ? null : "
+	"of.apply(value);\n    }\n"
+	"\n    private static <T> Iterator<T> each(Iterator<?> values, Function<Object, T> of) {\n        return new "
+	"Iterator<T>() {\n"
+	"            @Override\n            public boolean hasNext() {\n                return values.hasNext();\n            "
+	"}\n\n"
+	"            @Override\n            public T next() {\n                return of.apply(values.next());\n            }\n  "
+	"      };\n    }\n"
 	"\n    /** The arguments of a call. Those that may be left out wait until it is known whether they come by place. */\n"
 	"    private static final class Call {\n        final List<Object> args = new ArrayList<>();\n"
-	"        final Map<String, Object> kwargs = new LinkedHashMap<>();\n        private final List<WaitingArgument> waiting = new ArrayList<>();\n\n"
+	"        final Map<String, Object> kwargs = new LinkedHashMap<>();\n        private final List<WaitingArgument> waiting "
+	"= new ArrayList<>();\n\n"
 	"        void place(Object value) {\n            args.add(value);\n        }\n\n"
 	"        void required(String name, Object value) {\n            kwargs.put(name, value);\n        }\n\n"
-	"        void keyword(String name, Object value) {\n            if (value != null)\n                kwargs.put(name, value);\n        }\n\n"
-	"        void optional(String name, Object value, boolean placed) {\n            waiting.add(new WaitingArgument(name, value, placed));\n        }\n\n"
+	"        void keyword(String name, Object value) {\n            if (value != null)\n                kwargs.put(name, "
+	"value);\n        }\n\n"
+	"        void optional(String name, Object value, boolean placed) {\n            waiting.add(new WaitingArgument(name, "
+	"value, placed));\n        }\n\n"
 	"        void more(Map<String, ?> values) {\n            if (values != null)\n"
 	"                values.forEach((name, value) -> kwargs.put(name, plain(value)));\n        }\n\n"
 	"        /** Those that wait come by place up to the last that has to, and the others by keyword. */\n"
 	"        void rest(List<?> values) {\n            int places = values == null || values.isEmpty() ? 0 : waiting.size();\n"
-	"            for (int i = 0; i < waiting.size(); i++)\n                if (waiting.get(i).placed && waiting.get(i).value != null)\n"
+	"            for (int i = 0; i < waiting.size(); i++)\n                if (waiting.get(i).placed && waiting.get(i).value "
+	"!= null)\n"
 	"                    places = Math.max(places, i + 1);\n            for (int i = 0; i < waiting.size(); i++)\n"
 	"                if (i < places)\n                    args.add(waiting.get(i).value);\n                else\n"
 	"                    keyword(waiting.get(i).name, waiting.get(i).value);\n            if (values != null)\n"
 	"                for (Object value : values)\n                    args.add(plain(value));\n        }\n    }\n"
-	"\n    private static final class WaitingArgument {\n        final String name;\n        final Object value;\n        final boolean placed;\n\n"
-	"        WaitingArgument(String name, Object value, boolean placed) {\n            this.name = name;\n            this.value = value;\n"
+	"\n    private static final class WaitingArgument {\n        final String name;\n        final Object value;\n        "
+	"final boolean placed;\n\n"
+	"        WaitingArgument(String name, Object value, boolean placed) {\n            this.name = name;\n            "
+	"this.value = value;\n"
 	"            this.placed = placed;\n        }\n    }\n";
 
 static void write_java(const struct model *model, FILE *out)
@@ -441,8 +475,8 @@ static void write_java(const struct model *model, FILE *out)
 	      "import java.util.Map;\nimport java.util.function.Function;\n\n",
 	      out);
 	put_doc(out, model->doc, "");
-	fprintf(out, "public final class %s {\n    private final Transport transport;\n\n    public %s(Transport transport) {\n", model->ident,
-		model->ident);
+	fprintf(out, "public final class %s {\n    private final Transport transport;\n\n    public %s(Transport transport) {\n",
+		model->ident, model->ident);
 	fputs("        this.transport = transport;\n    }\n", out);
 	put_create(out, model);
 	for (uint32_t i = 0; i < model->method_count; i++)

@@ -5,13 +5,14 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const reserved[] = {
-	"False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
-	"except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise",
-	"return", "try", "while", "with", "yield", "self", "cls", "_client", "_name", "_settings", NULL};
+static const char *const reserved[] = {"False", "None",     "True",  "and",       "as",   "assert", "async",  "await",    "break",
+				       "class", "continue", "def",   "del",       "elif", "else",   "except", "finally",  "for",
+				       "from",  "global",   "if",    "import",    "in",   "is",     "lambda", "nonlocal", "not",
+				       "or",    "pass",     "raise", "return",    "try",  "while",  "with",   "yield",    "self",
+				       "cls",   "_client",  "_name", "_settings", NULL};
 static const char *const members[] = {"target", "create", "__init__", NULL};
-static const char *const globals[] = {"objpool", "Any", "Dict", "Iterable", "List", "Mapping", "Optional", "Tuple", "TypedDict", "Union",
-				      "TYPE_CHECKING", NULL};
+static const char *const globals[] = {"objpool",  "Any",   "Dict",      "Iterable", "List",          "Mapping",
+				      "Optional", "Tuple", "TypedDict", "Union",    "TYPE_CHECKING", NULL};
 
 /* ---- types ---- */
 
@@ -47,10 +48,15 @@ static void put_union(FILE *out, const struct type *type, bool argument)
 /* The file defers annotations, so that Python 3.9 takes all of them. `argument`: what any iterable will do for. */
 static void put_type(FILE *out, const struct type *type, bool argument)
 {
-	static const char *const words[] = {
-		[TYPE_ANY] = "Any",   [TYPE_NONE] = "None",   [TYPE_BOOL] = "bool",           [TYPE_INT] = "int",
-		[TYPE_FLOAT] = "float", [TYPE_STR] = "str", [TYPE_BYTES] = "bytes", [TYPE_TIMESTAMP] = "msgpack.Timestamp",
-		[TYPE_NDARRAY] = "numpy.ndarray"};
+	static const char *const words[] = {[TYPE_ANY] = "Any",
+					    [TYPE_NONE] = "None",
+					    [TYPE_BOOL] = "bool",
+					    [TYPE_INT] = "int",
+					    [TYPE_FLOAT] = "float",
+					    [TYPE_STR] = "str",
+					    [TYPE_BYTES] = "bytes",
+					    [TYPE_TIMESTAMP] = "msgpack.Timestamp",
+					    [TYPE_NDARRAY] = "numpy.ndarray"};
 
 	switch (type->kind) {
 	case TYPE_ANY:
@@ -216,7 +222,8 @@ static void put_arguments(FILE *out, const struct method *method, const char *be
 
 	for (uint32_t i = 0; i < method->count; i++, between = ", ") {
 		const struct field *field = &method->fields[i];
-		by_keyword = by_keyword || field->kind == FIELD_KEYWORD || (field->kind == FIELD_EITHER && !rest && is_hidden(field));
+		by_keyword =
+			by_keyword || field->kind == FIELD_KEYWORD || (field->kind == FIELD_EITHER && !rest && is_hidden(field));
 		fputs(between, out);
 		if (field->kind == FIELD_REST)
 			fprintf(out, "*%s", field->ident);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A typed client in Rust: a struct with the methods, one for each record, and one for what a method's caller may leave out. There is
- * no library for Rust: the file has a trait for what carries the calls. */
+/* A typed client in Rust: a struct with the methods, one for each record, and one for what a method's caller may leave out.
+ * There is no library for Rust: the file has a trait for what carries the calls. */
 #include "cli/generate/generate.h"
 
 #include <string.h>
 
 static const char *const reserved[] = {
-	"abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else", "enum",
-	"extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut",
-	"override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
-	"union", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "Self", "call", "options", "transport", "pool",
-	"settings", NULL};
+	"abstract", "as",    "async", "await",  "become",  "box",       "break",   "const",    "continue", "crate",
+	"do",       "dyn",   "else",  "enum",   "extern",  "false",     "final",   "fn",       "for",      "gen",
+	"if",       "impl",  "in",    "let",    "loop",    "macro",     "match",   "mod",      "move",     "mut",
+	"override", "priv",  "pub",   "ref",    "return",  "self",      "static",  "struct",   "super",    "trait",
+	"true",     "try",   "type",  "typeof", "union",   "unsafe",    "unsized", "use",      "virtual",  "where",
+	"while",    "yield", "Self",  "call",   "options", "transport", "pool",    "settings", NULL};
 static const char *const members[] = {"create", "new", NULL};
-static const char *const globals[] = {"Value", "Ext", "Bytes", "Mismatch", "Transport", "Convert", "Arguments", "WaitingArgument", "Option",
-				      "Some", "None", "Result", "Ok", "Err", "Vec", "String", "Box", "BTreeMap", "Default", NULL};
+static const char *const globals[] = {
+	"Value", "Ext",    "Bytes", "Mismatch", "Transport", "Convert", "Arguments", "WaitingArgument", "Option",  "Some",
+	"None",  "Result", "Ok",    "Err",      "Vec",       "String",  "Box",       "BTreeMap",        "Default", NULL};
 
 enum { TUPLE_MAX = 6 /* types in a tuple that the file has code for */ };
 
@@ -73,9 +75,9 @@ static void put_union(FILE *out, const struct type *type, bool boxed)
 /* `boxed`: it is a part of a record, which may have itself as a part. */
 static void put_type(FILE *out, const struct type *type, bool boxed)
 {
-	static const char *const words[] = {
-		[TYPE_ANY] = "Value", [TYPE_NONE] = "()",     [TYPE_BOOL] = "bool",           [TYPE_INT] = "i64",
-		[TYPE_FLOAT] = "f64", [TYPE_STR] = "String", [TYPE_BYTES] = "Bytes", [TYPE_TIMESTAMP] = "Ext", [TYPE_NDARRAY] = "Ext"};
+	static const char *const words[] = {[TYPE_ANY] = "Value",   [TYPE_NONE] = "()",       [TYPE_BOOL] = "bool",
+					    [TYPE_INT] = "i64",     [TYPE_FLOAT] = "f64",     [TYPE_STR] = "String",
+					    [TYPE_BYTES] = "Bytes", [TYPE_TIMESTAMP] = "Ext", [TYPE_NDARRAY] = "Ext"};
 
 	switch (type->kind) {
 	case TYPE_ANY:
@@ -161,7 +163,9 @@ static void put_unpack_record(FILE *out, const struct record *record)
 		if (field->optional) {
 			fputs("match fields.remove(", out);
 			code_string(out, field->name, false);
-			fputs(") {\n                Some(value) => Convert::unpack(value)?,\n                None => None,\n            },\n", out);
+			fputs(") {\n                Some(value) => Convert::unpack(value)?,\n                None => None,\n     "
+			      "       },\n",
+			      out);
 		} else {
 			fputs("Convert::unpack(fields.remove(", out);
 			code_string(out, field->name, false);
@@ -203,7 +207,9 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 {
 	if (!method_has_options(method))
 		return;
-	fprintf(out, "\n/// The arguments of %s that may be left out.\n#[derive(Clone, Debug, Default, PartialEq)]\npub struct %s%sOptions {\n",
+	fprintf(out,
+		"\n/// The arguments of %s that may be left out.\n#[derive(Clone, Debug, Default, PartialEq)]\npub struct "
+		"%s%sOptions {\n",
 		name, model->ident, pascal(model, name));
 	for (uint32_t i = 0; i < method->count; i++) {
 		const struct field *field = &method->fields[i];
@@ -245,7 +251,10 @@ static void put_packing(FILE *out, const struct method *method)
 		const struct field *field = &method->fields[i];
 		if (field->kind == FIELD_REST || field->kind == FIELD_KEYWORDS)
 			continue;
-		fputs(field->kind == FIELD_KEYWORD ? "        call.keyword(" : field->optional ? "        call.optional(" : "        call.place(", out);
+		fputs(field->kind == FIELD_KEYWORD ? "        call.keyword("
+		      : field->optional            ? "        call.optional("
+						   : "        call.place(",
+		      out);
 		if (field->optional || field->kind == FIELD_KEYWORD) {
 			code_string(out, field->name, false);
 			fputs(", ", out);
@@ -254,14 +263,18 @@ static void put_packing(FILE *out, const struct method *method)
 			fprintf(out, "options.%s.map(Convert::pack)", field->ident);
 		else
 			fprintf(out, field->kind == FIELD_KEYWORD ? "Some(%s.pack())" : "%s.pack()", field->ident);
-		fputs(field->optional && field->kind != FIELD_KEYWORD ? field->kind == FIELD_POSITIONAL ? ", true" : ", false" : "", out);
+		fputs(field->optional && field->kind != FIELD_KEYWORD ? field->kind == FIELD_POSITIONAL ? ", true" : ", false"
+								      : "",
+		      out);
 		fputs(");\n", out);
 	}
 	if (method_has_options(method))
 		fprintf(out, "        call.rest(%s%s%s);\n", rest ? "options." : "Vec::new()", rest ? rest->ident : "",
 			rest ? ".into_iter().map(Convert::pack).collect()" : "");
 	if (more)
-		fprintf(out, "        for (name, value) in options.%s {\n            call.keyword(&name, Some(value.pack()));\n        }\n",
+		fprintf(out,
+			"        for (name, value) in options.%s {\n            call.keyword(&name, Some(value.pack()));\n       "
+			" }\n",
 			more->ident);
 }
 
@@ -308,62 +321,80 @@ static void put_create(FILE *out, const struct model *model)
 static const char common[] =
 	"#![allow(clippy::all, non_camel_case_types, non_snake_case)]\n"
 	"use std::collections::BTreeMap;\n\n"
-	"/// A value of msgpack.\n#[derive(Clone, Debug, PartialEq)]\npub enum Value {\n    Nil,\n    Bool(bool),\n    Int(i64),\n    UInt(u64),\n"
-	"    Float(f64),\n    Str(String),\n    Bin(Vec<u8>),\n    Array(Vec<Value>),\n    Map(Vec<(Value, Value)>),\n    Ext(i8, Vec<u8>),\n}\n\n"
+	"/// A value of msgpack.\n#[derive(Clone, Debug, PartialEq)]\npub enum Value {\n    Nil,\n    Bool(bool),\n    "
+	"Int(i64),\n    UInt(u64),\n"
+	"    Float(f64),\n    Str(String),\n    Bin(Vec<u8>),\n    Array(Vec<Value>),\n    Map(Vec<(Value, Value)>),\n    "
+	"Ext(i8, Vec<u8>),\n}\n\n"
 	"/// A value of an extension type: a timestamp (-1), an array of numpy (81).\n"
 	"#[derive(Clone, Debug, PartialEq)]\npub struct Ext {\n    pub kind: i8,\n    pub data: Vec<u8>,\n}\n\n"
 	"#[derive(Clone, Debug, PartialEq)]\npub struct Bytes(pub Vec<u8>);\n\n"
-	"/// An answer that is of another type than the description says.\n#[derive(Clone, Debug, PartialEq)]\npub struct Mismatch;\n\n"
+	"/// An answer that is of another type than the description says.\n#[derive(Clone, Debug, PartialEq)]\npub struct "
+	"Mismatch;\n\n"
 	"/// What carries calls to a pool, or a slot or a key of it: docs/PROTOCOL.md of objpool.\n"
 	"pub trait Transport {\n    type Error: From<Mismatch>;\n\n"
 	"    fn call(&self, method: &str, args: Vec<Value>, kwargs: BTreeMap<String, Value>) -> Result<Value, Self::Error>;\n\n"
 	"    /// With the option stream.\n"
-	"    fn stream<'a>(\n        &'a self,\n        method: &str,\n        args: Vec<Value>,\n        kwargs: BTreeMap<String, Value>,\n"
+	"    fn stream<'a>(\n        &'a self,\n        method: &str,\n        args: Vec<Value>,\n        kwargs: "
+	"BTreeMap<String, Value>,\n"
 	"    ) -> Result<Box<dyn Iterator<Item = Result<Value, Self::Error>> + 'a>, Self::Error>;\n\n"
 	"    /// objpool.create, with these keys of the pool's section.\n"
 	"    fn create(&self, keys: Vec<(String, Value)>) -> Result<(), Self::Error>;\n}\n\n"
-	"/// What is a value of msgpack.\npub trait Convert: Sized {\n    fn pack(self) -> Value;\n    fn unpack(value: Value) -> Option<Self>;\n}\n\n"
-	"impl Convert for Value {\n    fn pack(self) -> Value {\n        self\n    }\n\n    fn unpack(value: Value) -> Option<Self> {\n"
+	"/// What is a value of msgpack.\npub trait Convert: Sized {\n    fn pack(self) -> Value;\n    fn unpack(value: Value) "
+	"-> Option<Self>;\n}\n\n"
+	"impl Convert for Value {\n    fn pack(self) -> Value {\n        self\n    }\n\n    fn unpack(value: Value) -> "
+	"Option<Self> {\n"
 	"        Some(value)\n    }\n}\n\n"
 	"macro_rules! plain {\n    ($type:ty, $self:ident => $pack:expr, $($pattern:pat => $value:expr),+) => {\n"
 	"        impl Convert for $type {\n            fn pack($self) -> Value {\n                $pack\n            }\n\n"
-	"            fn unpack(value: Value) -> Option<Self> {\n                match value {\n                    $($pattern => $value,)+\n"
+	"            fn unpack(value: Value) -> Option<Self> {\n                match value {\n                    $($pattern => "
+	"$value,)+\n"
 	"                    _ => None,\n                }\n            }\n        }\n    };\n}\n\n"
 	"plain!((), self => Value::Nil, Value::Nil => Some(()));\n"
 	"plain!(bool, self => Value::Bool(self), Value::Bool(b) => Some(b));\n"
 	"plain!(i64, self => Value::Int(self), Value::Int(n) => Some(n), Value::UInt(n) => i64::try_from(n).ok());\n"
-	"plain!(f64, self => Value::Float(self), Value::Float(f) => Some(f), Value::Int(n) => Some(n as f64), Value::UInt(n) => Some(n as f64));\n"
+	"plain!(f64, self => Value::Float(self), Value::Float(f) => Some(f), Value::Int(n) => Some(n as f64), Value::UInt(n) => "
+	"Some(n as f64));\n"
 	"plain!(String, self => Value::Str(self), Value::Str(s) => Some(s));\n"
 	"plain!(Bytes, self => Value::Bin(self.0), Value::Bin(b) => Some(Bytes(b)));\n"
 	"plain!(Ext, self => Value::Ext(self.kind, self.data), Value::Ext(kind, data) => Some(Ext { kind, data }));\n\n"
-	"impl<T: Convert> Convert for Option<T> {\n    fn pack(self) -> Value {\n        self.map_or(Value::Nil, Convert::pack)\n    }\n\n"
+	"impl<T: Convert> Convert for Option<T> {\n    fn pack(self) -> Value {\n        self.map_or(Value::Nil, "
+	"Convert::pack)\n    }\n\n"
 	"    fn unpack(value: Value) -> Option<Self> {\n        match value {\n            Value::Nil => Some(None),\n"
 	"            value => T::unpack(value).map(Some),\n        }\n    }\n}\n\n"
 	"impl<T: Convert> Convert for Box<T> {\n    fn pack(self) -> Value {\n        (*self).pack()\n    }\n\n"
 	"    fn unpack(value: Value) -> Option<Self> {\n        T::unpack(value).map(Box::new)\n    }\n}\n\n"
-	"impl<T: Convert> Convert for Vec<T> {\n    fn pack(self) -> Value {\n        Value::Array(self.into_iter().map(Convert::pack).collect())\n    }\n\n"
+	"impl<T: Convert> Convert for Vec<T> {\n    fn pack(self) -> Value {\n        "
+	"Value::Array(self.into_iter().map(Convert::pack).collect())\n    }\n\n"
 	"    fn unpack(value: Value) -> Option<Self> {\n        match value {\n"
-	"            Value::Array(values) => values.into_iter().map(T::unpack).collect(),\n            _ => None,\n        }\n    }\n}\n\n"
+	"            Value::Array(values) => values.into_iter().map(T::unpack).collect(),\n            _ => None,\n        }\n   "
+	" }\n}\n\n"
 	"impl<K: Convert + Ord, V: Convert> Convert for BTreeMap<K, V> {\n    fn pack(self) -> Value {\n"
 	"        Value::Map(self.into_iter().map(|(key, value)| (key.pack(), value.pack())).collect())\n    }\n\n"
 	"    fn unpack(value: Value) -> Option<Self> {\n        match value {\n            Value::Map(pairs) => pairs\n"
-	"                .into_iter()\n                .map(|(key, value)| Some((K::unpack(key)?, V::unpack(value)?)))\n                .collect(),\n"
+	"                .into_iter()\n                .map(|(key, value)| Some((K::unpack(key)?, V::unpack(value)?)))\n         "
+	"       .collect(),\n"
 	"            _ => None,\n        }\n    }\n}\n\n"
-	"macro_rules! tuple {\n    ($count:expr, $($name:ident $index:tt),+) => {\n        impl<$($name: Convert),+> Convert for ($($name,)+) {\n"
+	"macro_rules! tuple {\n    ($count:expr, $($name:ident $index:tt),+) => {\n        impl<$($name: Convert),+> Convert for "
+	"($($name,)+) {\n"
 	"            fn pack(self) -> Value {\n                Value::Array(vec![$(self.$index.pack()),+])\n            }\n\n"
 	"            fn unpack(value: Value) -> Option<Self> {\n                match value {\n"
-	"                    Value::Array(values) if values.len() == $count => {\n                        let mut values = values.into_iter();\n"
-	"                        Some(($($name::unpack(values.next()?)?,)+))\n                    }\n                    _ => None,\n"
+	"                    Value::Array(values) if values.len() == $count => {\n                        let mut values = "
+	"values.into_iter();\n"
+	"                        Some(($($name::unpack(values.next()?)?,)+))\n                    }\n                    _ => "
+	"None,\n"
 	"                }\n            }\n        }\n    };\n}\n\n"
 	"tuple!(1, A 0);\ntuple!(2, A 0, B 1);\ntuple!(3, A 0, B 1, C 2);\ntuple!(4, A 0, B 1, C 2, D 3);\n"
 	"tuple!(5, A 0, B 1, C 2, D 3, E 4);\ntuple!(6, A 0, B 1, C 2, D 3, E 4, F 5);\n\n"
-	"fn unpack<T: Convert, E: From<Mismatch>>(value: Value) -> Result<T, E> {\n    T::unpack(value).ok_or_else(|| Mismatch.into())\n}\n\n"
+	"fn unpack<T: Convert, E: From<Mismatch>>(value: Value) -> Result<T, E> {\n    T::unpack(value).ok_or_else(|| "
+	"Mismatch.into())\n}\n\n"
 	"fn text_pair(key: &str, value: &str) -> (String, Value) {\n    (key.to_string(), Value::Str(value.to_string()))\n}\n\n"
 	"#[allow(dead_code)]\nfn fields_of(value: Value) -> Option<BTreeMap<String, Value>> {\n    Convert::unpack(value)\n}\n\n"
 	"/// The arguments of a call. Those that may be left out wait until it is known whether they come by place.\n"
-	"#[derive(Default)]\nstruct Arguments {\n    args: Vec<Value>,\n    kwargs: BTreeMap<String, Value>,\n    waiting: Vec<WaitingArgument>,\n}\n\n"
+	"#[derive(Default)]\nstruct Arguments {\n    args: Vec<Value>,\n    kwargs: BTreeMap<String, Value>,\n    waiting: "
+	"Vec<WaitingArgument>,\n}\n\n"
 	"struct WaitingArgument {\n    name: String,\n    value: Option<Value>,\n    placed: bool,\n}\n\n"
-	"#[allow(dead_code)]\nimpl Arguments {\n    fn place(&mut self, value: Value) {\n        self.args.push(value);\n    }\n\n"
+	"#[allow(dead_code)]\nimpl Arguments {\n    fn place(&mut self, value: Value) {\n        self.args.push(value);\n    "
+	"}\n\n"
 	"    fn keyword(&mut self, name: &str, value: Option<Value>) {\n        if let Some(value) = value {\n"
 	"            self.kwargs.insert(name.to_string(), value);\n        }\n    }\n\n"
 	"    fn optional(&mut self, name: &str, value: Option<Value>, placed: bool) {\n"
@@ -374,7 +405,8 @@ static const char common[] =
 	"        let places = if rest.is_empty() { last.map_or(0, |last| last + 1) } else { waiting.len() };\n"
 	"        for (i, one) in waiting.into_iter().enumerate() {\n            if i < places {\n"
 	"                self.args.push(one.value.unwrap_or(Value::Nil));\n            } else {\n"
-	"                self.keyword(&one.name, one.value);\n            }\n        }\n        self.args.extend(rest);\n    }\n}\n";
+	"                self.keyword(&one.name, one.value);\n            }\n        }\n        self.args.extend(rest);\n    "
+	"}\n}\n";
 
 static void write_rust(const struct model *model, FILE *out)
 {
@@ -389,7 +421,8 @@ static void write_rust(const struct model *model, FILE *out)
 		put_options(out, model, &model->methods[i], model->methods[i].ident);
 	fputc('\n', out);
 	code_lines(out, model->doc, "/// ");
-	fprintf(out, "pub struct %s<T: Transport> {\n    pub transport: T,\n}\n\nimpl<T: Transport> %s<T> {\n", model->ident, model->ident);
+	fprintf(out, "pub struct %s<T: Transport> {\n    pub transport: T,\n}\n\nimpl<T: Transport> %s<T> {\n", model->ident,
+		model->ident);
 	fputs("    pub fn new(transport: T) -> Self {\n        Self { transport }\n    }\n", out);
 	put_create(out, model);
 	for (uint32_t i = 0; i < model->method_count; i++)

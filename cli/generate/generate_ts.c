@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A typed client in TypeScript: a class with the methods, and an interface for each record and for what a method's caller may leave
- * out. It uses client/node. */
+/* A typed client in TypeScript: a class with the methods, and an interface for each record. It uses client/node. */
 #include "cli/generate/generate.h"
 
 #include <string.h>
 
-static const char *const reserved[] = {
-	"arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete", "do", "else",
-	"enum", "eval", "export", "extends", "false", "finally", "for", "function", "if", "implements", "import", "in",
-	"instanceof", "interface", "let", "new", "null", "package", "private", "protected", "public", "return", "static", "super",
-	"switch", "this", "throw", "true", "try", "typeof", "var", "void", "while", "with", "yield", "constructor", "client", "pool",
-	"settings", "options", "call", "undefined", NULL};
+static const char *const reserved[] = {"arguments", "await",      "break",    "case",    "catch",      "class",     "const",
+				       "continue",  "debugger",   "default",  "delete",  "do",         "else",      "enum",
+				       "eval",      "export",     "extends",  "false",   "finally",    "for",       "function",
+				       "if",        "implements", "import",   "in",      "instanceof", "interface", "let",
+				       "new",       "null",       "package",  "private", "protected",  "public",    "return",
+				       "static",    "super",      "switch",   "this",    "throw",      "true",      "try",
+				       "typeof",    "var",        "void",     "while",   "with",       "yield",     "constructor",
+				       "client",    "pool",       "settings", "options", "call",       "undefined", NULL};
 static const char *const members[] = {"target", "constructor", "create", "on", "then", NULL};
 static const char *const globals[] = {"Client", "Ext", "NdArray", "One", "PoolSettings", "Results", "Call", "Map", "Date", NULL};
 
@@ -43,10 +44,9 @@ static void put_dict(FILE *out, const struct type *type)
 
 static void put_type(FILE *out, const struct type *type)
 {
-	static const char *const words[] = {
-		[TYPE_ANY] = "any",     [TYPE_NONE] = "null",    [TYPE_BOOL] = "boolean",        [TYPE_INT] = "number",
-		[TYPE_FLOAT] = "number", [TYPE_STR] = "string", [TYPE_BYTES] = "Uint8Array", [TYPE_TIMESTAMP] = "Date",
-		[TYPE_NDARRAY] = "NdArray"};
+	static const char *const words[] = {[TYPE_ANY] = "any",          [TYPE_NONE] = "null",      [TYPE_BOOL] = "boolean",
+					    [TYPE_INT] = "number",       [TYPE_FLOAT] = "number",   [TYPE_STR] = "string",
+					    [TYPE_BYTES] = "Uint8Array", [TYPE_TIMESTAMP] = "Date", [TYPE_NDARRAY] = "NdArray"};
 
 	switch (type->kind) {
 	case TYPE_ANY:
@@ -159,13 +159,18 @@ static void put_packing(FILE *out, const struct method *method)
 		const struct field *field = &method->fields[i];
 		if (field->kind == FIELD_REST || field->kind == FIELD_KEYWORDS)
 			continue;
-		fputs(field->kind == FIELD_KEYWORD ? "\t\tcall.keyword(" : field->optional ? "\t\tcall.optional(" : "\t\tcall.place(", out);
+		fputs(field->kind == FIELD_KEYWORD ? "\t\tcall.keyword("
+		      : field->optional            ? "\t\tcall.optional("
+						   : "\t\tcall.place(",
+		      out);
 		if (field->optional || field->kind == FIELD_KEYWORD) {
 			code_string(out, field->name, false);
 			fputs(", ", out);
 		}
 		fprintf(out, "%s%s", field->optional ? "options." : "", field->ident);
-		fputs(field->optional && field->kind != FIELD_KEYWORD ? field->kind == FIELD_POSITIONAL ? ", true" : ", false" : "", out);
+		fputs(field->optional && field->kind != FIELD_KEYWORD ? field->kind == FIELD_POSITIONAL ? ", true" : ", false"
+								      : "",
+		      out);
 		fputs(");\n", out);
 	}
 	if (rest)
@@ -228,14 +233,16 @@ static const char common[] =
 	"\tplace(value: unknown): void {\n\t\tthis.args.push(value);\n\t}\n\n"
 	"\tkeyword(name: string, value: unknown): void {\n\t\tif (value !== undefined)\n"
 	"\t\t\tthis.keywords = { ...this.keywords, [name]: value };\n\t}\n\n"
-	"\toptional(name: string, value: unknown, placed: boolean): void {\n\t\tthis.waiting.push({ name, value, placed });\n\t}\n\n"
+	"\toptional(name: string, value: unknown, placed: boolean): void {\n\t\tthis.waiting.push({ name, value, placed "
+	"});\n\t}\n\n"
 	"\trest(values: unknown[] = []): void {\n\t\tthis.fill(values.length > 0);\n\t\tthis.args.push(...values);\n\t}\n\n"
 	"\tmore(values: Record<string, unknown> = {}): void {\n\t\tfor (const [name, value] of Object.entries(values))\n"
 	"\t\t\tthis.keyword(name, value);\n\t}\n\n"
 	"\tplaces(): unknown[] {\n\t\tthis.fill(false);\n\t\treturn this.args;\n\t}\n\n"
 	"\t/** By place up to the last that has to, and the others by keyword. */\n"
 	"\tfill(all: boolean): void {\n\t\tlet places = all ? this.waiting.length : 0;\n"
-	"\t\tthis.waiting.forEach((one, i) => { if (one.placed && one.value !== undefined) places = Math.max(places, i + 1); });\n"
+	"\t\tthis.waiting.forEach((one, i) => { if (one.placed && one.value !== undefined) places = Math.max(places, i + 1); "
+	"});\n"
 	"\t\tthis.waiting.forEach((one, i) => {\n\t\t\tif (i < places)\n\t\t\t\tthis.place(one.value ?? null);\n"
 	"\t\t\telse\n\t\t\t\tthis.keyword(one.name, one.value);\n\t\t});\n\t\tthis.waiting = [];\n\t}\n}\n";
 

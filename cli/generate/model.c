@@ -51,12 +51,14 @@ static void *room_for(struct model *model, size_t count, size_t size)
 static const struct word {
 	const char *word;
 	enum type_kind kind;
-} words[] = {
-	{"None", TYPE_NONE},   {"bool", TYPE_BOOL},   {"int", TYPE_INT},   {"float", TYPE_FLOAT},
-	{"str", TYPE_STR},     {"bytes", TYPE_BYTES}, {"any", TYPE_ANY},   {"timestamp", TYPE_TIMESTAMP},
-}, forms[] = {
-	{"list", TYPE_LIST},   {"dict", TYPE_DICT},   {"tuple", TYPE_TUPLE}, {"union", TYPE_UNION}, {"iterator", TYPE_ITERATOR},
-	{"ndarray", TYPE_NDARRAY}, {"int", TYPE_INT}, {"record", TYPE_RECORD},
+} words[] =
+	{
+		{"None", TYPE_NONE}, {"bool", TYPE_BOOL},   {"int", TYPE_INT}, {"float", TYPE_FLOAT},
+		{"str", TYPE_STR},   {"bytes", TYPE_BYTES}, {"any", TYPE_ANY}, {"timestamp", TYPE_TIMESTAMP},
+},
+  forms[] = {
+	  {"list", TYPE_LIST},         {"dict", TYPE_DICT},       {"tuple", TYPE_TUPLE}, {"union", TYPE_UNION},
+	  {"iterator", TYPE_ITERATOR}, {"ndarray", TYPE_NDARRAY}, {"int", TYPE_INT},     {"record", TYPE_RECORD},
 };
 
 static int read_type(struct model *model, const msgpack_object *object, struct type *type);
@@ -147,8 +149,11 @@ static int read_type(struct model *model, const msgpack_object *object, struct t
 
 static enum field_kind kind_of(model_text kind)
 {
-	static const char *const names[] = {[FIELD_POSITIONAL] = "positional", [FIELD_EITHER] = "either", [FIELD_KEYWORD] = "keyword",
-					    [FIELD_REST] = "rest", [FIELD_KEYWORDS] = "keywords"};
+	static const char *const names[] = {[FIELD_POSITIONAL] = "positional",
+					    [FIELD_EITHER] = "either",
+					    [FIELD_KEYWORD] = "keyword",
+					    [FIELD_REST] = "rest",
+					    [FIELD_KEYWORDS] = "keywords"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (text_is(kind, names[i]))
@@ -224,8 +229,9 @@ static int read_records(struct model *model, const msgpack_object *map)
 	if (!model->records)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++)
-		model->records[i].name = map->via.map.ptr[i].key.type == MSGPACK_OBJECT_STR ? map->via.map.ptr[i].key.via.str
-											    : (model_text){.ptr = "record", .size = 6};
+		model->records[i].name = map->via.map.ptr[i].key.type == MSGPACK_OBJECT_STR
+						 ? map->via.map.ptr[i].key.via.str
+						 : (model_text){.ptr = "record", .size = 6};
 	model->record_count = n;
 	for (uint32_t i = 0; i < n; i++)
 		if (read_fields(model, &map->via.map.ptr[i].val, &model->records[i].fields, &model->records[i].count) < 0)

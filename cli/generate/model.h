@@ -42,7 +42,7 @@ struct type {
 	const struct type *parts;
 	uint32_t count;
 	const struct record *record;
-	bool has_limits;       /* of an int: `low` to `high` */
+	bool has_limits; /* of an int: `low` to `high` */
 	msgpack_object low, high;
 	msgpack_object dtype, dimensions; /* of an ndarray; nil: not known */
 };

@@ -148,7 +148,8 @@ static int choose(struct model *model, struct scope *scope, const char *const *r
 	return take(scope, name);
 }
 
-static int name_fields(struct model *model, const struct naming *naming, struct field *fields, uint32_t count, enum name_style style)
+static int name_fields(struct model *model, const struct naming *naming, struct field *fields, uint32_t count,
+		       enum name_style style)
 {
 	struct scope scope = {0};
 	int r = 0;

@@ -66,8 +66,9 @@ static void show_brackets(FILE *out, const char *name, const struct type *type, 
 
 void type_show(FILE *out, const struct type *type)
 {
-	static const char *const words[] = {[TYPE_ANY] = "any", [TYPE_NONE] = "None", [TYPE_BOOL] = "bool", [TYPE_FLOAT] = "float",
-					    [TYPE_STR] = "str", [TYPE_BYTES] = "bytes", [TYPE_TIMESTAMP] = "timestamp"};
+	static const char *const words[] = {
+		[TYPE_ANY] = "any", [TYPE_NONE] = "None",   [TYPE_BOOL] = "bool",          [TYPE_FLOAT] = "float",
+		[TYPE_STR] = "str", [TYPE_BYTES] = "bytes", [TYPE_TIMESTAMP] = "timestamp"};
 
 	switch (type->kind) {
 	case TYPE_ANY:

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of a chunk of memory; of a reason's parts: the text that is wrong, what is wrong with it, the sentence with that in it. */
+/* Bytes: of a chunk of memory; of a reason's parts (the text that is wrong, what is wrong with it, the sentence around that). */
 enum { ZONE_CHUNK = 4096, SHOWN = 120, FAULT = 128, SENTENCE = CLASS_TYPES_REASON - SHOWN - 8 };
 
 /* Writes types->reason: the sentence, and the text that is wrong. The reason of the first that is forgiven stays. Returns -1. */
-__attribute__((format(printf, 4, 5)))
-static int refuse(struct class_types *types, const char *text, size_t size, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static int refuse(struct class_types *types, const char *text, size_t size,
+							const char *format, ...)
 {
 	char where[SENTENCE];
 	va_list list;
@@ -128,16 +128,20 @@ static int check_counts(struct class_types *types, const struct objpool_method *
 	const size_t size = strlen(text);
 
 	if (most < 0 && method->max_args >= 0)
-		return refuse(types, text, size, "the signature of method %s of class %s takes any number of arguments, its max_args is %d",
+		return refuse(types, text, size,
+			      "the signature of method %s of class %s takes any number of arguments, its max_args is %d",
 			      method->name, class, method->max_args);
 	if (method->max_args >= 0 && method->max_args != most)
-		return refuse(types, text, size, "the signature of method %s of class %s takes %d arguments by place, its max_args is %d",
+		return refuse(types, text, size,
+			      "the signature of method %s of class %s takes %d arguments by place, its max_args is %d",
 			      method->name, class, most, method->max_args);
 	if (method->min_args > least)
-		return refuse(types, text, size, "the signature of method %s of class %s needs %d arguments by place, its min_args is %d",
+		return refuse(types, text, size,
+			      "the signature of method %s of class %s needs %d arguments by place, its min_args is %d",
 			      method->name, class, least, method->min_args);
 	if (signature_takes_keywords(signature) && !keywords)
-		return refuse(types, text, size, "the signature of method %s of class %s has keywords, its flags lack OBJPOOL_METHOD_KWARGS",
+		return refuse(types, text, size,
+			      "the signature of method %s of class %s has keywords, its flags lack OBJPOOL_METHOD_KWARGS",
 			      method->name, class);
 	return 0;
 }
@@ -188,8 +192,7 @@ int class_types_of_constructor(struct class_types *types, struct signature *sign
 	return 0;
 }
 
-void class_types_of_text(struct class_types *types, const char *whose, const char *text, size_t size,
-			 struct signature *signature)
+void class_types_of_text(struct class_types *types, const char *whose, const char *text, size_t size, struct signature *signature)
 {
 	if (size > 0 && parse(types, whose, text, size, signature) == 0)
 		return;

@@ -17,10 +17,10 @@ enum { CLASS_TYPES_REASON = 512, CLASS_RECORDS_MAX = 256 };
 struct class_types {
 	const struct plugin *plugin;
 	msgpack_zone zone;
-	const char *const *records;  /* as the class declares them; ends with NULL. NULL: there are none */
+	const char *const *records; /* as the class declares them; ends with NULL. NULL: there are none */
 	msgpack_object_str known[CLASS_RECORDS_MAX];
-	struct type_names names;     /* of the records */
-	uint32_t wrong;              /* signatures that count as none, because they are wrong */
+	struct type_names names;         /* of the records */
+	uint32_t wrong;                  /* signatures that count as none, because they are wrong */
 	char reason[CLASS_TYPES_REASON]; /* the latest; of `wrong` ones the first */
 };
 

@@ -102,7 +102,8 @@ static const msgpack_object *field_of(const msgpack_object *record, const char *
 {
 	for (uint32_t i = 0; record->type == MSGPACK_OBJECT_MAP && i < record->via.map.size; i++) {
 		const msgpack_object_kv *kv = &record->via.map.ptr[i];
-		if (is_text(&kv->key) && kv->key.via.str.size == strlen(name) && memcmp(kv->key.via.str.ptr, name, strlen(name)) == 0)
+		const msgpack_object_str *key = &kv->key.via.str;
+		if (is_text(&kv->key) && key->size == strlen(name) && memcmp(key->ptr, name, key->size) == 0)
 			return &kv->val;
 	}
 	return NULL;
@@ -304,7 +305,8 @@ static const struct objpool_method methods[] = {
 	 .doc = "Yields each of the items with its number.",
 	 .flags = OBJPOOL_METHOD_KWARGS | OBJPOOL_METHOD_READONLY, .call = types_numbered, .max_args = 1},
 	{.name = "kinds",
-	 .signature = "(first: int, /, second: int = 2, *rest: int, third: float, fourth: str | None = None, **more: bool) -> Kinds",
+	 .signature = "(first: int, /, second: int = 2, *rest: int, third: float, fourth: str | None = None, **more: bool) "
+		      "-> Kinds",
 	 .doc = "What came by place, and what by keyword.\n\nfirst comes by place only, third by keyword only.",
 	 .flags = OBJPOOL_METHOD_KWARGS | OBJPOOL_METHOD_READONLY, .call = types_kinds, .min_args = 1, .max_args = -1},
 	{.name = NULL},
@@ -323,8 +325,8 @@ const struct objpool_class types_class = {
 	.flags = OBJPOOL_CLASS_THREAD_SAFE,
 	.name = "Types",
 	.doc = "Has every type in its signatures.",
-	.signature = "(origin: Point | None = None, *, names: list[str] = [\"a\", \"b\"], limits: dict[str, int] = {\"low\": -1}, "
-		     "raw: bytes = b\"\\x00\\xff\", rate: float = 0.5, scale: int = 1, strict: bool = False, secret: str = ...)",
+	.signature = "(origin: Point | None = None, *, names: list[str] = [\"a\", \"b\"], "
+		     "limits: dict[str, int] = {\"low\": -1}, raw: bytes = b\"\\x00\\xff\", rate: float = 0.5, scale: int = 1, strict: bool = False, secret: str = ...)",
 	.create = types_create,
 	.methods = methods,
 	.types = records,

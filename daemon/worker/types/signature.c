@@ -290,8 +290,9 @@ static void pack_parameter(msgpack_packer *packer, const struct parameter *param
 void signature_pack(const struct signature *signature, bool readonly, msgpack_packer *packer)
 {
 	static const char *const kinds[] = {
-		[PARAMETER_POSITIONAL] = "positional", [PARAMETER_KEYWORD] = "keyword", [PARAMETER_EITHER] = "either",
-		[PARAMETER_REST] = "rest",             [PARAMETER_KEYWORDS] = "keywords",
+		[PARAMETER_POSITIONAL] = "positional", [PARAMETER_KEYWORD] = "keyword",
+		[PARAMETER_EITHER] = "either",         [PARAMETER_REST] = "rest",
+		[PARAMETER_KEYWORDS] = "keywords",
 	};
 
 	pack_word(packer, "params");

@@ -5,8 +5,8 @@
  *	(x: float, names: list[str], *, scale: float = 1.0, tag: str | None = None) -> dict[str, list[float]]
  *	Point(x: float, y: float, label: str = "")
  *
- * What has no annotation is any. "(...)" takes anything, as "(*args, **kwargs)" does. The default "..." says that there is one, and
- * doesn't show it. type.h has the types, type_literal.h the default values.
+ * What has no annotation is any. "(...)" takes anything, as "(*args, **kwargs)" does. The default "..." says that there is one,
+ * and doesn't show it. type.h has the types, type_literal.h the default values.
  */
 #ifndef WORKER_SIGNATURE_H
 #define WORKER_SIGNATURE_H
@@ -19,8 +19,8 @@ enum parameter_kind {
 	PARAMETER_POSITIONAL, /* by place */
 	PARAMETER_KEYWORD,    /* by keyword */
 	PARAMETER_EITHER,
-	PARAMETER_REST,       /* *name: further ones by place */
-	PARAMETER_KEYWORDS,   /* **name: further ones by keyword */
+	PARAMETER_REST,     /* *name: further ones by place */
+	PARAMETER_KEYWORDS, /* **name: further ones by keyword */
 };
 
 struct parameter {

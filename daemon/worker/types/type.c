@@ -121,7 +121,8 @@ static int parse_ndarray(struct type_source *source, msgpack_object *type)
 	msgpack_object_str name;
 
 	if (!type_source_name(source, &name))
-		return type_source_fail(source, source->at, "the type of the elements must stand here, as numpy calls it, or any");
+		return type_source_fail(source, source->at,
+					"the type of the elements must stand here, as numpy calls it, or any");
 	if (!type_text_is(name, "any"))
 		inner[0] = type_text(name);
 	if (type_source_take(source, ",") && parse_dimensions(source, &inner[1]) < 0)
@@ -133,13 +134,21 @@ static int parse_ndarray(struct type_source *source, msgpack_object *type)
 
 static const struct form {
 	const char *name;
-	bool alone;     /* without brackets it is a type, too */
+	bool alone;                                                     /* without brackets it is a type, too */
 	int (*parse)(struct type_source *source, msgpack_object *type); /* NULL: it has no brackets */
 } forms[] = {
-	{"None", true, NULL},         {"bool", true, NULL},           {"int", true, parse_range},
-	{"float", true, NULL},        {"str", true, NULL},            {"bytes", true, NULL},
-	{"any", true, NULL},          {"timestamp", true, NULL},      {"ndarray", true, parse_ndarray},
-	{"list", false, parse_list},  {"dict", false, parse_dict},    {"tuple", false, parse_tuple},
+	{"None", true, NULL},
+	{"bool", true, NULL},
+	{"int", true, parse_range},
+	{"float", true, NULL},
+	{"str", true, NULL},
+	{"bytes", true, NULL},
+	{"any", true, NULL},
+	{"timestamp", true, NULL},
+	{"ndarray", true, parse_ndarray},
+	{"list", false, parse_list},
+	{"dict", false, parse_dict},
+	{"tuple", false, parse_tuple},
 	{"Iterator", false, parse_iterator},
 };
 
@@ -170,7 +179,9 @@ static int make_alone(struct type_source *source, const struct form *form, msgpa
 
 	if (!form->alone)
 		return type_source_fail(source, name.ptr, "%s needs types in brackets: %s[any%s]", form->name, form->name,
-					type_text_is(name, "dict") ? ", any" : type_text_is(name, "tuple") ? ", ..." : "");
+					type_text_is(name, "dict")    ? ", any"
+					: type_text_is(name, "tuple") ? ", ..."
+								      : "");
 	if (form->parse == parse_ndarray)
 		return make_list(source, "ndarray", unknown, 2, type);
 	*type = type_text(name);

@@ -114,7 +114,10 @@ static int64_t hex_value(const char *p, const char *end, int n)
 
 	for (int i = 0; i < n; i++, p++) {
 		const char c = p < end ? *p : '\0';
-		const int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		const int digit = is_digit(c)            ? c - '0'
+				  : c >= 'a' && c <= 'f' ? c - 'a' + 10
+				  : c >= 'A' && c <= 'F' ? c - 'A' + 10
+							 : -1;
 		if (digit < 0)
 			return -1;
 		value = value << 4 | digit;

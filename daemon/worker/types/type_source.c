@@ -8,8 +8,13 @@
 int type_source_begin(struct type_source *source, const char *text, size_t size, msgpack_zone *zone,
 		      const struct type_names *records, char *reason, size_t reason_size)
 {
-	*source = (struct type_source){.begin = text, .at = text, .end = text + size, .zone = zone, .records = records,
-				       .reason = reason, .reason_size = reason_size};
+	*source = (struct type_source){.begin = text,
+				       .at = text,
+				       .end = text + size,
+				       .zone = zone,
+				       .records = records,
+				       .reason = reason,
+				       .reason_size = reason_size};
 	if (size > TYPE_TEXT_MAX)
 		return type_source_fail(source, text + TYPE_TEXT_MAX, "a signature may have %d bytes", TYPE_TEXT_MAX);
 	return 0;

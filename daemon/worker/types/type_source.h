@@ -9,8 +9,9 @@
 
 enum {
 	TYPE_TEXT_MAX = 16384, /* bytes of a text */
-	TYPE_DEPTH_MAX = 10,   /* levels of a type, and of a default value. The answer of objpool.describe must not have more than 32 */
-	TYPE_PARTS_MAX = 64,   /* types in a union or tuple, values in a list */
+	TYPE_DEPTH_MAX =
+		10, /* levels of a type, and of a default value. The answer of objpool.describe must not have more than 32 */
+	TYPE_PARTS_MAX = 64, /* types in a union or tuple, values in a list */
 };
 
 /* The names of the records that a class declares. */
@@ -21,7 +22,7 @@ struct type_names {
 
 struct type_source {
 	const char *begin, *at, *end;
-	msgpack_zone *zone;              /* what is made of the text lies here, and in the text */
+	msgpack_zone *zone; /* what is made of the text lies here, and in the text */
 	const struct type_names *records;
 	int depth;
 	char *reason;
@@ -33,8 +34,7 @@ int type_source_begin(struct type_source *source, const char *text, size_t size,
 		      const struct type_names *records, char *reason, size_t reason_size);
 
 /* Writes "column N: " and the sentence. `at` is the place in the text. Returns -1. */
-__attribute__((format(printf, 3, 4)))
-int type_source_fail(struct type_source *source, const char *at, const char *format, ...);
+__attribute__((format(printf, 3, 4))) int type_source_fail(struct type_source *source, const char *at, const char *format, ...);
 int type_source_fail_memory(struct type_source *source);
 
 /* The next mark is `mark`: goes behind it. Spaces before it don't count. */
