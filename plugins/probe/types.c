@@ -326,7 +326,8 @@ const struct objpool_class types_class = {
 	.name = "Types",
 	.doc = "Has every type in its signatures.",
 	.signature = "(origin: Point | None = None, *, names: list[str] = [\"a\", \"b\"], "
-		     "limits: dict[str, int] = {\"low\": -1}, raw: bytes = b\"\\x00\\xff\", rate: float = 0.5, scale: int = 1, strict: bool = False, secret: str = ...)",
+		     "limits: dict[str, int] = {\"low\": -1}, raw: bytes = b\"\\x00\\xff\", "
+		     "rate: float = 0.5, scale: int = 1, strict: bool = False, secret: str = ...)",
 	.create = types_create,
 	.methods = methods,
 	.types = records,
