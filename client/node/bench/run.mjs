@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small calls and a stream through this library, beside those of redis and NATS, in one run. Rounds of all take turns; of each the
-// best counts.
+// Small calls and a stream through this library, beside those of redis and NATS, in one run. Rounds of all take turns; of each
+// the best counts.
 //     node run.mjs [ROUNDS]
 import { Redis } from "ioredis";
 import { connect as nats_connect } from "nats";

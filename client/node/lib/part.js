@@ -7,7 +7,8 @@ const { error_of } = require("./errors.js");
 const { Feeder } = require("./feeder.js");
 const { arrays_of, items_of } = require("./input.js");
 const { merge, to_wire } = require("./options.js");
-const { Results, Stream } = require("./stream.js");
+const { Results } = require("./results.js");
+const { Stream } = require("./stream.js");
 const { request_of } = require("./target.js");
 
 /* Names that JavaScript itself looks up: they are no methods. */
