@@ -66,30 +66,36 @@ int admin_lease(struct request *request)
 	return admin_no_memory(request);
 }
 
+/* nil leaves `slot` as it is. */
+static int read_slot(struct reader *reader, int64_t *slot)
+{
+	uint64_t number;
+
+	if (read_nil(reader) == 0)
+		return 0;
+	if (read_whole(reader, &number) < 0 || number > UINT32_MAX)
+		return -1;
+	*slot = (int64_t)number;
+	return 0;
+}
+
 /* The slot that is given back: a number, what objpool.lease returned, or nothing: the only one. */
 static int read_released(struct request *request, int64_t *slot)
 {
 	struct span key, value;
-	uint64_t number;
 	uint32_t n;
 
 	*slot = -1;
-	if (request->count == 0 || read_nil(&request->args) == 0)
+	if (request->count == 0 || read_slot(&request->args, slot) == 0)
 		return 0;
-	if (read_whole(&request->args, &number) == 0) {
-		*slot = (int64_t)(number & UINT32_MAX);
-		return 0;
-	}
 	if (read_map(&request->args, &n) < 0)
 		return -1;
 	for (; n > 0 && read_text(&request->args, &key) == 0; n--) {
 		struct reader look = request->args;
-		if (read_value(&request->args, &value) < 0)
+		if (read_value(&request->args, &value) < 0 || (span_is(key, "slot") && read_slot(&look, slot) < 0))
 			return -1;
-		if (span_is(key, "slot") && read_whole(&look, &number) == 0)
-			*slot = (int64_t)(number & UINT32_MAX);
 	}
-	return 0;
+	return n > 0 ? -1 : 0;
 }
 
 /* One's own lease may be released whatever rights there are. A lost lease may have outlived its pool. */
