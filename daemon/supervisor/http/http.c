@@ -94,7 +94,7 @@ bool http_is_busy(const struct http *http)
 
 bool http_has_work(const struct http *http)
 {
-	return http && !TAILQ_EMPTY(&http->calls.coming);
+	return http && !(TAILQ_EMPTY(&http->calls.coming) && TAILQ_EMPTY(&http->calls.dirty));
 }
 
 void http_end_turn(struct http *http)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TURN MILLISECOND /* of a turn of the loop, to read bodies; one takes as long as it takes */
+#define TURN MILLISECOND /* of a turn of the loop, to read bodies, and again to write results; one takes as long as it takes */
 
 enum { CALLS_MAX = 256 /* in progress */ };
 
@@ -156,12 +156,14 @@ void http_calls_answer(struct http_calls *calls, struct evhttp_request *request)
 
 void http_calls_flush(struct http_calls *calls)
 {
+	const uint64_t until = calls->daemon->core.now + TURN;
 	struct http_call *call;
 
-	while ((call = TAILQ_FIRST(&calls->dirty))) {
+	while ((call = TAILQ_FIRST(&calls->dirty)) && calls->daemon->core.now < until) {
 		TAILQ_REMOVE(&calls->dirty, call, dirty_link);
 		call->dirty = false;
 		http_call_go_on(call);
+		daemon_tick(calls->daemon);
 	}
 }
 

@@ -16,7 +16,7 @@ void http_calls_answer(struct http_calls *calls, struct evhttp_request *request)
 /* When a turn of the loop ends: begins calls that are coming, for a moment. */
 void http_calls_end_turn(struct http_calls *calls);
 
-/* When a turn of the loop ends: writes what has come. */
+/* When a turn of the loop ends: writes what has come, for a moment. */
 void http_calls_flush(struct http_calls *calls);
 
 /* Breaks off the call that holds most of what counts in that account, and more than `least` bytes. False: there is none. */
