@@ -27,7 +27,8 @@ void http_settle_rights(const struct http *http);
 /* Has a call something to do in the next turn of the loop? */
 bool http_has_work(const struct http *http);
 
-/* When a turn of the loop ends: begins calls, answers what has become known, closes connections that last too long, accepts more. */
+/* When a turn of the loop ends: begins calls, answers what has become known, closes connections that last too long, and accepts
+ * more. */
 void http_end_turn(struct http *http);
 
 /* When a turn of the loop ends, and whenever workers may have answered in it: writes what has come for calls. */
@@ -36,8 +37,8 @@ void http_flush(struct http *http);
 /* NULL: there is no address for them. */
 const struct http_calls *http_calls_in_progress(const struct http *http);
 
-/* For daemon_ops: memory is short. Breaks off the call that holds most of what counts in that account, and more than `least` bytes.
- * False: there is none. */
+/* For daemon_ops: memory is short. Breaks off the call that holds most of what counts in that account, and more than `least`
+ * bytes. False: there is none. */
 bool http_break_off_greediest(struct daemon *daemon, const struct account *over, uint64_t least);
 
 /* Is a call in progress, or has an answer not been sent whole? */

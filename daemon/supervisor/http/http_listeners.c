@@ -108,8 +108,8 @@ static void refuse_descriptors(int fd)
 				     "let no stranger connect to it");
 }
 
-/* For the connections, which inherit it. An answer of TLS goes in several pieces: no piece may wait until the peer has confirmed the
- * one before. A peer that has vanished must not keep its call for ever. */
+/* For the connections, which inherit it. An answer of TLS goes in several pieces: no piece may wait until the peer has confirmed
+ * the one before. A peer that has vanished must not keep its call for ever. */
 static void prepare_connections(int fd)
 {
 	const int one = 1;
