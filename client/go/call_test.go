@@ -30,6 +30,22 @@ func TestSelectors(t *testing.T) {
 	equal(t, p.Slot(1).String(), "p:1")
 }
 
+// They are one map, however many they are: the daemon finds that some exclude each other.
+func TestAllOptionsAtOnce(t *testing.T) {
+	p, ctx := pool(t), soon(t)
+	options := objpool.Options{
+		Kwargs: map[string]any{}, Bind: []any{}, BindKwargs: map[string]any{}, ArgsAs: "single", Errors: "wait", Timeout: time.Minute,
+		Chunk: 1, Idempotent: true, Unordered: true, Window: 5, Sync: true, Progress: func(objpool.Progress) {}, Sticky: "append",
+		Priority: 1, Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	}
+	results := objpool.Stream[int](ctx, p.Map().With(options), "echo", []int{1})
+	for results.Next() {
+	}
+	err := asError(t, results.Err())
+	equal(t, err.Code, objpool.BadRequest)
+	equal(t, err.Message, "option sticky is for a target with :all only")
+}
+
 func TestOptions(t *testing.T) {
 	p, ctx := pool(t), soon(t)
 	bound := p.Map().With(objpool.Options{Bind: []any{100}, ArgsAs: "single", Chunk: 2, Idempotent: true})
@@ -44,6 +60,9 @@ func TestOptions(t *testing.T) {
 	equal(t, must[[]int](t)(objpool.Call[[]int](ctx, keywords, "add", []map[string]any{{"a": 1}, {"a": 2}})), []int{6, 7})
 	trace := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	equal(t, must[string](t)(objpool.Call[string](ctx, p.With(objpool.Options{Traceparent: trace}), "traceparent")), trace)
+	equal(t, must[int](t)(objpool.Call[int](ctx, p.With(objpool.Options{Priority: -10}), "echo", 1)), 1)
+	_, err = objpool.Call[int](ctx, p.With(objpool.Options{Priority: 11}), "echo", 1)
+	equal(t, asError(t, err).Code, objpool.BadRequest)
 	left := must[float64](t)(objpool.Call[float64](ctx, p.With(objpool.Options{Timeout: 10 * time.Second}), "deadline"))
 	if left <= 5 || left > 10 {
 		t.Fatalf("the method has %v seconds", left)

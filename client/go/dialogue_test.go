@@ -437,6 +437,8 @@ func (p *player) options(s step) (o objpool.Options, ok bool) {
 			o.Sticky = text
 		case "traceparent":
 			o.Traceparent = text
+		case "priority":
+			o.Priority = int(n)
 		case "progress":
 			as := s.name("as")
 			o.Progress = func(step objpool.Progress) {

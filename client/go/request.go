@@ -41,6 +41,8 @@ type Options struct {
 	Progress func(Progress)
 	// Sticky calls of all are replayed on instances that are built later: "append" or "replace".
 	Sticky string
+	// Priority is from -10 to 10: where calls wait, those of higher priority are next.
+	Priority int
 	// Traceparent is the trace to which the call belongs, as in W3C Trace Context.
 	Traceparent string
 	// Retry makes the call again when it has failed with an error that may pass, and has not run (or is Idempotent). Nil: as
@@ -84,8 +86,8 @@ func (r *Request) deadlines(ctx context.Context) (left time.Duration, has bool) 
 func (r *Request) isPlain() bool {
 	o := &r.Options
 	return r.stream == "" && o.Kwargs == nil && o.Bind == nil && o.BindKwargs == nil && o.ArgsAs == "" && o.Errors == "" && o.Chunk == 0 &&
-		!o.Idempotent && !o.Unordered && o.Window == 0 && !o.Sync && o.Progress == nil && o.Sticky == "" && o.Traceparent == "" &&
-		!strings.Contains(r.Target, ".")
+		!o.Idempotent && !o.Unordered && o.Window == 0 && !o.Sync && o.Progress == nil && o.Sticky == "" && o.Priority == 0 &&
+		o.Traceparent == "" && !strings.Contains(r.Target, ".")
 }
 
 // packFor writes method and params as they go on a connection.
@@ -166,7 +168,7 @@ func (r *Request) packArgs(p *packer) error {
 // packOptions writes those options that are given.
 func (r *Request) packOptions(p *packer, left time.Duration, timed bool) error {
 	at, n := len(p.b), 0
-	p.b = append(p.b, 0x80) // a map: how many there are is written at the end. Always below 16
+	p.b = append(p.b, 0x80) // a map: how many there are is written at the end
 	key := func(name string, given bool) bool {
 		if given {
 			p.b = appendString(p.b, name)
@@ -205,6 +207,9 @@ func (r *Request) packOptions(p *packer, left time.Duration, timed bool) error {
 	if key("window", o.Window != 0) {
 		p.b = appendInt(p.b, int64(o.Window))
 	}
+	if key("priority", o.Priority != 0) {
+		p.b = appendInt(p.b, int64(o.Priority))
+	}
 	if key("kwargs", o.Kwargs != nil) {
 		if err := p.mapping(o.Kwargs); err != nil {
 			return err
@@ -220,8 +225,18 @@ func (r *Request) packOptions(p *packer, left time.Duration, timed bool) error {
 			return err
 		}
 	}
-	p.b[at] |= byte(n)
+	p.b = resizeMap(p.b, at, n)
 	return nil
+}
+
+// resizeMap writes how many pairs the map has that begins at b[at], as an empty one, and goes on to the end.
+func resizeMap(b []byte, at, n int) []byte {
+	if n < 16 {
+		b[at] |= byte(n)
+		return b
+	}
+	pairs := append([]byte(nil), b[at+1:]...)
+	return append(appendMapHead(b[:at], n), pairs...)
 }
 
 // milliseconds rounds up, so that the daemon does not give up before the context does.
