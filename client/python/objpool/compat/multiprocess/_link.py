@@ -155,11 +155,21 @@ class Link:
     def _ask(self, method, params, waits=False):
         """The server's answer. waits: the call waits for what others do: it need not come after what they have sent ahead."""
         try:
-            answer = self._ask_directly(method, params, waits)
+            if self._is_unsettled:
+                self._settle()
+            channel = self._direct()
+            if channel is not None:
+                needs = () if waits or self._page is None else self._page.needs(self._place)
+                name = self._prefix + method
+                answer = channel.call(self._prefix + "after", [needs, method, *params]) if needs else channel.call(name, params)
+                while type(answer) is bytes and answer == AGAIN_ANSWER:
+                    answer = channel.call(name, params)
+                if type(answer) is not bytes or answer != RESEND_ANSWER:
+                    return answer
+        except NotBegun:
+            pass
         except errors.ObjpoolError as error:
             raise _translated(error) from error
-        if type(answer) is not bytes or answer != RESEND_ANSWER:
-            return answer
         self._await_order()
         return self.ask_daemon(method, *params)
 
@@ -169,23 +179,6 @@ class Link:
             self._page.await_others(self._place, self.is_lost)
             if self._place is not None:
                 self._page.await_own(self._place, self.is_lost)
-
-    def _ask_directly(self, method, params, waits):
-        """RESEND_ANSWER: it has to go on the connection."""
-        if self._is_unsettled:
-            self._settle()
-        channel = self._direct()
-        if channel is None:
-            return RESEND_ANSWER
-        needs = () if waits or self._page is None else self._page.needs(self._place)
-        name = self._prefix + method
-        try:
-            answer = channel.call(self._prefix + "after", [needs, method, *params]) if needs else channel.call(name, params)
-            while type(answer) is bytes and answer == AGAIN_ANSWER:
-                answer = channel.call(name, params)
-            return answer
-        except NotBegun:
-            return RESEND_ANSWER
 
     def request(self, method, *params):
         """An answer to a method of the server, which gets this client's number first. Raises Unanswered."""
