@@ -433,6 +433,21 @@ def test_the_kernels_verdict(start, tree, kills, verdict):
     assert client.value("p.pid") != pid
 
 
+def test_the_kernels_verdict_of_threads(start, tree):
+    """They are in their template's cgroup. A kill that was before this process is not its end."""
+    daemon = start({"p": {"isolation": "thread", "workers": 2, "memory_max": "256M"}})
+    client = daemon.client()
+    for kills, verdict in ((1, True), (1, False), (2, True)):
+        pid = client.value("p:0.pid")
+        (leaf,) = tree.glob("p.*/template")
+        (leaf / "memory.events").write_text(f"oom 1\noom_kill {kills}\n")
+        call = client.start("p:0.sleep_hard", 1000)
+        wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["running"], lambda: "the call to run")
+        os.kill(pid, signal.SIGKILL)
+        error, _ = client.wait(call)
+        assert error.startswith("WORKER_LOST") and ("out-of-memory killer: memory_max = 256M" in error) == verdict, (kills, error)
+
+
 def test_no_memory_controller(start, tree, place):
     (tree / "cgroup.controllers").write_text("cpu io memory_not pids\n")
     reason = why_not(start, memory_max="256M")

@@ -113,6 +113,21 @@ def test_a_constructor_that_needs_too_much(caged):
     assert error.startswith("UNAVAILABLE") and "the kernel's out-of-memory killer: memory_max = 64M" in error, error
 
 
+def test_a_module_that_needs_too_much(caged):
+    """The template loads it."""
+    client = caged(p=section(memory_max="64M", **{"class": "heavy:Heavy"}))
+    error = client.error("p.pid")
+    assert "the template process died: killed by the kernel's out-of-memory killer: memory_max = 64M" in error, error
+
+
+def test_instances_that_are_threads(caged):
+    client = caged(p={"isolation": "thread", "workers": 2, "memory_max": "64M"})
+    assert client.value("p:all.echo", 1) == [1, 1]
+    error = client.error("p:0.allocate", 200 * MIB)
+    assert error.startswith("WORKER_LOST") and VERDICT in error, error
+    assert client.value("p:all.echo", 1) == [1, 1]
+
+
 def test_nothing_is_left(caged, group):
     client = caged(p=section(memory_max="64M", workers=2))
     assert client.value("p:all.pid") and client.value("objpool.restart", "p")

@@ -263,17 +263,18 @@ char *cgroup_remove_worker(struct cgroups *cgroups, char *path)
 	return NULL;
 }
 
-bool cgroup_has_killed(const char *path)
+static uint64_t count_kills(const char *path)
 {
 	char text[TEXT];
 	uint64_t kills = 0;
 
 	get(path, "memory.events", text, sizeof text);
 	const char *line = strstr(text, "oom_kill ");
-	return line && sscanf(line, "oom_kill %" SCNu64, &kills) == 1 && kills > 0;
+	return line && sscanf(line, "oom_kill %" SCNu64, &kills) == 1 ? kills : 0;
 }
 
-void cgroup_describe_max(const char *path, char *text, size_t size)
+/* Of a cgroup that is directly in its pool's. */
+static void describe_kill(const char *path, char *text, size_t size)
 {
 	static const char units[] = "\0KMG";
 	char bytes[64];
@@ -284,5 +285,32 @@ void cgroup_describe_max(const char *path, char *text, size_t size)
 	(void)sscanf(bytes, "%" SCNu64, &max);
 	for (; unit < 3 && max && max % 1024 == 0; unit++)
 		max /= 1024;
-	snprintf(text, size, "%" PRIu64 "%.1s", max, &units[unit]);
+	snprintf(text, size, "killed by the kernel's out-of-memory killer: memory_max = %" PRIu64 "%.1s", max, &units[unit]);
+}
+
+bool cgroup_worker_verdict(const char *path, char *text, size_t size)
+{
+	if (count_kills(path) == 0)
+		return false;
+	describe_kill(path, text, size);
+	return true;
+}
+
+uint64_t cgroup_template_kills(const char *pool)
+{
+	char own[PATH];
+
+	snprintf(own, sizeof own, "%s/template", pool);
+	return count_kills(own);
+}
+
+bool cgroup_template_verdict(const char *pool, uint64_t before, char *text, size_t size)
+{
+	char own[PATH];
+
+	if (cgroup_template_kills(pool) <= before)
+		return false;
+	snprintf(own, sizeof own, "%s/template", pool);
+	describe_kill(own, text, size);
+	return true;
 }

@@ -48,10 +48,12 @@ char *cgroup_remove_worker(struct cgroups *cgroups, char *path);
 void cgroups_tidy(struct cgroups *cgroups);
 void cgroups_free(struct cgroups *cgroups);
 
-/* Has the out-of-memory killer ended a process in the cgroup of that worker? */
-bool cgroup_has_killed(const char *path);
+/* Has the out-of-memory killer ended a process of that worker? Writes "killed by the kernel's out-of-memory killer: memory_max =
+ * 256M" then. */
+bool cgroup_worker_verdict(const char *path, char *text, size_t size);
 
-/* The bound of that worker's pool, as in "256M". */
-void cgroup_describe_max(const char *path, char *text, size_t size);
+/* Likewise of a pool's template, or of workers that are its threads: has it ended more of these than `before`? */
+bool cgroup_template_verdict(const char *pool, uint64_t before, char *text, size_t size);
+uint64_t cgroup_template_kills(const char *pool);
 
 #endif

@@ -36,6 +36,7 @@ struct template {
 	struct config_pool section; /* taken over */
 	char *plugin_path;
 	char *cgroup;               /* of a pool with memory_max; NULL: it has none */
+	uint64_t killed_before;     /* of its processes by the out-of-memory killer, when the present one was started */
 	bool created_by_client;     /* at run time: no file names it */
 	uint64_t creator;           /* the session with which it goes; 0: it stays */
 	enum template_state state;

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/workers/template_process.h"
 
 #include "daemon/core/records/pool.h"
+#include "daemon/supervisor/base/cgroup.h"
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/workers/lines.h"
 #include "daemon/supervisor/log/log.h"
@@ -9,6 +10,8 @@
 #include "daemon/supervisor/workers/worker_maker.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- those that it was to make ---- */
@@ -90,12 +93,16 @@ void template_fail(struct template *template, const char *reason)
 
 void template_on_death(struct template *template)
 {
-	const bool loading = template->state == TEMPLATE_LOADING;
+	char reason[160] = "the template process died", verdict[96];
+	const size_t size = strlen(reason);
 
+	if (template->cgroup && cgroup_template_verdict(template->cgroup, template->killed_before, verdict, sizeof verdict))
+		snprintf(reason + size, sizeof reason - size, ": %s", verdict);
+	else if (template->state == TEMPLATE_LOADING)
+		snprintf(reason + size, sizeof reason - size, " while it loaded the plugin");
 	/* The process that a program has offered ends by itself when its pool leaves: no warning then. */
-	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "the pool's template process died%s",
-		 loading ? " while it loaded the plugin" : "");
-	template_fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
+	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "%s", reason);
+	template_fail(template, reason);
 }
 
 void template_give_up(struct template *template)

@@ -53,7 +53,12 @@ static int make_cgroup(struct template *template, char *reason, size_t size)
 	const struct cgroup_pool pool = {
 		.name = template->section.name, .version = template->version, .max = template->section.cage.memory_max};
 
-	return pool.max ? cgroup_make(&template->daemon->cgroups, &pool, &template->cgroup, reason, size) : 0;
+	if (pool.max == 0)
+		return 0;
+	if (cgroup_make(&template->daemon->cgroups, &pool, &template->cgroup, reason, size) < 0)
+		return -1;
+	template->killed_before = cgroup_template_kills(template->cgroup);
+	return 0;
 }
 
 void template_spawn(struct template *template)

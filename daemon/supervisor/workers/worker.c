@@ -300,17 +300,24 @@ static void on_readable(struct transport *transport)
 		maker_of(worker)->kill(template_of(worker->slot->pool), worker);
 }
 
+static bool read_verdict(const struct worker *worker, char *text, size_t size)
+{
+	const struct template *template = template_of(worker->slot->pool);
+
+	if (worker->cgroup)
+		return cgroup_worker_verdict(worker->cgroup, text, size);
+	return maker_of(worker)->has_threads && template->cgroup &&
+	       cgroup_template_verdict(template->cgroup, template->killed_before, text, size);
+}
+
 /* Only the kernel can tell: the slot's reason says so then. */
 static void note_verdict(const struct worker *worker, int status)
 {
 	struct slot *slot = worker->slot;
-	char max[32];
+	char verdict[96];
 
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || slot->killed || !worker->cgroup ||
-	    !cgroup_has_killed(worker->cgroup))
-		return;
-	cgroup_describe_max(worker->cgroup, max, sizeof max);
-	snprintf(slot->reason, sizeof slot->reason, "killed by the kernel's out-of-memory killer: memory_max = %s", max);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !slot->killed && read_verdict(worker, verdict, sizeof verdict))
+		snprintf(slot->reason, sizeof slot->reason, "%s", verdict);
 }
 
 void worker_on_exit(struct worker *worker, int status)
