@@ -63,7 +63,7 @@ for (const part of [map, yields, calls]) {
 	const after = memory();
 	const seconds = ((performance.now() - begun) / 1000).toFixed(1);
 	const [held, still, peak] = [before.held, after.held, most - before.rss].map((bytes) => (bytes / 2 ** 20).toFixed(1));
-	console.log(`${part.name}: ${ITEMS} in ${seconds} s; ${held} MiB of objects before, ${still} after; ${peak} more at most`);
+	console.log(`${part.name}: ${ITEMS} in ${seconds} s; objects have ${held} MiB, ${still} after; ${peak} more at most`);
 	if (after.held - before.held > HELD_MAX || most - before.rss > PEAK_MAX)
 		process.exitCode = 1;
 }

@@ -3,6 +3,7 @@
 /* A call with one answer: deadline, AbortSignal, progress, attempts. */
 const timers = require("node:timers/promises");
 const { ObjpoolError } = require("./errors.js");
+const { on_abort, off_abort } = require("./signals.js");
 
 const SLACK_MS = 5_000; // after the deadline, of which the daemon tells, until the daemon counts as gone
 const TIMER_MAX = 2 ** 31 - 1;
@@ -48,7 +49,7 @@ class Call {
 			this.give_up_after(timeoutMs + SLACK_MS, new ObjpoolError("TIMEOUT", "the daemon does not answer"));
 		if (signal) {
 			this.cancel = () => this.on_abort();
-			signal.addEventListener("abort", this.cancel, { once: true });
+			on_abort(signal, this.cancel);
 		}
 	}
 
@@ -66,8 +67,7 @@ class Call {
 	answer(error, value) {
 		const { signal } = this.options;
 		clearTimeout(this.timer);
-		if (this.cancel)
-			signal.removeEventListener("abort", this.cancel);
+		off_abort(signal, this.cancel);
 		if (error)
 			this.reject(by_signal(error, signal));
 		else
@@ -87,15 +87,15 @@ function call_on(connection, method, params, options) {
 /** Waits for a connection; no longer than the call's signal and deadline allow. */
 async function reach(source, { signal, timeoutMs }) {
 	const limit = new AbortController();
-	const on_abort = () => limit.abort(aborted(signal, "no"));
+	const give_up = () => limit.abort(aborted(signal, "no"));
 	const late = () => limit.abort(new ObjpoolError("TIMEOUT", "there is no connection to the daemon", { ran: "no" }));
 	const timer = timeoutMs === undefined ? undefined : setTimeout(late, Math.min(timeoutMs, TIMER_MAX));
-	signal?.addEventListener("abort", on_abort, { once: true });
+	on_abort(signal, give_up);
 	try {
 		return await source.reach(limit.signal);
 	} finally {
 		clearTimeout(timer);
-		signal?.removeEventListener("abort", on_abort);
+		off_abort(signal, give_up);
 	}
 }
 
@@ -121,7 +121,7 @@ async function attempts(source, method, params, options) {
 			return await attempt(source, method, params, { ...options, timeoutMs: left });
 		} catch (error) {
 			const pause = options.retry.pause(made, error, options.idempotent);
-			if (pause === undefined || performance.now() + pause > end)
+			if (pause === undefined || source.is_closed || performance.now() + pause > end)
 				throw error;
 			await timers.setTimeout(pause, undefined, { signal: options.signal }).catch(() => {
 				throw aborted(options.signal, "no");

@@ -22,6 +22,7 @@ class Link extends EventEmitter {
 		this.reaching = null; // the promise of one
 		this.idle = []; // connections of streams that have ended
 		this.lent = new Set();
+		this.borrowed = 0; // how many are lent, or are about to be
 		this.is_closed = false;
 	}
 
@@ -98,29 +99,34 @@ class Link extends EventEmitter {
 
 	/** The promise of a connection for a stream alone, so that to read it slowly holds up nothing else. Where there are many,
 	 * or the daemon lets this user have no more, it is the common one. */
-	async lend(limit) {
-		const common = this.connection ?? await this.reach(limit);
-		const left = this.idle.pop();
-		if (left && !left.lost)
-			return this.note_lent(left);
-		if (this.lent.size >= this.lent_max)
+	async lend() {
+		const common = this.connection ?? await this.reach();
+		if (this.borrowed >= this.lent_max)
 			return common;
+		this.borrowed++;
 		try {
-			return this.note_lent(await this.open_at(common.address));
+			const own = await this.own(common.address);
+			this.lent.add(own);
+			return own;
 		} catch (error) {
+			this.borrowed--;
 			if (error.code === "OVERLOADED")
 				return common;
 			throw error;
 		}
 	}
 
-	note_lent(connection) {
-		this.lent.add(connection);
-		return connection;
+	/** One that another stream has left, or a new one. */
+	own(address) {
+		const left = this.idle.pop();
+		return left && !left.lost ? left : this.open_at(address);
 	}
 
 	give_back(connection) {
-		if (this.lent.delete(connection) && !connection.lost)
+		if (!this.lent.delete(connection))
+			return;
+		this.borrowed--;
+		if (!connection.lost)
 			this.idle.push(connection);
 	}
 

@@ -10,17 +10,32 @@ const WIRE = new Map(Object.entries({
 }));
 const LOCAL = new Set(["signal", "progress", "raw", "retry"]);
 
+/** A time as the wire has it, rounded up; undefined: for ever. */
+function milliseconds(name, value) {
+	if (value === undefined || value === Infinity)
+		return undefined;
+	if (typeof value !== "number" || Number.isNaN(value))
+		throw new TypeError(`${name} is a number of milliseconds`);
+	return Math.max(0, Math.ceil(value));
+}
+
+function read(name, value) {
+	if (name === "timeoutMs")
+		return milliseconds(name, value ?? undefined);
+	return name === "retry" && value ? Retry.of(value) : value;
+}
+
 /** The options with those of `more`, which are looked at. An undefined one takes away what was given before. */
 function merge(options, more) {
 	const merged = { ...options };
 	for (const [name, value] of Object.entries(more ?? {})) {
 		if (!WIRE.has(name) && !LOCAL.has(name))
 			throw new TypeError(`there is no option "${name}"`);
-		if (value === undefined || value === null)
-			delete merged[name];
-		else
-			merged[name] = name === "retry" ? Retry.of(value) : value;
+		merged[name] = read(name, value);
 	}
+	for (const name of Object.keys(merged))
+		if (merged[name] === undefined || merged[name] === null)
+			delete merged[name];
 	if (merged.progress !== undefined && typeof merged.progress !== "function")
 		throw new TypeError("the option progress is a function of (done, total, text)");
 	return merged;
@@ -40,4 +55,4 @@ function to_wire(options, more) {
 	return wire;
 }
 
-module.exports = { merge, to_wire };
+module.exports = { merge, milliseconds, to_wire };

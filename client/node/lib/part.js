@@ -8,6 +8,7 @@ const { Feeder } = require("./feeder.js");
 const { arrays_of, items_of } = require("./input.js");
 const { merge, to_wire } = require("./options.js");
 const { Results } = require("./results.js");
+const { on_abort } = require("./signals.js");
 const { Stream } = require("./stream.js");
 const { request_of } = require("./target.js");
 
@@ -55,8 +56,9 @@ class Part {
 		return this.target;
 	}
 
+	/** For console.log, which calls it on the face. */
 	[inspect.custom]() {
-		return `[${this.constructor.name} ${this.target}]`;
+		return `[objpool ${this.target}]`;
 	}
 
 	invoke(name, args) {
@@ -93,7 +95,7 @@ class Part {
 			stream.give_up(aborted(signal, "no"));
 			return new Results(stream);
 		}
-		signal?.addEventListener("abort", stream.on_abort, { once: true });
+		on_abort(signal, stream.on_abort);
 		try {
 			if (this.mode === "map")
 				this.stream_map(stream, name, args);
@@ -126,7 +128,7 @@ class Part {
 			stream.begin(this.source.connection, ...request);
 			return;
 		}
-		this.source.lend(this.given.signal).then(
+		reach(this.source, this.given).then(() => this.source.lend()).then(
 			(connection) => stream.begin(connection, ...request, () => this.source.give_back(connection)),
 			(error) => stream.give_up(error));
 	}

@@ -3,6 +3,7 @@
 /* A pool, and an instance of it that one client has for itself. */
 const { call, reach, aborted } = require("./call.js");
 const { ObjpoolError } = require("./errors.js");
+const { milliseconds } = require("./options.js");
 const { Part, face } = require("./part.js");
 const { slot_target } = require("./target.js");
 
@@ -119,7 +120,9 @@ async function take(pool, { slot, timeoutMs, leaseMs, signal }) {
 	if (signal?.aborted)
 		throw aborted(signal, "no");
 	const connection = pool.source.connection ?? await reach(pool.source, { signal, timeoutMs });
-	const wire = { slot, timeout_ms: timeoutMs, lease_ms: leaseMs }; // what is undefined is left out
+	const wire = { // what is undefined is left out
+		slot, timeout_ms: milliseconds("timeoutMs", timeoutMs), lease_ms: milliseconds("leaseMs", leaseMs),
+	};
 	const got = await call({ connection }, "objpool.lease", [pool.target, wire], { signal });
 	if (signal?.aborted) {
 		connection.notify("objpool.release", [pool.target, got.slot]);

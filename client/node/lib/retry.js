@@ -15,10 +15,10 @@ class Retry {
 		this.maxDelayMs = maxDelayMs;
 	}
 
-	/** The policy for an option `retry`: true, a number of attempts, {attempts, delayMs, maxDelayMs}; false: none. */
+	/** The policy for an option `retry`: true, a number of attempts, {attempts, delayMs, maxDelayMs}. */
 	static of(value) {
-		if (value === false || value instanceof Retry)
-			return value || undefined;
+		if (value instanceof Retry)
+			return value;
 		if (value === true)
 			return new Retry();
 		return typeof value === "number" ? new Retry(value) : new Retry(value.attempts, value);

@@ -3,6 +3,7 @@
 /* Results one by one. */
 const { aborted, by_signal, tell } = require("./call.js");
 const { error_of } = require("./errors.js");
+const { off_abort } = require("./signals.js");
 
 const HELD = 1 << 20; // bytes of results that nobody has taken, from which on no more are read
 
@@ -95,7 +96,7 @@ class Stream {
 		this.feeder?.close();
 		this.connection.release(this);
 		this.give_back?.();
-		this.options.signal?.removeEventListener("abort", this.on_abort);
+		off_abort(this.options.signal, this.on_abort);
 		if (!this.is_over)
 			this.failure = error && by_signal(error, this.options.signal);
 		if (value)
@@ -202,7 +203,7 @@ class Stream {
 		this.run = NONE;
 		this.at = 0;
 		this.feeder?.close();
-		this.options.signal?.removeEventListener("abort", this.on_abort);
+		off_abort(this.options.signal, this.on_abort);
 		if (this.msgid && !this.is_answered && !this.connection.lost) {
 			this.connection.release(this);
 			if (cancels)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { connect, ObjpoolError } from "objpool";
 import { Daemon } from "./daemon.mjs";
 
@@ -78,6 +79,33 @@ test("deadlines and AbortSignals end calls, also those that have not been sent",
 	assert.equal(await pool.options({ signal: new AbortController().signal }).echo(1), 1);
 });
 
+test("one AbortSignal serves many calls and streams", async (t) => {
+	const { client, pool } = await start(t);
+	const warnings = [];
+	const note = (warning) => warnings.push(warning.message);
+	process.on("warning", note);
+	t.after(() => process.off("warning", note));
+	const control = new AbortController();
+	const many = pool.options({ signal: control.signal });
+	const numbers = Array.from({ length: 50 }, (_, i) => i);
+	assert.deepEqual(await Promise.all(numbers.map((i) => many.echo(i))), numbers);
+	assert.deepEqual(await Promise.all(numbers.map(async (i) => (await many.map.echo.stream([i]).toArray())[0])), numbers);
+	const calls = numbers.map(() => assert.rejects(many.sleep(60), { code: "CANCELLED" }));
+	await client.ping();
+	control.abort();
+	await Promise.all(calls);
+	assert.deepEqual(warnings, []);
+});
+
+test("times are rounded up to whole milliseconds", async (t) => {
+	const { pool } = await start(t);
+	assert.equal(await pool.options({ timeoutMs: 19_999.5 }).echo(1), 1);
+	assert.equal(await pool.options({ timeoutMs: Infinity }).echo(1), 1);
+	await assert.rejects(pool.options({ timeoutMs: -3.2 }).sleep(1), { code: "TIMEOUT" });
+	assert.throws(() => pool.options({ timeoutMs: "5s" }), /timeoutMs is a number of milliseconds/);
+	await (await pool.lease({ timeoutMs: 1999.5, leaseMs: 1999.5 })).release();
+});
+
 test("progress is told, and a raw result is the bytes of msgpack", async (t) => {
 	const { pool } = await start(t);
 	const steps = [];
@@ -117,6 +145,7 @@ test("a pool is no promise, and shows what it is", async (t) => {
 	const { pool } = await start(t);
 	assert.equal(await pool, pool);
 	assert.equal(`${pool.slot(1)}`, "p:1");
+	assert.equal(inspect(pool.all), "[objpool p:all]");
 	assert.equal(JSON.stringify(pool.toJSON), undefined);
 	assert.throws(() => {
 		pool.rate = 5;

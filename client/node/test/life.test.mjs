@@ -83,8 +83,9 @@ test("a call does not wait for a connection beyond its deadline, its signal, or 
 	await assert.rejects(call, { code: "CANCELLED", ran: "no" });
 	await assert.rejects(impatient.pool("p").echo(1), { code: "NO_DAEMON", ran: "no" });
 	await assert.rejects(never.pool("p").echo(1), { code: "CONNECTION_LOST", ran: "no" });
+	await assert.rejects(pool.options({ timeoutMs: 30 }).series.stream().next(), { code: "TIMEOUT", ran: "no" });
 	client.close();
-	await assert.rejects(pool.echo(1), { code: "CONNECTION_LOST", ran: "no" });
+	await assert.rejects(pool.options({ retry: { delayMs: 60_000 } }).echo(1), { code: "CONNECTION_LOST", ran: "no" });
 });
 
 test("a call that has not run is sent again where retry says so", async (t) => {

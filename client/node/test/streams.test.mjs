@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { connect } from "objpool";
 import { Daemon } from "./daemon.mjs";
 
 const start = async (t, setup) => {
@@ -113,6 +114,18 @@ test("what a method yields comes one by one, and a slow reader holds up nothing 
 	await endless.return();
 	assert.deepEqual(await endless.next(), { done: true, value: undefined });
 	assert.equal(await pool.slot(0).echo("free again"), "free again");
+});
+
+test("many streams at once share connections, and leave none behind that nobody uses", async (t) => {
+	const { client, pool } = await start(t);
+	for (let round = 0; round < 3; round++) {
+		const streams = Array.from({ length: 30 }, (_, i) => pool.series.stream(5, i).toArray());
+		assert.deepEqual(await Promise.all(streams), Array.from({ length: 30 }, (_, i) => [i, i, i, i, i]));
+		assert.ok((await client.status()).sessions <= 1 + 8);
+	}
+	const poor = await connect(client.address, { streamConnections: 0 });
+	t.after(() => poor.close());
+	assert.deepEqual(await poor.pool("p").series.stream(3).toArray(), [0, 1, 2]);
 });
 
 test("a reader that stops stops the method, which yields for ever", async (t) => {
