@@ -43,6 +43,7 @@ _objpool_value() {
 	--args-as) COMPREPLY=($(compgen -W 'zip single positional keyword' -- "$cur")) ;;
 	--sticky) COMPREPLY=($(compgen -W 'replace append' -- "$cur")) ;;
 	-i | --items | -o | --output | --tls-ca | --tls-cert | --tls-key | --token-file) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	-g | --generate) COMPREPLY=($(compgen -W 'python ts go rust java c' -- "$cur")) ;;
 	-s | --server) COMPREPLY=($(compgen -W 'unix:/run/objpool/objpool.sock tcp:127.0.0.1:7117 tls:localhost:7118' -- "$cur")) ;;
 	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --iterations | --chunk | --window | \
 		--kwargs | --bind | --bind-kwargs | --target | --traceparent | --priority | --plugin | --class | --workers | \

@@ -29,19 +29,12 @@ int generate(const struct generator *generator, struct objpool_bytes description
 	return r;
 }
 
-/* A backslash could begin an escape, of which Java knows some in comments, too. */
+/* What ends a comment gets a space in it. So does \\u, which Java reads as a character in comments, too. */
 static void put_comment_byte(FILE *out, char c, char before)
 {
-	if (c == '\\')
-		fputs("/", out);
-	else if ((unsigned char)c < 0x20 && c != '\t')
+	if ((before == '*' && c == '/') || (before == '/' && c == '*') || (before == '\\' && c == 'u'))
 		fputc(' ', out);
-	else if (before == '*' && c == '/')
-		fputs(" /", out);
-	else if (before == '/' && c == '*')
-		fputs(" *", out);
-	else
-		fputc(c == '"' ? '\'' : c, out);
+	fputc((unsigned char)c < 0x20 && c != '\t' ? ' ' : c, out);
 }
 
 void code_text(FILE *out, model_text text)

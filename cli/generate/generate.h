@@ -23,7 +23,7 @@ int generate(const struct generator *generator, struct objpool_bytes description
 
 /* ---- for the languages ---- */
 
-/* Writes a text into a comment, on one line. What could end the comment, or a text of Python, is changed. */
+/* Writes a text into a comment, on one line. What could end the comment is changed. */
 void code_text(FILE *out, model_text text);
 
 /* The same for the lines of a text, each behind `prefix`. */

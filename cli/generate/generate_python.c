@@ -238,13 +238,22 @@ static void put_arguments(FILE *out, const struct method *method, const char *be
 
 /* ---- methods ---- */
 
-static void put_doc(FILE *out, model_text doc)
+/* Writes the lines of a text within three quotes. */
+static void put_quoted(FILE *out, model_text text, const char *indent)
 {
-	if (doc.size == 0)
-		return;
-	fputs("        \"\"\"\n", out);
-	code_lines(out, doc, "        ");
-	fputs("        \"\"\"\n", out);
+	bool begins = true;
+
+	fprintf(out, "%s\"\"\"\n", indent);
+	for (uint32_t i = 0; i < text.size; i++) {
+		const char c = text.ptr[i];
+		if (begins && c != '\n')
+			fputs(indent, out);
+		begins = c == '\n';
+		if (c == '"' || c == '\\')
+			fputc('\\', out);
+		fputc((unsigned char)c < 0x20 && c != '\n' && c != '\t' ? ' ' : c, out);
+	}
+	fprintf(out, "\n%s\"\"\"\n", indent);
 }
 
 static void put_method(FILE *out, const struct method *method)
@@ -257,7 +266,8 @@ static void put_method(FILE *out, const struct method *method)
 	else
 		put_type(out, &method->returns, false);
 	fputs(":\n", out);
-	put_doc(out, method->doc);
+	if (method->doc.size > 0)
+		put_quoted(out, method->doc, "        ");
 	fputs(method->yields ? "        return self.target.method(" : "        return self.target.call(", out);
 	code_string(out, method->name, true);
 	fputs(method->yields ? ").stream(" : "", out);
@@ -282,10 +292,9 @@ static void put_create(FILE *out, const struct model *model)
 
 static void put_head(FILE *out, const struct model *model)
 {
-	fputs("\"\"\"\n", out);
-	fputs("A typed client of the pool ", out);
+	fputs("# A typed client of the pool ", out);
 	code_lines(out, model->pool, "");
-	fputs("\nMade by objpool describe --generate python. Don't edit it.\n\"\"\"\n", out);
+	fputs("# Made by objpool describe --generate python. Don't edit it.\n", out);
 	fputs("from __future__ import annotations\n\n"
 	      "from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, TypedDict, Union\n\n",
 	      out);
@@ -308,9 +317,8 @@ static void put_class(FILE *out, const struct model *model)
 {
 	fprintf(out, "\n\nclass %s:\n", model->ident);
 	if (model->doc.size > 0) {
-		fputs("    \"\"\"\n", out);
-		code_lines(out, model->doc, "    ");
-		fputs("    \"\"\"\n\n", out);
+		put_quoted(out, model->doc, "    ");
+		fputc('\n', out);
 	}
 	fputs("    def __init__(self, target: objpool.Target) -> None:\n"
 	      "        \"\"\"`target`: a pool, a slot or a key of it, or a lease.\"\"\"\n"

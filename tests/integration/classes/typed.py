@@ -36,3 +36,6 @@ class Typed:
 
     def free(self, anything, *rest):
         return anything
+
+    def odd(self, text: str = "\"'\\*/ \n\\u000a"):
+        """Text that ends a comment or a string somewhere: */ \"\"\" \\u002a/ \\N{x} // # \\"""
