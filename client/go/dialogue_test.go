@@ -321,7 +321,7 @@ func (p *player) call(s step) {
 	p.t.Cleanup(cancel)
 	p.cancels[s.name("as")] = cancel
 	target, args := p.target(s)
-	if target.Client() == nil { // it goes as the wire has it
+	if target == (objpool.Target{}) { // it goes as the wire has it
 		target, args = p.client.Pool("objpool"), []any{s.text("target"), s.text("method"), s.list("args"), s.options()}
 		s = step{"as": s["as"], "method": "call"}
 	}
@@ -367,7 +367,7 @@ func (p *player) release(s step) {
 	p.sends(s, func() (any, error) { return lease.Release(p.ctx) })
 }
 
-// target is the part of the pools that a step calls, with its options, and the arguments. Without a client: the library can't
+// target is the part of the pools that a step calls, with its options, and the arguments. Target{}: the library can't
 // express it.
 func (p *player) target(s step) (objpool.Target, []any) {
 	name, selector, selected := strings.Cut(s.text("target"), ":")

@@ -11,3 +11,12 @@ check-go: all # the library for Go: its tests, each with a real daemon
 .PHONY: pack-go
 pack-go: # the Go module as a proxy serves it, in build/go
 	cd client/go && $(GO) run ./internal/pack $(abspath $(B))/go v$(VERSION)
+
+# The peers' clients are modules of the benchmark alone.
+.PHONY: bench-go soak-go
+bench-go: all # the library for Go beside the clients of redis and NATS
+	@sh scripts/deps.sh build bench
+	cd client/go/bench && $(GO) build -o $(abspath $(B))/bench-go . && OBJPOOL_BUILD=$(abspath $(B)) $(abspath $(B))/bench-go
+
+soak-go: all # 10 million items each way through the library for Go; fails when its memory grows
+	cd client/go/bench && $(GO) build -o $(abspath $(B))/bench-go . && OBJPOOL_BUILD=$(abspath $(B)) $(abspath $(B))/bench-go -soak

@@ -48,8 +48,7 @@ func (t Target) LeaseFor(ctx context.Context, most time.Duration) (*Lease, error
 	if err := l.read(raw); err != nil {
 		return nil, err
 	}
-	l.target.lease = l
-	l.target.address = t.pool + ":" + strconv.Itoa(l.slot)
+	l.target = t.Slot(l.slot).changed(func(t *target) { t.lease = l })
 	return l, nil
 }
 

@@ -128,11 +128,12 @@ func (r *Request) cantSend(err error) *Error {
 
 // packPlain writes "target.method", args; the method alone where there is no target.
 func (r *Request) packPlain(p *packer, target string) error {
-	name := r.Method
-	if target != "" {
-		name = target + "." + r.Method
+	if target == "" {
+		p.b = appendString(p.b, r.Method)
+	} else {
+		p.b = append(appendStringHead(p.b, len(target)+1+len(r.Method)), target...)
+		p.b = append(append(p.b, '.'), r.Method...)
 	}
-	p.b = appendString(p.b, name)
 	return p.values(r.Args)
 }
 

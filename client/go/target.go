@@ -9,12 +9,22 @@ import (
 
 // A Target is a pool, or some of its instances, with the options of calls. It is a value: its methods return others. [Call],
 // [Begin] and [Stream] call its methods.
-type Target struct {
+type Target struct{ *target } // one pointer: to make a Callable of it takes no memory
+
+// A target never changes.
+type target struct {
 	client  *Client
 	lease   *Lease
 	pool    string
 	address string // the pool with its selector
 	options Options
+}
+
+// changed returns another target.
+func (t Target) changed(change func(*target)) Target {
+	other := *t.target
+	change(&other)
+	return Target{&other}
 }
 
 // A Callable is what calls can be made of: a [Target] or a [*Lease].
@@ -27,11 +37,12 @@ func (t Target) request(method string, args []any) (*Client, Request) {
 }
 
 // Pool is any instance of a pool: the first that is free.
-func (c *Client) Pool(name string) Target { return Target{client: c, pool: name, address: name} }
+func (c *Client) Pool(name string) Target {
+	return Target{&target{client: c, pool: name, address: name}}
+}
 
 func (t Target) at(selector string) Target {
-	t.address = t.pool + ":" + selector
-	return t
+	return t.changed(func(t *target) { t.address = t.pool + ":" + selector })
 }
 
 // Slot is the instance in a slot. Slots count from 0.
@@ -52,8 +63,7 @@ func (t Target) Key(key string) Target { return t.at("key=" + key) }
 
 // With returns the target with these options, in place of those that it had.
 func (t Target) With(options Options) Target {
-	t.options = options
-	return t
+	return t.changed(func(t *target) { t.options = options })
 }
 
 // String returns the target as it is written: "sim", "sim:2", "sim:all".

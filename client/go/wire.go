@@ -59,18 +59,18 @@ func appendBool(b []byte, yes bool) []byte {
 	return append(b, 0xc2)
 }
 
-func appendString(b []byte, s string) []byte {
-	switch n := len(s); {
+func appendString(b []byte, s string) []byte { return append(appendStringHead(b, len(s)), s...) }
+
+func appendStringHead(b []byte, n int) []byte {
+	switch {
 	case n <= 31:
-		b = append(b, 0xa0|byte(n))
+		return append(b, 0xa0|byte(n))
 	case n <= math.MaxUint8:
-		b = append(b, 0xd9, byte(n))
+		return append(b, 0xd9, byte(n))
 	case n <= math.MaxUint16:
-		b = binary.BigEndian.AppendUint16(append(b, 0xda), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint32(append(b, 0xdb), uint32(n))
+		return binary.BigEndian.AppendUint16(append(b, 0xda), uint16(n))
 	}
-	return append(b, s...)
+	return binary.BigEndian.AppendUint32(append(b, 0xdb), uint32(n))
 }
 
 func appendBinHead(b []byte, n int) []byte {
