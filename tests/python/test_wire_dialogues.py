@@ -70,7 +70,7 @@ def check_error(told, error):
 
 
 def check_collected(told, results):
-    for (error, value), got in zip(told, results, strict=False):
+    for (error, value), got in zip(told, results):
         check_error(error, got) if error else check(value, got)
     assert len(told) == len(results)
 

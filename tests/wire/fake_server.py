@@ -244,7 +244,7 @@ class Served:
     def __init__(self, place, steps, piece):
         self.listener, self.address = listen(False, str(place))
         self.amiss = None
-        self.thread = threading.Thread(target=self.serve, args=(steps, piece))
+        self.thread = threading.Thread(target=self.serve, args=(steps, piece), daemon=True)
         self.thread.start()
 
     def serve(self, steps, piece):

@@ -23,7 +23,7 @@ class Served:
         self.socket, other = socket.socketpair()
         self.socket.settimeout(DEADLINE)
         self.amiss = None
-        self.thread = threading.Thread(target=self.serve, args=(other, steps, piece))
+        self.thread = threading.Thread(target=self.serve, args=(other, steps, piece), daemon=True)
         self.thread.start()
         self.unpacker = dialogue.msgpack.Unpacker()
 
