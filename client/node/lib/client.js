@@ -5,6 +5,7 @@ const { EventEmitter } = require("node:events");
 const { default_addresses } = require("./address.js");
 const { call } = require("./call.js");
 const { Credentials } = require("./credentials.js");
+const { here } = require("./errors.js");
 const { Link } = require("./link.js");
 const { merge } = require("./options.js");
 const { face } = require("./part.js");
@@ -52,8 +53,12 @@ class Client extends EventEmitter {
 	}
 
 	/** Calls a method of the daemon itself. */
-	request(method, params = [], options) {
-		return call(this.#link, method, params, merge({}, options));
+	async request(method, params = [], options) {
+		try {
+			return await call(this.#link, method, params, merge({}, options));
+		} catch (error) {
+			throw here(error);
+		}
 	}
 
 	ping(...values) { return this.request("objpool.ping", values); }

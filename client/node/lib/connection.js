@@ -73,7 +73,7 @@ class Connection extends EventEmitter {
 	/** Sends a request; `entry` gets what comes of it. Returns its msgid. Throws if it can't be sent. */
 	request(method, params, entry) {
 		if (this.lost)
-			throw this.lost;
+			throw this.lost.again();
 		const msgid = this.new_id();
 		const writer = this.writer;
 		const before = writer.position;
@@ -100,7 +100,7 @@ class Connection extends EventEmitter {
 	/** Sends a notification. */
 	notify(method, params) {
 		if (this.lost)
-			throw this.lost;
+			throw this.lost.again();
 		const before = this.writer.position;
 		try {
 			this.writer.byte(0x93);
@@ -255,7 +255,7 @@ class Connection extends EventEmitter {
 		this.holders.clear();
 		this.socket.unref();
 		for (const entry of entries)
-			entry.answer(this.lost, null);
+			entry.answer(this.lost.again(), null);
 		this.emit("lost", this.lost);
 	}
 

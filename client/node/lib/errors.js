@@ -23,6 +23,8 @@ const FIELDS = {
 	signal: "signal", exit_status: "exitStatus", data: "data", retry_after_ms: "retryAfterMs", user: "user", right: "right",
 };
 
+const LONG = ["traceback", "data"];
+
 class ObjpoolError extends Error {
 	constructor(code, message, details = {}) {
 		super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -31,6 +33,14 @@ class ObjpoolError extends Error {
 		for (const field of Object.values(FIELDS))
 			if (details[field] !== undefined && details[field] !== null)
 				this[field] = details[field];
+		for (const field of LONG) // console.log shows them, if at all, as the cause
+			if (field in this)
+				Object.defineProperty(this, field, { enumerable: false });
+	}
+
+	/** The same for another call, or as it is thrown in another place. */
+	again() {
+		return new ObjpoolError(this.code, this.message, this);
 	}
 }
 ObjpoolError.prototype.name = "ObjpoolError";
@@ -55,6 +65,13 @@ function error_of(wire) {
 	return new ObjpoolError(at < 0 ? text : text.slice(0, at), at < 0 ? "" : text.slice(at + 2));
 }
 
+/** The error, with the stack of whoever waits for it now, where it was made when a message came. */
+function here(error) {
+	if (error instanceof ObjpoolError)
+		Error.captureStackTrace(error, here);
+	return error;
+}
+
 const bad_value = (message) => new ObjpoolError("BAD_VALUE", message);
 
-module.exports = { ObjpoolError, RemoteError, error_of, bad_value };
+module.exports = { ObjpoolError, RemoteError, error_of, here, bad_value };

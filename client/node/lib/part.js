@@ -3,7 +3,7 @@
 /* A pool, or a part of it, as an object whose attributes are the methods of its instances. */
 const { inspect } = require("node:util");
 const { call, reach, aborted } = require("./call.js");
-const { error_of } = require("./errors.js");
+const { error_of, here } = require("./errors.js");
 const { Feeder } = require("./feeder.js");
 const { arrays_of, items_of } = require("./input.js");
 const { merge, to_wire } = require("./options.js");
@@ -61,14 +61,18 @@ class Part {
 		return `[objpool ${this.target}]`;
 	}
 
-	invoke(name, args) {
+	async invoke(name, args) {
 		try {
-			const collects = this.mode !== "one" && this.given.errors === "collect" && !this.given.raw;
-			const result = call(this.source, ...this.request(name, args), this.given);
-			return collects ? result.then(collected) : result;
+			const [method, params] = this.request(name, args);
+			const result = await call(this.source, method, params, this.given);
+			return this.collects ? collected(result) : result;
 		} catch (error) {
-			return Promise.reject(error);
+			throw here(error);
 		}
+	}
+
+	get collects() {
+		return this.mode !== "one" && this.given.errors === "collect" && !this.given.raw;
 	}
 
 	request(name, args, more) {

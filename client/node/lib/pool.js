@@ -2,7 +2,7 @@
 "use strict";
 /* A pool, and an instance of it that one client has for itself. */
 const { call, reach, aborted } = require("./call.js");
-const { ObjpoolError } = require("./errors.js");
+const { ObjpoolError, here } = require("./errors.js");
 const { milliseconds } = require("./options.js");
 const { Part, face } = require("./part.js");
 const { slot_target } = require("./target.js");
@@ -50,7 +50,9 @@ class Pool extends Part {
 	 * settled. */
 	async lease(...given) {
 		const use = typeof given.at(-1) === "function" ? given.pop() : null;
-		const { lease, one } = await take(this, given[0] ?? {});
+		const { lease, one } = await take(this, given[0] ?? {}).catch((error) => {
+			throw here(error);
+		});
 		if (!use)
 			return one;
 		try {

@@ -2,7 +2,7 @@
 "use strict";
 /* Results one by one. */
 const { aborted, by_signal, tell } = require("./call.js");
-const { error_of } = require("./errors.js");
+const { error_of, here } = require("./errors.js");
 const { off_abort } = require("./signals.js");
 
 const HELD = 1 << 20; // bytes of results that nobody has taken, from which on no more are read
@@ -175,7 +175,7 @@ class Stream {
 				if (step)
 					return Promise.resolve(step);
 			} catch (error) {
-				return Promise.reject(error);
+				return Promise.reject(here(error));
 			}
 			this.feeder?.pump();
 		}

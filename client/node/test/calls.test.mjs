@@ -54,6 +54,11 @@ test("an error has all that the daemon says", async (t) => {
 	assert.equal(error.pool, "p");
 	assert.equal(error.cause.name, "PrinterError");
 	assert.match(error.cause.stack, /at line 3/);
+	assert.match(error.stack, /calls\.test\.mjs/); // where it was awaited
+	assert.doesNotMatch(JSON.stringify(error), /at line 3/);
+	assert.match(error.traceback, /at line 3/);
+	const failed = await pool.map.fail.stream(["x"]).toArray().catch((e) => e);
+	assert.match(failed.message, /^item 0: ProbeError: x$/);
 	const lost = await pool.slot(1).crash(9).catch((e) => e);
 	assert.deepEqual([lost.code, lost.signal, lost.ran], ["WORKER_LOST", 9, "maybe"]);
 	await assert.rejects(pool.no_such(), { code: "NO_SUCH_METHOD", ran: "no" });
