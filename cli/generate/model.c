@@ -276,7 +276,8 @@ int model_read(struct model *model, struct objpool_bytes description)
 
 void model_free(struct model *model)
 {
-	msgpack_zone_destroy(&model->zone);
+	if (model->zone.chunk_list.head) /* else there was no memory for it */
+		msgpack_zone_destroy(&model->zone);
 }
 
 /* ---- questions ---- */

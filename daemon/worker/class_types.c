@@ -91,7 +91,8 @@ int class_types_begin(struct class_types *types, const struct plugin *plugin, co
 
 void class_types_end(struct class_types *types)
 {
-	msgpack_zone_destroy(&types->zone);
+	if (types->zone.chunk_list.head) /* else there was no memory for it */
+		msgpack_zone_destroy(&types->zone);
 }
 
 void class_types_pack_records(struct class_types *types, msgpack_packer *packer)
