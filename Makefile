@@ -47,7 +47,7 @@ PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 .DEFAULT_GOAL := all
 
 help: # this list
-	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk bench/bench.mk scripts/languages.mk packaging/install.mk | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk bench/bench.mk scripts/languages.mk client/*/*.mk packaging/install.mk | expand -t 24
 	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR='
 
 all: $(B)/objpoold $(B)/objpool-worker $(B)/objpool-backtrace $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
