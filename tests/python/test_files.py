@@ -144,3 +144,11 @@ def test_what_a_daemon_may_not_pass_is_closed(pool):
     theirs.close()
     os.close(null)
     os.close(memory)
+
+
+def test_a_client_that_was_closed_keeps_nothing(daemon):
+    before = descriptors()
+    client = objpool.connect(daemon.address, timeout=DEADLINE)
+    assert client.pool("p").echo(pattern(MIB)) == pattern(MIB)
+    client.close()
+    assert descriptors() == before and client.address

@@ -358,6 +358,7 @@ class Connection(Inbox):
         except OSError:
             pass
         self.answer_all(self.lost)
+        self.close_files()
 
     def close(self) -> None:
         """Ends the connection. Calls in flight fail."""

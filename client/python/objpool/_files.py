@@ -78,6 +78,7 @@ class Store:
 
     def __init__(self) -> None:
         self._idle: List[_Memory] = []
+        self._most = _IDLE
 
     def take(self, length: int) -> _Memory:
         """The smallest idle memory that has room; else the largest, which will grow; else a new one."""
@@ -102,8 +103,13 @@ class Store:
     def give(self, memories: List[_Memory]) -> None:
         """Keeps memories that may be filled again."""
         for memory in memories:
-            if len(self._idle) < _IDLE and memory.size + sum(other.size for other in self._idle) <= _IDLE_BYTES:
+            if len(self._idle) < self._most and memory.size + sum(other.size for other in self._idle) <= _IDLE_BYTES:
                 self._idle.append(memory)
+
+    def close(self) -> None:
+        """Keeps no memory any more: the connection has ended."""
+        self._most = 0
+        self._idle.clear()
 
 
 class Shared:
@@ -234,6 +240,12 @@ class Arrivals:
                     else:
                         self.waiting.append(File(fd, self._count, self._connection()) if _is_sealed(fd) else os.close(fd))
                         self._count += 1
+
+    def close(self) -> None:
+        """Closes what no value has been given: the connection has ended."""
+        self.waiting.clear()
+        while self.sockets:
+            self.sockets.popleft().close()
 
     def is_reference(self, code: int, body: bytes) -> bool:
         """Whether an ext stands for a file's bytes."""

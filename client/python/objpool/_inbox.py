@@ -88,6 +88,12 @@ class Inbox:
             self.has_arrivals = self._arrivals.waiting
             self.store = _files.Store()
 
+    def close_files(self) -> None:
+        """Closes the descriptors that a connection which has ended keeps for its next messages."""
+        if self._arrivals is not None and self.store is not None:
+            self._arrivals.close()
+            self.store.close()
+
     def attach(self) -> None:
         """Gives the descriptors to the values that stand for them."""
         assert self._arrivals is not None

@@ -142,6 +142,8 @@ class Connection(Inbox):
             self.fail(ConnectionLost(f"{self.address}: can't read what came: {error}"))
 
     def _receive(self) -> Tuple[bytes, List[Any]]:
+        if self._arrivals is None:
+            return self._socket.recv(_READ), []  # descriptors that nobody has asked for are closed by the system
         return self._socket.recvmsg(_READ, _files.RECEIVE_SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
 
     def poll(self) -> None:
@@ -161,6 +163,7 @@ class Connection(Inbox):
             for route in self.routes.values():
                 route.close()
         self.answer_all(self.lost)
+        self.close_files()
 
     def let_go(self) -> None:
         """Called in a fork that becomes a template: closes its copy of the socket. The connection stays the parent's."""
