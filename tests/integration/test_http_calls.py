@@ -3,10 +3,12 @@
 import hashlib
 import http.client
 import json
+import re
 import socket
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from certificates import Authority
 from harness import DEADLINE, wait_for
@@ -388,6 +390,22 @@ def test_rights(caller):
     assert (status, headers["WWW-Authenticate"]) == (401, "Bearer") and "no user's" in text
 
 
+def test_refusals_of_requests_that_are_nobodys_are_in_the_log(caller):
+    http_, daemon = caller(users=USERS.replace("rate = 1000/s", "watch = yes"))
+    wrong = {**JSON, "Authorization": "Bearer wrong"}
+    assert http_.send("/call/p.echo", "[]", wrong)[0] == 401
+    assert http_.send("/metrics", None, wrong, "GET")[0] == 401
+    assert http_.send("/call/p.echo", "[]", {**JSON, "Host": "evil.example.org"})[0] == 403
+    assert http_.send("/metrics", None, {}, "GET")[0] == 403
+    assert http_.send("/call/p.echo", "[]", {"Content-Type": "text/plain"})[0] == 415
+    daemon.wait_log(r'DENIED: host "evil.example.org" is not known.*, from tcp:127')
+    log = daemon.log()
+    assert len(re.findall(r"a request by HTTP: DENIED: the token is no user's, from tcp:127\.0\.0\.1:\d+\n", log)) == 2
+    assert log.count("a request by HTTP: DENIED") == 4
+    status, _, text = http_.send("/metrics", None, {"Authorization": "Bearer secret"}, "GET")
+    assert status == 200 and "objpool_denied_requests_total 4\n" in text
+
+
 def test_limits_of_users(caller):
     http_, daemon = caller({"p": {"workers": 1}}, users=USERS.replace("1000/s", "2/h"))
     bearer = {**JSON, "Authorization": "Bearer secret"}
@@ -590,6 +608,20 @@ def test_curl(caller, start, place):
     daemon = start(daemon={**ON, "http": f"unix:{place}/web"})
     daemon.wait_log("calls by HTTP on unix")
     assert curl("--unix-socket", f"{place}/web", "-d", "[5]", "http://localhost/call/p.echo") == '{"result": 5}\n'
+
+
+def test_the_log_names_the_users_that_have_the_same_certificate(start, place):
+    ca = Authority(place, "test CA")
+    cert, key, _ = ca.issue("localhost")
+    both, both_key, certificate = ca.issue("both")
+    sha256 = certificate.fingerprint(SHA256()).hex()
+    daemon = start(daemon={"http": "tls:127.0.0.1:0", "http_calls": "yes", "tls_cert": cert, "tls_key": key,
+                           "tls_client_ca": ca.path},
+                   users=f"[user ann]\ncert = cn:both\n[user bob]\ncert = sha256:{sha256}\n")
+    port = daemon.wait_log(r"calls by HTTP on tls:\S+:(\d+)").group(1)
+    assert '"DENIED"' in curl("--cacert", ca.path, "--cert", both, "--key", both_key, "-d", "[1]",
+                              f"https://localhost:{port}/call/p.echo")
+    daemon.wait_log(r"a request by HTTP: refused: the certificate is that of user ann \(objpoold.conf:\d+\) and of user bob")
 
 
 def test_tls(start, place):

@@ -63,6 +63,7 @@ static int check(const struct http_calls *calls, struct evhttp_request *request,
 static void refuse_request(const struct http_calls *calls, struct evhttp_request *request, int status, const struct error *error)
 {
 	calls->daemon->http_counts.refused++;
+	http_note_denied(calls->daemon, request, error);
 	http_call_refuse(request, status, error);
 }
 

@@ -2,7 +2,9 @@
 #include "daemon/supervisor/http/http_identity.h"
 
 #include "daemon/supervisor/config/address.h"
+#include "daemon/supervisor/connections/peer.h"
 #include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/tls_peer.h"
 
 #include <errno.h>
@@ -24,6 +26,19 @@ static int refuse(struct error *error, int status, const char *text)
 {
 	error_say(error, ERROR_DENIED, RAN_NO, "%s", text);
 	return status;
+}
+
+void http_note_denied(struct daemon *daemon, struct evhttp_request *request, const struct error *error)
+{
+	char peer[ADDRESS_TEXT];
+
+	if (error->code != ERROR_DENIED)
+		return;
+	daemon->core.denied++;
+	if (!log_quota_take(&daemon->denials, daemon->core.now, DENIALS))
+		return;
+	peer_describe(bufferevent_getfd(stream_of(request)), http_is_encrypted(request), peer, sizeof peer);
+	log_say(LOG_NOTICE, "a request by HTTP: DENIED: %.*s, from %s", SPAN_TEXT(error->message, 320), peer);
 }
 
 /* Does the request come by a way on which nobody can read a token? */
@@ -56,7 +71,7 @@ static int read_token(const struct users *users, struct evhttp_request *request,
 }
 
 /* Who asks, by the certificate of its connection or by its token. */
-static int identify(struct users *users, struct evhttp_request *request, const uint8_t *token, struct known *known,
+static int identify(struct daemon *daemon, struct evhttp_request *request, const uint8_t *token, struct known *known,
 		    struct error *error)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(stream_of(request));
@@ -66,9 +81,11 @@ static int identify(struct users *users, struct evhttp_request *request, const u
 
 	if (r == 0) {
 		const struct credentials credentials = {.token = token, .certificate = certificate};
-		r = users_identify(users, &credentials, &known->identity, &known->by, reason, sizeof reason);
+		r = users_identify(daemon->users, &credentials, &known->identity, &known->by, reason, sizeof reason);
 	}
 	certificate_free(certificate);
+	if (r == -EEXIST && log_quota_take(&daemon->denials, daemon->core.now, DENIALS))
+		log_say(LOG_WARNING, "a request by HTTP: refused: %s", reason);
 	if (r == -EEXIST)
 		return refuse(error, HTTP_FORBIDDEN, "the certificate is that of two users");
 	if (r == 0)
@@ -77,7 +94,7 @@ static int identify(struct users *users, struct evhttp_request *request, const u
 	return HTTP_SERVUNAVAIL;
 }
 
-int http_identify(const struct daemon *daemon, struct evhttp_request *request, struct known *known, struct error *error)
+int http_identify(struct daemon *daemon, struct evhttp_request *request, struct known *known, struct error *error)
 {
 	uint8_t hash[TOKEN_HASH];
 	bool given;
@@ -86,5 +103,5 @@ int http_identify(const struct daemon *daemon, struct evhttp_request *request, s
 	if (!daemon->users)
 		return 0;
 	const int status = read_token(daemon->users, request, hash, &given, error);
-	return status ? status : identify(daemon->users, request, given ? hash : NULL, known, error);
+	return status ? status : identify(daemon, request, given ? hash : NULL, known, error);
 }

@@ -11,7 +11,10 @@
 
 /* Finds who asks: *known, without an identity where there are no users. 0; else the status of HTTP by which the request is
  * refused, and *error is made. */
-int http_identify(const struct daemon *daemon, struct evhttp_request *request, struct known *known, struct error *error);
+int http_identify(struct daemon *daemon, struct evhttp_request *request, struct known *known, struct error *error);
+
+/* A request was refused before it was any client's: if with DENIED, that is counted, and in the log. */
+void http_note_denied(struct daemon *daemon, struct evhttp_request *request, const struct error *error);
 
 /* Has the request come with TLS? */
 bool http_is_encrypted(struct evhttp_request *request);

@@ -30,15 +30,21 @@ static void drop_metrics(struct http_pages *pages)
 	rights_set(&pages->rights, NULL);
 }
 
+static void refuse(struct daemon *daemon, struct evhttp_request *request, int status, const struct error *error)
+{
+	http_note_denied(daemon, request, error);
+	http_answer_error(request, status, error);
+}
+
 /* The rights of who asks. -1: the request is refused. */
-static int find_rights(const struct daemon *daemon, struct evhttp_request *request, struct rights **rights)
+static int find_rights(struct daemon *daemon, struct evhttp_request *request, struct rights **rights)
 {
 	struct error error;
 	struct known known;
 
 	const int status = http_identify(daemon, request, &known, &error);
 	if (status)
-		http_answer_error(request, status, &error);
+		refuse(daemon, request, status, &error);
 	*rights = known.identity ? known.identity->rights : NULL;
 	return status ? -1 : 0;
 }
@@ -69,12 +75,14 @@ static void answer_metrics(struct http_pages *pages, struct evhttp_request *requ
 	struct rights *rights = NULL;
 	size_t *size = &pages->metrics[format].size;
 	char **bytes = &pages->metrics[format].bytes;
+	struct error error;
 
 	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Accept");
 	if (find_rights(pages->daemon, request, &rights) < 0)
 		return;
 	if (!rights_have_any(rights, RIGHT_DESCRIBE) && !rights_have_any(rights, RIGHT_WATCH)) {
-		http_answer_text(request, HTTP_FORBIDDEN, "DENIED: metrics need the right describe or watch\n");
+		error_say(&error, ERROR_DENIED, RAN_NO, "metrics need the right describe or watch");
+		refuse(pages->daemon, request, HTTP_FORBIDDEN, &error);
 		return;
 	}
 	if (check_rate(request, rights) < 0)
