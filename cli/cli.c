@@ -91,6 +91,7 @@ static enum exit_status reason_of(struct cli_reason *reason, const char *address
 		return give_reason(reason,
 				   rc == -EINVAL   ? EXIT_USAGE
 				   : rc == -EACCES ? EXIT_DENIED
+				   : rc == -EBUSY  ? EXIT_TRY_AGAIN
 						   : EXIT_NO_DAEMON,
 				   "%s: %s", cli_shown(shown, address), said);
 	if (rc == -EINVAL && strncmp(address, "unix:", 5) == 0 && address[5])

@@ -144,6 +144,8 @@ static enum exit_status connect_for_json(struct cli *cli)
 		return print_own_error("NO_DAEMON", reason.text, OBJPOOL_RAN_NO, reason.status);
 	if (reason.status == EXIT_DENIED)
 		return print_own_error("DENIED", reason.text, OBJPOOL_RAN_NO, reason.status);
+	if (reason.status == EXIT_TRY_AGAIN)
+		return print_own_error("OVERLOADED", reason.text, OBJPOOL_RAN_NO, reason.status);
 	return reason.status == EXIT_DONE ? EXIT_DONE : cli_fail(reason.status, "%s", reason.text);
 }
 

@@ -148,6 +148,14 @@ static int await_greeting(struct objpool_client *client, struct objpool_bytes ar
 	return rc;
 }
 
+/* What objpool_connect returns where the daemon answers with that error. */
+static int refusal(const struct objpool_error *error)
+{
+	return strcmp(error->code, "DENIED") == 0       ? -EACCES
+	       : strcmp(error->code, "OVERLOADED") == 0 ? -EBUSY
+							: -EPROTO;
+}
+
 /* The connection has ended before the greeting. A server of TLS 1.3 refuses a certificate only after its handshake. */
 static int lost_early(const struct objpool_client *client, struct reason *reason)
 {
@@ -155,14 +163,15 @@ static int lost_early(const struct objpool_client *client, struct reason *reason
 
 	if (client->wire.tls)
 		*reason = *client_tls_reason(client->wire.tls, &error);
-	if (!error && client->close_reason)
-		(void)reason_give(reason, -EPROTO, "the daemon closed the connection: %s", client->close_reason);
+	if (!error && client->close_error)
+		return reason_give(reason, refusal(client->close_error), "the daemon closed the connection: %s",
+				   client->close_error->message);
 	return error ? error : -EPROTO;
 }
 
 static int refused(const struct objpool_error *error, struct reason *reason)
 {
-	return reason_give(reason, strcmp(error->code, "DENIED") == 0 ? -EACCES : -EPROTO, "%s", error->message);
+	return reason_give(reason, refusal(error), "%s", error->message);
 }
 
 static int say_hello(struct objpool_client *client, struct opening *opening, const char *token)

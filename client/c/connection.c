@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/connection.h"
 
+#include "client/c/failure.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -42,7 +44,7 @@ void connection_free(struct objpool_client *client)
 	received_payloads_free(&client->received);
 	pending_free(&client->pending);
 	objpool_result_free(&client->hello);
-	free(client->close_reason);
+	(void)failure_unref(client->close_error);
 	free(client);
 }
 

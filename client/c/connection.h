@@ -46,7 +46,7 @@ struct objpool_client {
 	objpool_notification *on_notification;
 	void *notification_context;
 	struct objpool_stream *streams, **streams_end; /* under way, the oldest first */
-	char *close_reason;                            /* the daemon said why it closes the connection; or NULL */
+	const struct objpool_error *close_error;       /* the daemon said why it closes the connection; or NULL */
 	int lost;                                      /* 0, or why the connection is lost: a negative errno */
 	bool send_failed; /* it was lost in a send: what the daemon sent before can still be received */
 	bool dispatching; /* a turn is under way: no other may begin */

@@ -16,13 +16,10 @@ enum { INCOMING_READS = 16 }; /* in one turn: the program's loop has other thing
 /* ---- answers --------------------------------------------------------------------------------------------------------- */
 
 /* No call has the msgid 0: an error with it says why the daemon will close the connection. */
-static void keep_close_reason(struct objpool_client *client, struct objpool_bytes bytes)
+static void keep_close_error(struct objpool_client *client, struct objpool_bytes bytes)
 {
-	const struct objpool_error *error = failure_parse(bytes);
-
-	free(client->close_reason);
-	client->close_reason = strdup(error->message);
-	(void)failure_unref(error);
+	(void)failure_unref(client->close_error);
+	client->close_error = failure_parse(bytes);
 }
 
 /* Without memory for the value, the call fails, and so does the connection. */
@@ -58,7 +55,7 @@ static int on_response(struct objpool_client *client, struct objpool_reader *rea
 	if (failed && objpool_read_value(reader, &error) < 0)
 		return -EBADMSG;
 	if (failed && msgid == 0 && !client->channels.reads)
-		keep_close_reason(client, error);
+		keep_close_error(client, error);
 	if (!find_call(client, msgid) || !pending_take(&client->pending, (uint32_t)msgid, &call))
 		return 0; /* its timeout was over before */
 	if (!failed)

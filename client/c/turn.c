@@ -31,8 +31,8 @@ static const struct objpool_error *disconnected(const struct objpool_client *cli
 {
 	char message[1024];
 
-	if (client->close_reason)
-		snprintf(message, sizeof message, "the daemon closed the connection: %s", client->close_reason);
+	if (client->close_error)
+		snprintf(message, sizeof message, "the daemon closed the connection: %s", client->close_error->message);
 	else if (!client->lost || client->closing)
 		snprintf(message, sizeof message, "the connection was closed");
 	else

@@ -270,6 +270,21 @@ def test_sessions(start):
         assert three.wait(0)[0].startswith("OVERLOADED: user * has 1 session") and three.receive() is None
 
 
+def test_the_command_says_that_there_are_too_many_sessions(start, place):
+    """To try again later makes sense: the daemon is there."""
+    daemon = start(users=CI + "max_sessions = 1\n")
+    token = place / "token"
+    token.write_text("secret")
+    token.chmod(0o600)
+    command = [BUILD / "objpool", "-s", daemon.address, "--token-file", token, "call", "p.echo", "1"]
+    with with_token(daemon) as one:
+        assert one.value("objpool.whoami")["user"] == "ci"
+        plain = subprocess.run(command, capture_output=True, text=True)
+        assert plain.returncode == 75 and "max_sessions = 1 allows no more" in plain.stderr
+        done = subprocess.run([*command, "--json"], capture_output=True, text=True)
+        assert done.returncode == 75 and '"code": "OVERLOADED"' in done.stdout and '"ran": "no"' in done.stdout
+
+
 def test_a_client_may_say_who_it_is_though_the_users_before_are_full(start):
     """Until it gives its token, it is [user *]."""
     daemon = start(users=CI + "[user *]\nmax_sessions = 1\n")

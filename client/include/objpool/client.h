@@ -132,9 +132,9 @@ struct objpool_connect_options {
  * Connects to a daemon, and waits for its greeting. `address` is unix:PATH, tcp:HOST:PORT, tls:HOST:PORT; a HOST may be [IPV6].
  * NULL: objpool_default_address. `options` may be NULL. 0; -EINVAL: the address is malformed, or a file of the options can't be
  * used; -EPROTO: no objpoold answers there, or it speaks no TLS; -EHOSTUNREACH: the host has no address; -EKEYREJECTED: the
- * daemon's certificate is refused; -EACCES: also if the daemon refuses the client's certificate or token; -ELIBACC: OpenSSL is
- * not there, which is loaded for tls: only; or an error of connect(2), mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT.
- * After an error `*client` is NULL.
+ * daemon's certificate is refused; -EACCES: also if the daemon refuses the client's certificate or token; -EBUSY: it takes no
+ * more connections now, or none of this user; -ELIBACC: OpenSSL is not there, which is loaded for tls: only; or an error of
+ * connect(2), mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT. After an error `*client` is NULL.
  *
  * Over TLS the daemon's certificate is always looked at: a CA that is trusted must lead to it, and it must have the name.
  */
