@@ -7,12 +7,32 @@ package objpool_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	objpool "objpool.dev/go"
 )
+
+// Large values go beside the socket both ways, and leave no descriptor behind.
+func TestDescriptors(t *testing.T) {
+	p, ctx := pool(t), soon(t)
+	before := descriptors(t)
+	for i := 0; i < 40; i++ {
+		blob := must[[]byte](t)(objpool.Call[[]byte](ctx, p, "blob", 1<<20))
+		must[int](t)(objpool.Call[int](ctx, p, "sum", blob))
+		equal(t, len(all(t, objpool.Stream[int](ctx, p.Map(), "sum", [][]byte{blob, blob, blob}))), 3)
+	}
+	agreed, came := objpool.Beside(p.Client())
+	equal(t, []any{agreed, came}, []any{true, uint64(40)})
+	waitUntil(t, func() bool { return descriptors(t) <= before })
+}
+
+func descriptors(t testing.TB) int {
+	t.Helper()
+	return len(must[[]os.DirEntry](t)(os.ReadDir("/proc/self/fd")))
+}
 
 // channels is how many direct channels the pool's instances have.
 func channels(t testing.TB, p objpool.Target) int {

@@ -73,8 +73,10 @@ type Error struct {
 	Index int
 	// Signal or ExitStatus says how the worker ended. 0 and -1: not so.
 	Signal, ExitStatus int
-	// Data is what the object added, as it packed it. Of a stream that failed it is nil: see Stream.Summary.
+	// Data is what the object added, as it packed it.
 	Data []byte
+	// Items and Failed are, of a stream that has failed, how many results came before, and how many of them were failures.
+	Items, Failed int
 	// RetryAfter is, of Overloaded, when to try again. 0: not known.
 	RetryAfter time.Duration
 	// User and Right are, of Denied, who may not do what.
@@ -202,6 +204,10 @@ func (e *Error) set(key string, value any) {
 		e.Data, _ = value.([]byte)
 	case "retry_after_ms":
 		e.RetryAfter = time.Duration(number) * time.Millisecond
+	case "items":
+		e.Items = int(number)
+	case "failed":
+		e.Failed = int(number)
 	case "user":
 		e.User = text
 	case "right":

@@ -22,3 +22,6 @@ func Kept[T any](s *Results[T]) int {
 	defer s.flow.mu.Unlock()
 	return s.flow.size
 }
+
+// Beside reports whether large values go beside the socket, and how many files have come. It is called when nothing is under way.
+func Beside(c *Client) (agreed bool, came uint64) { return c.conn.files != nil, filesCome(c.conn) }

@@ -192,14 +192,14 @@ func (s *Results[T]) Err() error {
 	return plainError(s.err)
 }
 
-// A Summary is what the daemon says at the end of a stream that has not failed.
+// A Summary is what the daemon says at the end of a stream.
 type Summary struct {
 	Items  int `msgpack:"items"`   // how many results there were
 	Failed int `msgpack:"failed"`  // how many of them were failures
 	ItemNS int `msgpack:"item_ns"` // how many nanoseconds the daemon expects one item to take
 }
 
-// Summary returns the daemon's summary. It is zero until Next has returned false, and of a stream that has failed.
+// Summary returns the daemon's summary. It is zero until Next has returned false.
 func (s *Results[T]) Summary() Summary {
 	var summary Summary
 	if s.flow == nil {
@@ -207,7 +207,10 @@ func (s *Results[T]) Summary() Summary {
 	}
 	s.flow.mu.Lock()
 	defer s.flow.mu.Unlock()
-	if len(s.flow.summary) > 0 && s.flow.err == nil {
+	switch {
+	case s.flow.err != nil:
+		summary.Items, summary.Failed = s.flow.err.Items, s.flow.err.Failed
+	case len(s.flow.summary) > 0:
 		_ = decode(s.flow.summary, &summary) // one that can't be read says nothing
 	}
 	return summary

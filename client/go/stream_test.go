@@ -112,6 +112,7 @@ func TestFailuresOfItems(t *testing.T) {
 		equal(t, []int{sum, failed}, []int{6, 1})
 		if errorsAs == "" {
 			equal(t, asError(t, results.Err()).Index, 1)
+			equal(t, []int{results.Summary().Items, results.Summary().Failed}, []int{3, 1})
 		} else {
 			equal(t, []any{results.Err(), results.Summary().Failed}, []any{nil, 1})
 		}
