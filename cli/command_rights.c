@@ -25,12 +25,17 @@ static void print_words(struct objpool_bytes key, struct objpool_bytes words)
 	putchar('\n');
 }
 
-/* `max_sessions: 10` */
+/* `max_sessions: 10`, `rate: 0.08333/s`. The rate is the one limit with a fraction. */
 static void print_limit(struct objpool_bytes key, struct objpool_bytes value)
 {
+	struct objpool_reader reader = objpool_reader(value);
+
 	field_show(stdout, key);
 	fputs(": ", stdout);
-	field_show(stdout, value);
+	if (objpool_read_type(&reader) == OBJPOOL_DOUBLE)
+		printf("%.4g/s", field_number(value, 0));
+	else
+		field_show(stdout, value);
 	putchar('\n');
 }
 

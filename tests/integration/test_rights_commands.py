@@ -49,6 +49,12 @@ def test_whoami_and_acl(start):
     ask("acl", "check", "ci", "call", "p.echo", status=77, address=daemon.tcp)
 
 
+@pytest.mark.parametrize("rate, shown", [("200/s burst 400", "200/s\nburst: 400"), ("5/m", "0.08333/s\nburst: 5"), ("2/h", "0.0005556/s\nburst: 2")])
+def test_whoami_shows_small_rates(start, rate, shown):
+    daemon = start(users=f"[user *]\nrate = {rate}\nmax_memory = 64M\n")
+    assert objpool("whoami", address=daemon.tcp) == f"user *, by anyone\nno rights\nmax_memory: 67108864\nrate: {shown}\n"
+
+
 def test_who_has_no_user_sections(start):
     daemon = start()
     assert objpool("whoami", address=daemon.tcp).startswith("no user, by anyone\ncall: *.*\n")
