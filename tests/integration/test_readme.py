@@ -81,7 +81,7 @@ def test_the_demo_cleans_up_when_a_call_fails(place):
 def test_a_pool_of_your_own(place, start):
     configure, use = block("sh", "objpoold.conf <<CONF"), block("sh", "export OBJPOOL_ADDRESS")
     written = configure[:configure.index("build/objpoold --config")]
-    run("sh", "-ec", written.replace("/tmp/", f"{place}/").replace("$PWD/build", str(BUILD)))
+    run("sh", "-ec", written.replace("> build/", f"> {place}/").replace("$PWD/build", str(BUILD)))
     assert run(BUILD / "objpoold", "--config", place / "objpoold.conf", "--check") is not None
     daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler", "workers": 4}})
     use = use.replace("unix:/tmp/objpool.sock", daemon.address).replace("build/objpool", str(BUILD / "objpool"))
@@ -94,6 +94,12 @@ def test_a_pool_of_your_own(place, start):
     assert '{"job": 1}' in out and "[5, 5, 5, 5]" in out and out[-1].startswith("jobs ")
 
 
+def test_no_document_reads_a_configuration_where_others_may_write():
+    """conf.d/*.conf beside it is read, too: in /tmp another user of the machine could have put some there."""
+    for document in DOCUMENTS:
+        assert not re.search(r"/tmp/\S+\.conf", document.read_text()), document
+
+
 def test_the_example_on_the_front_page(place):
     (place / "front.py").write_text(block("python", "create_pool"))
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "client/python"), "OBJPOOL_BIN": str(BUILD), "XDG_RUNTIME_DIR": str(place)}
@@ -104,7 +110,7 @@ def test_the_example_on_the_front_page(place):
 def test_calls_by_http(start, place):
     configure, *use = blocks((ROOT / "docs/HTTP.md").read_text(), "sh")
     written = configure[:configure.index("build/objpoold --config")]
-    run("sh", "-ec", written.replace("/tmp/", f"{place}/").replace("$PWD/build", str(BUILD)))
+    run("sh", "-ec", written.replace("> build/", f"> {place}/").replace("$PWD/build", str(BUILD)))
     run(BUILD / "objpoold", "--config", place / "http.conf", "--check")
     start(pools={"dice": {"plugin": "sampler", "class": "Sampler", "workers": 4}},
           daemon={"http": f"unix:{place}/web", "http_calls": "yes"}).wait_log("calls by HTTP on unix")
