@@ -44,6 +44,12 @@ $(B)/packaging/%: client/c/%.in $(B)/paths
 # Probe crashes and hangs its worker when a caller asks for it: it is for tests, and not for a machine that serves.
 INSTALLED := $(filter-out %/probe.so,$(PLUGINS))
 
+# The manual of libobjpool, from its header. `pages` lists the files.
+MAN3 := $(B)/man3/pages
+all: $(MAN3)
+$(MAN3): scripts/man3.py client/include/objpool/client.h client/c/example.c
+	$(PYTHON) scripts/man3.py client/include/objpool/client.h client/c/example.c $(@D)
+
 # What goes where: mode:source:destination.
 FILES := \
 	755:$(B)/objpoold:$(sbindir)/objpoold \
@@ -81,6 +87,8 @@ endef
 .PHONY: install uninstall
 install: all $(FILLED)
 	$(foreach f,$(FILES),$(call put,$(f)))
+	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3'
+	$(INSTALL) -m 644 $$(sed 's,^,$(B)/man3/,' $(MAN3)) '$(DESTDIR)$(mandir)/man3'
 	ln -sf libobjpool.so.0.$(VERSION) '$(DESTDIR)$(libdir)/libobjpool.so.0'
 	ln -sf libobjpool.so.0 '$(DESTDIR)$(libdir)/libobjpool.so'
 	$(INSTALL) -d '$(DESTDIR)$(sysconfdir)/objpool/conf.d'
@@ -93,8 +101,9 @@ ifeq ($(DESTDIR),)
 		'then systemctl enable --now objpoold (or restart a running one)'
 endif
 
-uninstall: $(B)/packaging/objpoold.conf
+uninstall: $(B)/packaging/objpoold.conf $(MAN3)
 	rm -f $(foreach f,$(FILES),'$(DESTDIR)$(call part,3,$(f))') $(LINKS:%='$(DESTDIR)%')
+	while read page; do rm -f '$(DESTDIR)$(mandir)/man3/'$$page; done < $(MAN3)
 	@old='$(DESTDIR)$(CONFIG)'; rm -f "$$old.new"; \
 	if [ ! -e "$$old" ]; then :; elif cmp -s $(B)/packaging/objpoold.conf "$$old"; then rm -f "$$old"; \
 	else echo "kept $$old, which has been edited"; fi

@@ -20,3 +20,6 @@ echo "== floors: files that use each other in circles"
 python3 scripts/floors.py
 echo "== man pages"
 mandoc -Tlint -Wwarning packaging/man/*.[1-8] || exit 1
+/usr/bin/python3 scripts/man3.py client/include/objpool/client.h client/c/example.c build/lint-man3
+# shellcheck disable=SC2046  # a list of names; a page that only refers to another one is left out
+mandoc -Tlint -Wwarning $(grep -L '^\.so' build/lint-man3/*.3) || exit 1

@@ -15,8 +15,12 @@
  * other msgpack library can do so, too.
  *
  * Errors. A function returns a negative errno if it fails, and 0 if it succeeds, or what its comment says. -EREMOTEIO: the call
- * itself has failed, and result.error says how. After other negative numbers of objpool_call no request was sent, but for one
- * case: -ENOMEM, if there is no memory for the result.
+ * itself has failed, and result.error says how. -ENOTCONN: the connection is lost. -ESHUTDOWN: a callback has closed the
+ * connection. -EDEADLK: the function waits, and was called in a callback. -ENOMEM: there is no memory. After a negative number
+ * of objpool_call other than -EREMOTEIO no request was sent, but for one case: -ENOMEM, if there is no memory for the result.
+ *
+ * Ownership. What is passed to a function stays the caller's, and may change or go when the function has returned, unless the
+ * function's comment says otherwise. What a function returns by a pointer into its arguments is borrowed.
  *
  * Threads. Only one thread at a time may use a connection; threads that share one hold a lock. Different connections are
  * independent: the library has no global state. A result, or a packer, belongs to the thread that holds it.
@@ -40,17 +44,6 @@ extern "C" {
 #endif
 
 #define OBJPOOL_API __attribute__((visibility("default")))
-
-/*
- * A connection to a daemon.
- *
- * Up to version 0.1 the tag was `objpool`. In this release both names mean the same struct, so that older programs compile and
- * run unchanged, as C and as C++. In both languages only a macro can give a tag a second name: a typedef's name can't follow
- * `struct`. The macro has the new name because `objpool` may be a word of the program. A later release drops the macro, and the
- * old name with it. Until then, do not declare `struct objpool_client` yourself: include this header.
- */
-#define objpool_client objpool
-struct objpool_client;
 
 /* One or more packed msgpack values. `data` NULL means none. */
 struct objpool_bytes {
@@ -81,8 +74,10 @@ struct objpool_error {
 };
 
 /*
- * The result of a call: a value if `error` is NULL, else an error. A callback borrows its result: it is valid until the callback
- * returns. A function that waits gives its result to the caller, who frees it with objpool_result_free.
+ * The result of a call: a value if `error` is NULL, else an error.
+ *
+ * Ownership: a callback borrows its result, which is valid until the callback returns. A function that waits gives its result to
+ * the caller, who frees it with objpool_result_free, whatever the function has returned.
  */
 struct objpool_result {
 	struct objpool_bytes value; /* one packed msgpack value */
@@ -90,13 +85,33 @@ struct objpool_result {
 	void *owned; /* the library uses it */
 };
 
-/* Frees the memory of an owned result, and empties the result. Does nothing to an empty or a borrowed result. */
+/*
+ * Frees the memory of an owned result, and empties the result. Does nothing to an empty or a borrowed result. It may be called
+ * on any thread, and after objpool_close.
+ */
 OBJPOOL_API void objpool_result_free(struct objpool_result *result);
 
-/* Makes `*copy` an owned copy of a result. 0, or -ENOMEM: the copy is empty. */
+/*
+ * Makes `*copy` an owned copy of a result.
+ *
+ * Ownership: the caller frees the copy with objpool_result_free. The copy outlives `result`, which stays as it is.
+ *
+ * Returns 0; -ENOMEM: the copy is empty.
+ */
 OBJPOOL_API int objpool_result_copy(struct objpool_result *copy, const struct objpool_result *result);
 
 /* ---- connections ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * A connection to a daemon.
+ *
+ * Up to version 0.1 the tag was `objpool`. In this release both names mean the same struct, so that older programs compile and
+ * run unchanged, as C and as C++. In both languages only a macro can give a tag a second name: a typedef's name can't follow
+ * `struct`. The macro has the new name because `objpool` may be a word of the program. A later release drops the macro, and the
+ * old name with it. Until then, do not declare `struct objpool_client` yourself: include this header.
+ */
+#define objpool_client objpool
+struct objpool_client;
 
 /* Calls of one instance go straight to its worker, see "direct channels". */
 enum objpool_direct {
@@ -130,33 +145,51 @@ struct objpool_connect_options {
 
 /*
  * Connects to a daemon, and waits for its greeting. `address` is unix:PATH, tcp:HOST:PORT, tls:HOST:PORT; a HOST may be [IPV6].
- * NULL: objpool_default_address. `options` may be NULL. 0; -EINVAL: the address is malformed, or a file of the options can't be
- * used; -EPROTO: no objpoold answers there, or it speaks no TLS; -EHOSTUNREACH: the host has no address; -EKEYREJECTED: the
- * daemon's certificate is refused; -EACCES: also if the daemon refuses the client's certificate or token; -EBUSY: it takes no
- * more connections now, or none of this user; -ELIBACC: OpenSSL is not there, which is loaded for tls: only; or an error of
- * connect(2), mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT. After an error `*client` is NULL.
+ * NULL: objpool_default_address. `options` may be NULL.
  *
  * Over TLS the daemon's certificate is always looked at: a CA that is trusted must lead to it, and it must have the name.
+ *
+ * Ownership: the caller closes the connection with objpool_close. After an error `*client` is NULL.
+ *
+ * Returns 0; -EINVAL: the address is malformed, or a file of the options can't be used; -EPROTO: no objpoold answers there, or
+ * it speaks no TLS; -EHOSTUNREACH: the host has no address; -EKEYREJECTED: the daemon's certificate is refused; -EACCES: the
+ * program may not connect to the socket, or the daemon refuses the client's certificate or token; -EBUSY: the daemon takes no
+ * more connections now, or none of this user; -ELIBACC: OpenSSL is not there, which is loaded for tls: only; -ETIMEDOUT: the
+ * time of the options has passed; -ENOMEM; or an error of connect(2), mostly -ENOENT or -ECONNREFUSED.
  */
 OBJPOOL_API int objpool_connect(struct objpool_client **client, const char *address,
 				const struct objpool_connect_options *options);
 
-/* Uses a connected stream socket, and takes it over, also if it fails. Otherwise like objpool_connect. */
+/*
+ * Uses a connected stream socket, and waits for the daemon's greeting. Otherwise like objpool_connect.
+ *
+ * Ownership: the library closes `fd`, also if the function fails.
+ *
+ * Returns 0; or an error of objpool_connect.
+ */
 OBJPOOL_API int objpool_adopt(struct objpool_client **client, int fd, const struct objpool_connect_options *options);
 
 /*
- * Fails all calls in flight with DISCONNECTED, closes the connection, and frees it. In a callback, this happens when the callback
- * has returned. Accepts NULL; returns NULL.
+ * Closes a connection, and frees it. Calls in flight fail with DISCONNECTED before. In a callback, this happens when the callback
+ * has returned. `client` may be NULL. Results that the caller owns stay valid.
+ *
+ * Returns NULL.
  */
 OBJPOOL_API struct objpool_client *objpool_close(struct objpool_client *client);
 
 /*
  * Writes the address that objpool_connect uses for NULL: $OBJPOOL_ADDRESS if it is set; else unix:$XDG_RUNTIME_DIR/objpool.sock
- * if that socket exists; else unix:/run/objpool/objpool.sock. 0, or -ENAMETOOLONG: it does not fit into `size` bytes.
+ * if that socket exists; else unix:/run/objpool/objpool.sock.
+ *
+ * Returns 0; -ENAMETOOLONG: it does not fit into `size` bytes.
  */
 OBJPOOL_API int objpool_default_address(char *text, size_t size);
 
-/* The daemon's greeting: a map {server, version, session, pools, limits, fds, fds_mark}. Valid until the connection is closed. */
+/*
+ * Gives the daemon's greeting: a packed map {server, version, session, pools, limits, fds, fds_mark}.
+ *
+ * Ownership: the bytes are borrowed, and valid until the connection is closed.
+ */
 OBJPOOL_API struct objpool_bytes objpool_hello(const struct objpool_client *client);
 
 /* ---- calls ----------------------------------------------------------------------------------------------------------- */
@@ -195,9 +228,6 @@ struct objpool_call_options {
 	{sizeof(struct objpool_call_options), NULL, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL, NULL, NULL, 0, 0, \
 	 false, false, false, false, 0, NULL, NULL, NULL, 0}
 
-/* Is called once for each call. `result` is borrowed. */
-typedef void objpool_callback(void *context, const struct objpool_result *result);
-
 /*
  * Calls a method and waits for the answer. Callbacks of other calls may run meanwhile. `method` is "sim.step", "sim:2.step",
  * "sim:all.step", ... ; `args` is a packed array (none: no arguments); `options` may be NULL.
@@ -205,40 +235,61 @@ typedef void objpool_callback(void *context, const struct objpool_result *result
  * After the timeout the daemon has one more second to answer with TIMEOUT; then the call fails here, with TIMEOUT. A call of
  * the daemon's own methods fails here at the timeout.
  *
- * 0: `result->value` is the value. -EREMOTEIO: `result->error` is the error. After other errors `result` is empty: -EINVAL: the
- * method has no dot, or args or options are not well-formed msgpack; -ENOTCONN: the connection was lost before; -EDEADLK;
- * -ENOMEM, also if args or options come from a packer that has failed.
+ * Ownership: the caller frees `result` with objpool_result_free. It is empty after errors other than -EREMOTEIO. Arguments and
+ * options are only read while the function runs.
+ *
+ * Returns 0: `result->value` is the value; -EREMOTEIO: `result->error` is the error; -EINVAL: the method has no dot, or args or
+ * options are not well-formed msgpack; -ENOTCONN: the connection was lost before; -ESHUTDOWN; -EDEADLK; -ENOMEM: there is no
+ * memory, or args or options come from a packer that has failed.
  */
 OBJPOOL_API int objpool_call(struct objpool_client *client, const char *method, struct objpool_bytes args,
 			     const struct objpool_call_options *options, struct objpool_result *result);
 
 /*
- * Packs the arguments with objpool_pack, and calls. `format` describes one array. Like objpool_call; -EINVAL: the format is
- * malformed.
+ * Packs the arguments as objpool_pack does, calls a method, and waits. `format` describes one array. Otherwise like objpool_call.
+ *
+ * Returns 0: `result->value` is the value; -EINVAL: also if the format is malformed; or an error of objpool_call.
  */
 OBJPOOL_API int objpool_callf(struct objpool_client *client, const char *method, struct objpool_result *result,
 			      const char *format, ...);
 
+/* Is called once for each call. `result` is borrowed. */
+typedef void objpool_callback(void *context, const struct objpool_result *result);
+
 /*
  * Starts a call. `callback` gets its result. The request goes into the output buffer, so that many calls cost one write:
- * objpool_flush, objpool_dispatch and functions that wait send it. `*id` is for objpool_cancel; `id` may be NULL. Returns
- * errors like objpool_call; the callback is not called then.
+ * objpool_flush, objpool_dispatch and functions that wait send it. `*id` is for objpool_cancel; `id` may be NULL. After an error
+ * the callback is not called.
+ *
+ * Ownership: arguments and options are only read while the function runs. `context` must be valid until `callback` is called.
+ *
+ * Returns 0; or an error of objpool_call.
  */
 OBJPOOL_API int objpool_call_async(struct objpool_client *client, const char *method, struct objpool_bytes args,
 				   const struct objpool_call_options *options, objpool_callback *callback, void *context,
 				   uint32_t *id);
 
-/* Asks the daemon to cancel a call in flight. The call fails with CANCELLED unless it ends before. 0, -ENOTCONN, -ENOMEM. */
+/*
+ * Asks the daemon to cancel a call in flight. The call fails with CANCELLED unless it ends before.
+ *
+ * Returns 0; -ENOTCONN; -ENOMEM.
+ */
 OBJPOOL_API int objpool_cancel(struct objpool_client *client, uint32_t id);
 
-/* Calls a method without an answer, not even an error. Buffered like a call. Errors like objpool_call_async. */
+/*
+ * Calls a method without an answer, not even an error. The request goes into the output buffer, as with objpool_call_async.
+ *
+ * Returns 0; or an error of objpool_call.
+ */
 OBJPOOL_API int objpool_notify(struct objpool_client *client, const char *method, struct objpool_bytes args);
 
-/*
- * Gets notifications that the daemon sends because the program has asked for them. `method` ends with NUL; both are borrowed.
- * objpool_on_notification: one callback for the connection; NULL: none.
- */
+/* Gets a notification. `method` ends with NUL. Both `method` and `params` are borrowed: they are valid until it returns. */
 typedef void objpool_notification(void *context, const char *method, struct objpool_bytes params);
+
+/*
+ * Sets who gets notifications, which the daemon sends because the program has asked for them. A connection has one such
+ * callback. NULL: none.
+ */
 OBJPOOL_API void objpool_on_notification(struct objpool_client *client, objpool_notification *callback, void *context);
 
 struct objpool_packer;
@@ -250,24 +301,26 @@ struct objpool_packer;
  * objpool_hello). The library puts such values of arguments into sealed memory and passes its descriptor. It maps the files of
  * such results. For the program nothing changes: `result->value` is the packed value.
  *
- * - objpool_result_free gives the memory of a result back to the daemon, with the next request or turn. It may be called on any
- * thread,
- *   and after objpool_close.
+ * - objpool_result_free gives the memory of a result back to the daemon, with the next request or turn.
  * - If an array or a map has large values in it, the library copies the whole result into one piece. objpool_all and
- * objpool_map
- *   deliver each value alone, without this copy.
- * - Arguments of objpool_notify and of sticky calls go through the socket. - Memory stays mapped for some seconds after its
- * use, since its pages are present. A later turn unmaps it. - A program that has no descriptor left when one arrives loses the
- * connection (EPROTO). Connect with `no_descriptors` to get none.
+ *   objpool_map deliver each value alone, without this copy.
+ * - Arguments of objpool_notify and of sticky calls go through the socket.
+ * - Memory stays mapped for some seconds after its use, since its pages are present. A later turn unmaps it.
+ * - A program that has no descriptor left when one arrives loses the connection (EPROTO). Connect with `no_descriptors` to get
+ *   none.
  */
 
 /*
- * Gives an empty packer such memory, with room for `size` bytes and some headers. Large bins and exts that are packed there are
- * not copied when they are arguments of calls of `client`. Pack them with objpool_pack_bin_room and fill them in place.
+ * Gives an empty packer memory that the daemon can map, with room for `size` bytes and some headers. Large bins and exts that
+ * are packed there are not copied when they are arguments of calls of `client`. Pack them with objpool_pack_bin_room and fill them in place.
  *
  * The packed bytes must not change until the call is answered without an error. After that, set `size` to 0 to pack the next
  * arguments into the same pages. If the bytes outgrow the room, they move to ordinary memory. If the connection takes no
- * descriptors, the packer gets ordinary memory at once. 0; -EINVAL: the packer is not empty, or `size` is 0; -ENOMEM.
+ * descriptors, the packer gets ordinary memory at once.
+ *
+ * Ownership: the caller frees the packer with objpool_packer_free.
+ *
+ * Returns 0; -EINVAL: the packer is not empty, or `size` is 0; -ENOMEM.
  */
 OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpool_client *client, size_t size);
 
@@ -306,8 +359,12 @@ typedef int objpool_each(void *context, uint64_t index, struct objpool_bytes val
 /*
  * Calls any target, like objpool_call, and waits. `each` gets the results one by one, in slot or item order, or as they finish.
  * The library keeps none. A call of one instance has one result, with index 0. `errors` says which failures of slots and items
- * make the call fail, as in objpool_map. 0: all results have been delivered; -EREMOTEIO: the call has failed, `result->error`
- * says how (`result` may be NULL); or the number that `each` returned; or an error of objpool_call.
+ * make the call fail, as in objpool_map. `result` may be NULL.
+ *
+ * Ownership: the caller frees `result` with objpool_result_free. It has an error, or is empty.
+ *
+ * Returns 0: all results have been delivered; the number that `each` returned: it has ended the call; -EREMOTEIO: the call has
+ * failed, and `result->error` says how; or an error of objpool_call.
  */
 OBJPOOL_API int objpool_call_each(struct objpool_client *client, const char *method, struct objpool_bytes args,
 				  const struct objpool_call_options *options, objpool_each *each, void *context,
@@ -315,7 +372,10 @@ OBJPOOL_API int objpool_call_each(struct objpool_client *client, const char *met
 
 /*
  * Calls "sim.step" once on every slot of its pool, and waits. The result of a slot that fails is an error. Options as for
- * objpool_call; `errors`, `target` and `unordered` are ignored. Returns like objpool_call_each.
+ * objpool_call; `errors`, `target` and `unordered` are ignored. `result` is as with objpool_call_each.
+ *
+ * Returns 0: all results have been delivered; the number that `each` returned: it has ended the call; or an error of
+ * objpool_call_each.
  */
 OBJPOOL_API int objpool_all(struct objpool_client *client, const char *method, struct objpool_bytes args,
 			    const struct objpool_call_options *options, objpool_each *each, void *context,
@@ -329,15 +389,19 @@ typedef void objpool_stream_done(void *context, int status, const struct objpool
 
 /*
  * Starts what objpool_call_each does. It goes on within objpool_dispatch and functions that wait. `done` is always called
- * later, never from here. `stream` may be NULL. 0, or an error of objpool_call_async: no callback is called then.
+ * later, never from here. `stream` may be NULL. After an error no callback is called.
+ *
+ * Ownership: `*stream` is the library's, and valid until `done` has been called. So must both contexts be.
+ *
+ * Returns 0; or an error of objpool_call_async.
  */
 OBJPOOL_API int objpool_call_each_async(struct objpool_client *client, const char *method, struct objpool_bytes args,
 					const struct objpool_call_options *options, objpool_each *each, void *each_context,
 					objpool_stream_done *done, void *done_context, struct objpool_stream **stream);
 
 /*
- * Ends a stream; its callbacks may do so. The library cancels the call. At the end of the next turn `done` gets `status`
- * (negative).
+ * Ends a stream. Its callbacks may do so. The library cancels the call. At the end of the next turn `done` gets `status`, which
+ * is negative.
  */
 OBJPOOL_API void objpool_stream_stop(struct objpool_stream *stream, int status);
 
@@ -390,19 +454,28 @@ struct objpool_map_options {
  *	first    the map fails at the first failure; results that have not been delivered by then are dropped
  *	collect  the map does not fail because of items
  *
- * 0; -EREMOTEIO: the map has failed, `result->error` says how (`result` may be NULL); the number that `next` or `each`
- * returned; or an error of objpool_call; -EINVAL also if `next` has not packed exactly one value.
+ * `options` and `result` may be NULL.
+ *
+ * Ownership: the caller frees `result` with objpool_result_free. It has an error, or is empty.
+ *
+ * Returns 0: all results have been delivered; the number that `next` or `each` returned: it has ended the map; -EREMOTEIO: the
+ * map has failed, and `result->error` says how; -EINVAL: also if `next` has not packed exactly one value; -EAGAIN: `next` has
+ * returned it; or an error of objpool_call.
  */
 OBJPOOL_API int objpool_map(struct objpool_client *client, const char *method, objpool_next *next, void *next_context,
 			    objpool_each *each, void *each_context, const struct objpool_map_options *options,
 			    struct objpool_result *result);
 
-/* Starts what objpool_map does. Otherwise like objpool_call_each_async. */
+/*
+ * Starts what objpool_map does. Otherwise like objpool_call_each_async.
+ *
+ * Returns 0; or an error of objpool_call_async.
+ */
 OBJPOOL_API int objpool_map_async(struct objpool_client *client, const char *method, objpool_next *next, void *next_context,
 				  objpool_each *each, void *each_context, const struct objpool_map_options *options,
 				  objpool_stream_done *done, void *done_context, struct objpool_stream **stream);
 
-/* Says that there are items again, after -EAGAIN. The next turn takes some. */
+/* Says that there are items again, after `next` has returned -EAGAIN. The next turn takes some. */
 OBJPOOL_API void objpool_stream_more(struct objpool_stream *stream);
 
 /* ---- leases ---------------------------------------------------------------------------------------------------------- */
@@ -423,42 +496,58 @@ struct objpool_lease {
 
 /*
  * Waits for an instance of the pool called `name`, and leases it until objpool_release or the end of the connection. `options`
- * may be NULL. 0: `*lease` says which instance; -EREMOTEIO: `result->error` says why there is none (`result` may be NULL);
- * -EPROTO: the daemon's answer is malformed; or an error of objpool_call.
+ * and `result` may be NULL.
+ *
+ * Ownership: the caller frees `result` with objpool_result_free. It has an error, or is empty.
+ *
+ * Returns 0: `*lease` says which instance; -EREMOTEIO: there is none, and `result->error` says why; -EPROTO: the daemon's answer
+ * is malformed; or an error of objpool_call.
  */
 OBJPOOL_API int objpool_lease(struct objpool_client *client, const char *name, const struct objpool_lease_options *options,
 			      struct objpool_lease *lease, struct objpool_result *result);
 
 /*
- * Releases a leased slot of the pool called `name`. -1: the only lease of the pool, or the oldest one. 1: it is released; 0:
- * there was no such lease, or it had ended before, with its worker or its time. Errors like objpool_lease.
+ * Releases a leased slot of the pool called `name`. If `slot` is -1: the only lease of the pool, or the oldest one. `result` is
+ * as with objpool_lease.
+ *
+ * Returns 1: it is released; 0: there was no such lease, or it had ended before, with its worker or its time; or an error of
+ * objpool_lease.
  */
 OBJPOOL_API int objpool_release(struct objpool_client *client, const char *name, int64_t slot, struct objpool_result *result);
 
 /* ---- waiting, and other loops ---------------------------------------------------------------------------------------- */
 
-/* Sends the output buffer, as much as the socket takes now. 0: all is sent; 1: some is left; -ENOTCONN. */
+/*
+ * Sends the output buffer, as much as the socket takes now.
+ *
+ * Returns 0: all is sent; 1: some is left; -ENOTCONN.
+ */
 OBJPOOL_API int objpool_flush(struct objpool_client *client);
 
-/* How many calls are not answered yet. */
+/* Tells how many calls are not answered yet. */
 OBJPOOL_API size_t objpool_in_flight(const struct objpool_client *client);
 
-/* How many bytes are in the output buffer. */
+/* Tells how many bytes are in the output buffer. */
 OBJPOOL_API size_t objpool_unsent(const struct objpool_client *client);
 
 /*
- * Runs one turn: sends, waits until something has come, at most `timeout_ms` (negative: no limit), and runs callbacks. 0:
- * something may have happened; -ETIMEDOUT; -ENOTCONN: the connection is lost, and all calls have failed; -ESHUTDOWN: a callback
- * has closed it; -EDEADLK.
+ * Waits for one turn: sends, waits until something has come, at most `timeout_ms` (negative: no limit), and runs callbacks.
+ *
+ * Returns 0: something may have happened; -ETIMEDOUT: nothing has come; -ENOTCONN: the connection is lost, and all calls have
+ * failed; -ESHUTDOWN: a callback has closed it, and `client` is freed; -EDEADLK.
  */
 OBJPOOL_API int objpool_wait(struct objpool_client *client, int timeout_ms);
 
-/* Runs turns until no call and no stream is under way. 0, -ENOTCONN, -ESHUTDOWN, -EDEADLK. */
+/*
+ * Runs turns until no call and no stream is under way.
+ *
+ * Returns 0; -ENOTCONN; -ESHUTDOWN; -EDEADLK.
+ */
 OBJPOOL_API int objpool_drain(struct objpool_client *client);
 
 /*
- * For a program's own loop. Wait until objpool_fd is ready for objpool_events (POLLIN, POLLOUT), or objpool_timeout_ms has
- * passed (-1: no limit). Then call objpool_dispatch with the `revents` of poll(2). Ask for events and timeout again before each
+ * Tell what a program's own loop waits for. Wait until objpool_fd is ready for objpool_events (POLLIN, POLLOUT), or
+ * objpool_timeout_ms has passed (-1: no limit). Then call objpool_dispatch with the `revents` of poll(2). Ask for events and timeout again before each
  * wait. The descriptor belongs to the library, and does not change.
  */
 OBJPOOL_API int objpool_fd(const struct objpool_client *client);
@@ -466,8 +555,11 @@ OBJPOOL_API short objpool_events(const struct objpool_client *client);
 OBJPOOL_API int objpool_timeout_ms(const struct objpool_client *client);
 
 /*
- * Runs one turn: receives, runs callbacks and timers, and sends; never waits. `events` is poll's `revents`; 0: only time has
- * passed. 0; -ENOTCONN: the connection is lost, and all calls have failed; -ESHUTDOWN: a callback has closed it; -EDEADLK.
+ * Runs one turn, and never waits: receives, runs callbacks and timers, and sends. `events` is the `revents` of poll(2); 0: only
+ * time has passed.
+ *
+ * Returns 0; -ENOTCONN: the connection is lost, and all calls have failed; -ESHUTDOWN: a callback has closed it, and `client` is
+ * freed; -EDEADLK.
  */
 OBJPOOL_API int objpool_dispatch(struct objpool_client *client, short events);
 
@@ -486,15 +578,21 @@ struct objpool_packer {
 };
 #define OBJPOOL_PACKER_INIT {NULL, 0, 0, 0, NULL}
 
-/* Frees the bytes. The packer can be used again. */
+/* Frees the bytes of a packer. The packer can be used again. */
 OBJPOOL_API void objpool_packer_free(struct objpool_packer *packer);
 
 /*
- * The packed bytes. They are valid until the packer is used again. If the packer has failed, `data` is NULL and `size` is
- * SIZE_MAX: each function of the library refuses such bytes with -ENOMEM, so that no call is made with a part of its arguments.
+ * Gives the packed bytes. If the packer has failed, `data` is NULL and `size` is SIZE_MAX: each function of the library refuses
+ * such bytes with -ENOMEM, so that no call is made with a part of its arguments.
+ *
+ * Ownership: the bytes are borrowed, and valid until the packer is used again.
  */
 OBJPOOL_API struct objpool_bytes objpool_packed(const struct objpool_packer *packer);
 
+/*
+ * Pack one value each. The bytes are copied. objpool_pack_cstr: a str that ends with NUL. If there is no memory, the packer's
+ * `error` becomes -ENOMEM.
+ */
 OBJPOOL_API void objpool_pack_nil(struct objpool_packer *packer);
 OBJPOOL_API void objpool_pack_bool(struct objpool_packer *packer, bool value);
 OBJPOOL_API void objpool_pack_int(struct objpool_packer *packer, int64_t value);
@@ -505,18 +603,24 @@ OBJPOOL_API void objpool_pack_cstr(struct objpool_packer *packer, const char *te
 OBJPOOL_API void objpool_pack_bin(struct objpool_packer *packer, const void *bytes, size_t size);
 OBJPOOL_API void objpool_pack_ext(struct objpool_packer *packer, int8_t type, const void *bytes, size_t size);
 
-/* Packs a bin whose bytes the caller fills in. Returns where they go, until the packer is used again; NULL: out of memory. */
+/*
+ * Packs a bin whose bytes the caller fills in.
+ *
+ * Ownership: the room is the packer's, and valid until the packer is used again.
+ *
+ * Returns where the bytes go; NULL: there is no memory.
+ */
 OBJPOOL_API void *objpool_pack_bin_room(struct objpool_packer *packer, size_t size);
 
-/* Packs the header of an array or a map. Its `count` values, or keys and values by turns, must follow. */
+/* Pack the header of an array or a map. Its `count` values, or keys and values by turns, must follow. */
 OBJPOOL_API void objpool_pack_array(struct objpool_packer *packer, uint32_t count);
 OBJPOOL_API void objpool_pack_map(struct objpool_packer *packer, uint32_t count);
 
-/* Packs values that are packed already. */
+/* Packs values that are packed already. They are copied. */
 OBJPOOL_API void objpool_pack_raw(struct objpool_packer *packer, struct objpool_bytes values);
 
 /*
- * Packs what `format` describes. Blanks, commas and colons in it have no meaning.
+ * Pack what a format describes. Blanks, commas and colons in it have no meaning.
  *
  *	[ ]  array    { }  map: keys and values by turns         n  nil
  *	b  bool (int)    i  int    I  int64_t    u  uint64_t    f  double
@@ -525,7 +629,7 @@ OBJPOOL_API void objpool_pack_raw(struct objpool_packer *packer, struct objpool_
  *
  *	objpool_pack(&packer, "[i {s: f, s: [b n]}]", 7, "rate", 0.5, "flags", true);
  *
- * 0; -EINVAL: the format is malformed, and nothing has been packed; -ENOMEM.
+ * Returns 0; -EINVAL: the format is malformed, and nothing has been packed; -ENOMEM.
  */
 OBJPOOL_API int objpool_pack(struct objpool_packer *packer, const char *format, ...);
 OBJPOOL_API int objpool_vpack(struct objpool_packer *packer, const char *format, va_list arguments);
@@ -533,8 +637,8 @@ OBJPOOL_API int objpool_vpack(struct objpool_packer *packer, const char *format,
 /* ---- taking msgpack apart -------------------------------------------------------------------------------------------- */
 
 /*
- * Reads values from the first to the last. All functions are safe with any bytes. Each returns 0; -EINVAL: the next value has
- * another type, or is not whole: then it is not passed.
+ * Reads values from the first to the last. All functions are safe with any bytes. A reader has nothing to free: it points into
+ * the bytes, which must stay until it has been used.
  */
 struct objpool_reader {
 	const unsigned char *next;
@@ -554,20 +658,35 @@ enum objpool_type {
 	OBJPOOL_MAP
 };
 
+/*
+ * Read packed values. objpool_reader begins; objpool_read_type tells the type of the next value, and does not pass it. Each of
+ * the others reads the next value of its type, and passes it. objpool_read_double takes integers, too. After
+ * objpool_read_array and objpool_read_map their values, or keys and values by turns, are next.
+ *
+ * Ownership: strings and bytes point into what is read. A str has no NUL at its end.
+ *
+ * Returns 0; -EINVAL: the next value has another type, does not fit, or is not whole: then it is not passed.
+ */
 OBJPOOL_API struct objpool_reader objpool_reader(struct objpool_bytes values);
 OBJPOOL_API enum objpool_type objpool_read_type(const struct objpool_reader *reader);
 OBJPOOL_API int objpool_read_nil(struct objpool_reader *reader);
 OBJPOOL_API int objpool_read_bool(struct objpool_reader *reader, bool *value);
 OBJPOOL_API int objpool_read_int(struct objpool_reader *reader, int64_t *value);
 OBJPOOL_API int objpool_read_uint(struct objpool_reader *reader, uint64_t *value);
-OBJPOOL_API int objpool_read_double(struct objpool_reader *reader, double *value); /* floats and integers */
-OBJPOOL_API int objpool_read_str(struct objpool_reader *reader, const char **text, size_t *size); /* without NUL at its end */
+OBJPOOL_API int objpool_read_double(struct objpool_reader *reader, double *value);
+OBJPOOL_API int objpool_read_str(struct objpool_reader *reader, const char **text, size_t *size);
 OBJPOOL_API int objpool_read_bin(struct objpool_reader *reader, const void **bytes, size_t *size);
 OBJPOOL_API int objpool_read_ext(struct objpool_reader *reader, int8_t *type, const void **bytes, size_t *size);
 OBJPOOL_API int objpool_read_array(struct objpool_reader *reader, uint32_t *count);
 OBJPOOL_API int objpool_read_map(struct objpool_reader *reader, uint32_t *count);
 
-/* Reads the next value, whatever its type. `value` may be NULL: then it is only passed. */
+/*
+ * Reads the next value, whatever its type. `value` may be NULL: then it is only passed.
+ *
+ * Ownership: `*value` points into what is read.
+ *
+ * Returns 0; -EINVAL: there is none, or it is not whole.
+ */
 OBJPOOL_API int objpool_read_value(struct objpool_reader *reader, struct objpool_bytes *value);
 
 #ifdef __cplusplus
