@@ -29,10 +29,12 @@ int generate(const struct generator *generator, struct objpool_bytes description
 	return r;
 }
 
-/* What ends a comment gets a space in it. So does \\u, which Java reads as a character in comments, too. */
+/* What ends a comment gets a space in it. So does \\u, which Java reads as a character in comments, too, and the end of "??/",
+ * which standard C reads as a backslash. */
 static void put_comment_byte(FILE *out, char c, char before)
 {
-	if ((before == '*' && c == '/') || (before == '/' && c == '*') || (before == '\\' && c == 'u'))
+	if ((before == '*' && c == '/') || (before == '/' && c == '*') || (before == '\\' && c == 'u') ||
+	    (before == '?' && c == '/'))
 		fputc(' ', out);
 	fputc((unsigned char)c < 0x20 && c != '\t' ? ' ' : c, out);
 }
@@ -74,7 +76,7 @@ void code_string(FILE *out, model_text text, bool octal)
 		const unsigned char c = (unsigned char)text.ptr[i];
 		if (c == '"' || c == '\\')
 			fprintf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
+		else if (c < 0x20 || c == 0x7f || (octal && c == '?')) /* "??/" is a backslash in C */
 			fprintf(out, octal ? "\\%03o" : "\\x%02x", c);
 		else
 			fputc(c, out);

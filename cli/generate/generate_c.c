@@ -13,7 +13,18 @@ static const char *const reserved[] = {
 	"this",     "throw",  "try",      "catch",  "using",  "virtual",  "namespace", "operator", "friend",    "typename",
 	"explicit", "export", "mutable",  "asm",    "client", "target",   "options",   "answer",   "result",    "each",
 	"context",  "call",   "keys",     "r",      "packer", "value_",   NULL};
-static const char *const members[] = {"create", NULL};
+static const char *const members[] = {"create",
+				      "internal_begin",
+				      "internal_end",
+				      "internal_keyword",
+				      "internal_place",
+				      "internal_add",
+				      "internal_pack",
+				      "internal_call",
+				      "internal_read_text",
+				      "internal_is",
+				      NULL};
+static const char *const globals[] = {"InternalCall", "CreateOptions", NULL};
 
 /* What a value is in C. */
 enum form { FORM_BOOL, FORM_INT, FORM_DOUBLE, FORM_STR, FORM_BIN, FORM_RECORD, FORM_PACKED };
@@ -654,6 +665,6 @@ static void write_c(const struct model *model, FILE *out)
 
 const struct generator generate_c = {
 	.language = "c",
-	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, NULL},
+	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals},
 	.write = write_c,
 };

@@ -18,8 +18,9 @@ static const char *const members[] = {"create",   "transport", "getClass", "noti
 				      "toString", "hashCode",  "equals",   "clone",  "finalize",  "list",
 				      "map",      "optional",  "each",     NULL};
 static const char *const globals[] = {
-	"Transport", "Ext",      "Call",      "WaitingArgument", "Object",   "String",   "Long",   "Double", "Boolean",  "List",
-	"Map",       "Iterator", "ArrayList", "LinkedHashMap",   "Function", "Override", "Number", "Math",   "Iterable", NULL};
+	"Transport", "Ext",  "Call",     "WaitingArgument", "Object",    "String",        "Long",     "Double",
+	"Boolean",   "List", "Map",      "Iterator",        "ArrayList", "LinkedHashMap", "Function", "Override",
+	"Number",    "Math", "Iterable", "Plain",           NULL};
 
 /* ---- types ---- */
 

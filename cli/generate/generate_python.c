@@ -5,11 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const reserved[] = {"False", "None",     "True",  "and",       "as",   "assert", "async",  "await",    "break",
-				       "class", "continue", "def",   "del",       "elif", "else",   "except", "finally",  "for",
-				       "from",  "global",   "if",    "import",    "in",   "is",     "lambda", "nonlocal", "not",
-				       "or",    "pass",     "raise", "return",    "try",  "while",  "with",   "yield",    "self",
-				       "cls",   "_client",  "_name", "_settings", NULL};
+static const char *const reserved[] = {
+	"False",    "None",    "True",       "and",    "as",        "assert",   "async",   "await",   "break", "class",
+	"continue", "def",     "del",        "elif",   "else",      "except",   "finally", "for",     "from",  "global",
+	"if",       "import",  "in",         "is",     "lambda",    "nonlocal", "not",     "or",      "pass",  "raise",
+	"return",   "try",     "while",      "with",   "yield",     "self",     "cls",     "_client", "_name", "_settings",
+	"_given",   "_places", "_arguments", "_UNSET", "__debug__", NULL};
 static const char *const members[] = {"target", "create", "__init__", NULL};
 static const char *const globals[] = {"objpool",  "Any",   "Dict",      "Iterable", "List",          "Mapping",
 				      "Optional", "Tuple", "TypedDict", "Union",    "TYPE_CHECKING", NULL};

@@ -6,16 +6,17 @@
 #include <string.h>
 
 static const char *const reserved[] = {
-	"abstract", "as",    "async", "await",  "become",  "box",       "break",   "const",    "continue", "crate",
-	"do",       "dyn",   "else",  "enum",   "extern",  "false",     "final",   "fn",       "for",      "gen",
-	"if",       "impl",  "in",    "let",    "loop",    "macro",     "match",   "mod",      "move",     "mut",
-	"override", "priv",  "pub",   "ref",    "return",  "self",      "static",  "struct",   "super",    "trait",
-	"true",     "try",   "type",  "typeof", "union",   "unsafe",    "unsized", "use",      "virtual",  "where",
-	"while",    "yield", "Self",  "call",   "options", "transport", "pool",    "settings", NULL};
+	"abstract",  "as",     "async",    "await",  "become",    "box",   "break", "const", "continue", "crate", "do",
+	"dyn",       "else",   "enum",     "extern", "false",     "final", "fn",    "for",   "gen",      "if",    "impl",
+	"in",        "let",    "loop",     "macro",  "match",     "mod",   "move",  "mut",   "override", "priv",  "pub",
+	"ref",       "return", "self",     "static", "struct",    "super", "trait", "true",  "try",      "type",  "typeof",
+	"union",     "unsafe", "unsized",  "use",    "virtual",   "where", "while", "yield", "Self",     "call",  "options",
+	"transport", "pool",   "settings", "unpack", "text_pair", NULL};
 static const char *const members[] = {"create", "new", NULL};
 static const char *const globals[] = {
-	"Value", "Ext",    "Bytes", "Mismatch", "Transport", "Convert", "Arguments", "WaitingArgument", "Option",  "Some",
-	"None",  "Result", "Ok",    "Err",      "Vec",       "String",  "Box",       "BTreeMap",        "Default", NULL};
+	"Value", "Ext",    "Bytes",    "Mismatch",     "Transport", "Convert", "Arguments", "WaitingArgument", "Option",  "Some",
+	"None",  "Result", "Ok",       "Err",          "Vec",       "String",  "Box",       "BTreeMap",        "Default", "T",
+	"From",  "Into",   "Iterator", "IntoIterator", "Extend",    "Ord",     "Sized",     "ToString",        "TryFrom", NULL};
 
 enum { TUPLE_MAX = 6 /* types in a tuple that the file has code for */ };
 
@@ -385,7 +386,8 @@ static const char common[] =
 	"                }\n            }\n        }\n    };\n}\n\n"
 	"tuple!(1, A 0);\ntuple!(2, A 0, B 1);\ntuple!(3, A 0, B 1, C 2);\ntuple!(4, A 0, B 1, C 2, D 3);\n"
 	"tuple!(5, A 0, B 1, C 2, D 3, E 4);\ntuple!(6, A 0, B 1, C 2, D 3, E 4, F 5);\n\n"
-	"fn unpack<T: Convert, E: From<Mismatch>>(value: Value) -> Result<T, E> {\n    T::unpack(value).ok_or_else(|| "
+	"#[allow(dead_code)]\nfn unpack<T: Convert, E: From<Mismatch>>(value: Value) -> Result<T, E> {\n    "
+	"T::unpack(value).ok_or_else(|| "
 	"Mismatch.into())\n}\n\n"
 	"fn text_pair(key: &str, value: &str) -> (String, Value) {\n    (key.to_string(), Value::Str(value.to_string()))\n}\n\n"
 	"#[allow(dead_code)]\nfn fields_of(value: Value) -> Option<BTreeMap<String, Value>> {\n    Convert::unpack(value)\n}\n\n"

@@ -13,7 +13,8 @@ static const char *const reserved[] = {"arguments", "await",      "break",    "c
 				       "typeof",    "var",        "void",     "while",   "with",       "yield",     "constructor",
 				       "client",    "pool",       "settings", "options", "call",       "undefined", NULL};
 static const char *const members[] = {"target", "constructor", "create", "on", "then", NULL};
-static const char *const globals[] = {"Client", "Ext", "NdArray", "One", "PoolSettings", "Results", "Call", "Map", "Date", NULL};
+static const char *const globals[] = {"Client", "Ext",   "NdArray", "One",     "PoolSettings", "Results", "Call", "Map",
+				      "Date",   "Array", "Record",  "Promise", "Uint8Array",   "Object",  "Math", NULL};
 
 /* ---- types ---- */
 

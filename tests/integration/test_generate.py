@@ -12,7 +12,9 @@ import pytest
 from harness import BUILD, DEADLINE, ROOT
 
 SANITIZE = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
-POOLS = {"types": {"plugin": "probe", "class": "Types"}, "probe": {}, "queue": {"plugin": "queue", "class": "Queue"},
+POOLS = {"types": {"plugin": "probe", "class": "Types"}, "default": {"plugin": "python", "class": "names:Promise", "args": "[1, \"\", [], \"\", 1, 1]",
+                    "python_path": f'["{ROOT}/tests/integration/classes"]'},
+         "probe": {}, "queue": {"plugin": "queue", "class": "Queue"},
          "words": {"plugin": "spell", "class": "Dictionary"}, "dice": {"plugin": "sampler", "class": "Sampler"},
          "py": {"plugin": "python", "class": "typed:Typed", "python_path": f'["{ROOT}/tests/integration/classes"]'}}
 HERE = pathlib.Path(__file__).parent / "generated"

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A class whose names are words of typed clients: test_generate.py makes them."""
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass
+class From:
+    then: From | None = None
+
+
+@dataclasses.dataclass
+class T:
+    value: int
+
+
+@dataclasses.dataclass
+class Plain:
+    t: T
+
+
+@dataclasses.dataclass
+class Record:
+    plain: Plain
+
+
+class Promise:
+    def __init__(self, call: int, err: str, keys: list[str], target: str, unpack: int, text_pair: int):
+        pass
+
+    def carry(self, call: int, err: str, arguments: Record, unpack: From, _UNSET: list[int] = [], _given: list[int] = []) -> T:
+        """??/"""
+        return T(call)
+
+    def internal_call(self, call: int = 0) -> dict[str, int]:
+        return {}
