@@ -335,10 +335,12 @@ static int check(const struct config *config, const struct options *options)
 		complain("%s; --check=syntax loads none", reason);
 		return 1;
 	}
-	if (check_certificates(config) < 0)
-		return 1;
 	const struct passwd *user = getpwuid(geteuid());
 	const char *name = user ? user->pw_name : "without a name";
+	if (check_certificates(config) < 0) {
+		complain("for user %s, TLS can't start", name);
+		return 1;
+	}
 	failed += check_pools(config, preload, root ? CHECK_REST : CHECK_ALL);
 	if (failed > 0)
 		complain("for user %s, %u of %u pools can't start", name, failed, config->pool_count);

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 
 import pytest
+from certificates import Authority
 from harness import BUILD, SANITIZERS, wait_for
 
 PROBE = "plugin = probe\nclass = Probe\n"
@@ -133,3 +134,14 @@ def test_root_loads_no_plugin(check, place):
     check("--check", status=1, p=PYTHON + "args = [1]\n")
     assert "mine" in check.said["p"][-1] and "for user " in check.errors
     check("--user", "daemon", status=2)
+
+
+@root_only
+def test_a_key_that_the_service_can_not_read_is_said_with_its_user(check, place):
+    cert, key, _ = Authority(place).issue_server()
+    keys = f"tls_cert = {cert}\ntls_key = {key}"
+    key.chmod(0o644)
+    check("--check", "--user", "daemon", status=0, daemon=keys, p=PROBE)
+    key.chmod(0o600)
+    check("--check", "--user", "daemon", status=1, daemon=keys, p=PROBE)
+    assert f"tls_key = {key}: Permission denied\n" in check.errors and "for user daemon, TLS can't start\n" in check.errors
