@@ -14,7 +14,7 @@ static const char *const reserved[] = {
 	"int64",  "string", "nil",    "true",     "false",     "len",       "append", "make",    "new",         "c",
 	"ctx",    "client", "pool",   "settings", "options",   "args",      "kwargs", "objpool", "context",     "time",
 	"call",   "err",    "target", "keys",     "arguments", NULL};
-static const char *const members[] = {"Target", "Options", NULL};
+static const char *const members[] = {"Target", "Options", "Create", NULL};
 static const char *const globals[] = {"New", "Create", NULL};
 
 /* ---- types ---- */
@@ -138,10 +138,12 @@ static void put_type(FILE *out, const struct type *type)
 
 /* ---- structs ---- */
 
-/* Of arguments that may be left out, the field's name in the struct of options. */
+/* Of arguments that may be left out, the field's name in the struct of options. The argument's name differs from the others'. */
 static const char *pascal(const struct model *model, const struct field *field)
 {
-	const char *made = model_identifier((struct model *)(uintptr_t)model, field->name, NAME_PASCAL);
+	const char *made =
+		model_identifier((struct model *)(uintptr_t)model,
+				 (model_text){.ptr = field->ident, .size = (uint32_t)strlen(field->ident)}, NAME_PASCAL);
 
 	return made ? made : "X";
 }

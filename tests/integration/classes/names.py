@@ -26,7 +26,10 @@ class Record:
 
 
 class Promise:
-    def __init__(self, call: int, err: str, keys: list[str], target: str, unpack: int, text_pair: int):
+    def __init__(self, call: int, err: str, keys: list[str], target: str, unpack: int, text_pair: int, scale: float = 1.0):
+        pass
+
+    def create(self, a_b: int = 1, aB: int = 2, _a_b: int = 3) -> None:
         pass
 
     def carry(self, call: int, err: str, arguments: Record, unpack: From, _UNSET: list[int] = [], _given: list[int] = []) -> T:
