@@ -156,7 +156,8 @@ async def test_a_lease_that_comes_too_late_is_given_back(client):
 @with_client
 async def test_a_pool_whose_making_is_cancelled_does_not_stay(client):
     task = asyncio.ensure_future(client.create_pool("Probe", 1, plugin="probe"))
-    await asyncio.sleep(0)
+    while not client._connection._out:
+        await asyncio.sleep(0)
     client._connection._flush()
     select.select([client._connection._socket], [], [], DEADLINE)
     task.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+from ._system import UNIX_SOCKETS
 from .errors import NoDaemon
 
 TYPE_CHECKING = False
@@ -20,6 +21,8 @@ def default_addresses() -> List[str]:
     address = os.environ.get("OBJPOOL_ADDRESS")
     if address:
         return [address]
+    if not UNIX_SOCKETS:
+        return []
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     paths = ([f"{runtime}/objpool.sock"] if runtime else []) + ["/run/objpool/objpool.sock"]
     return [f"unix:{path}" for path in paths if os.path.exists(path)]
@@ -30,6 +33,8 @@ def open_socket(address: str, timeout: Optional[float] = None) -> socket.socket:
     kind, _, rest = address.partition(":")
     try:
         if kind == "unix" and rest:
+            if not UNIX_SOCKETS:
+                raise ValueError("this Python has no Unix sockets; tcp: and tls: addresses can be used")
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 sock.settimeout(timeout)

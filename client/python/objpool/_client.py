@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 
-from . import _connect, _connection, _embedded, _fork, _owned, _retry
+from . import _connect, _connection, _embedded, _fork, _owned, _retry, _system
 from ._address import PRIVATE, default_addresses
 from ._call import check_options
 from ._credentials import Credentials, Nobody
@@ -320,4 +320,4 @@ def _after_fork_in_child() -> None:
         client._connecting = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+_system.after_fork_in_child(_after_fork_in_child)

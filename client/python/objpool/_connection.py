@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import collections
 import os
-import select
 import socket
 import threading
 import time
@@ -38,7 +37,7 @@ import weakref
 
 import msgpack
 
-from . import _embedded, _files, _incoming, _line, _pack
+from . import _embedded, _files, _incoming, _line, _pack, _system
 from ._background import Background
 from ._entry import Entry, release
 from ._inbox import Inbox
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 _RECEIVE = (64 << 10,)  # below malloc's threshold for mappings
 _RECEIVE_LARGE = (4 << 20,)
 _ANCILLARY = (_files.RECEIVE_SPACE,)
-_RECEIVE_FLAGS = (socket.MSG_CMSG_CLOEXEC,)
+_RECEIVE_FLAGS = (_files.RECEIVE_FLAGS,)
 _TRY = (False,)
 _LOOK_AGAIN = 0.2  # seconds after which a follower looks again: a signal may interrupt a thread that was called to lead
 _SIGNALS = 1000  # milliseconds after which a wait returns to Python: a signal that comes just before poll() does not end poll()
@@ -59,7 +58,7 @@ _AWAKE = 200e-6  # seconds for which a wait polls before it sleeps
 _CALM = 50  # waits that sleep at once after polling was in vain
 _NEVER = float("inf")
 _UNREADABLE = (ConnectionLost, msgpack.UnpackException, ValueError, TypeError, LookupError)
-_SEND_FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
+_SEND_FLAGS = (_system.SEND_FLAGS,)
 
 
 class Connection(Inbox):
@@ -67,15 +66,15 @@ class Connection(Inbox):
 
     def __init__(self, sock: socket.socket, address: str, unpickle: bool) -> None:
         super().__init__(address, unpickle)
-        sock.setblocking(True)
+        sock.setblocking(False)
         self.pid = os.getpid()
         self.lost: Optional[ConnectionLost] = None
         self._socket = sock
         self._send = sock.send
-        self._receive_message = sock.recvmsg
+        self._receive_message: Any = getattr(sock, "recvmsg", None)
         self._receive_size = _RECEIVE
-        self._input = select.poll()
-        self._input.register(sock, select.POLLIN)
+        self._input = _system.new_poll()
+        self._input.register(sock, _system.IN)
         self._calm: float = 0 if _may_stay_awake() else _NEVER  #: how many of the next waits sleep at once
         self._chunks: List[Any] = []
         self._out: Deque[Tuple[memoryview, List[int], Any]] = collections.deque()  # with the sizes of the pieces that were sent
@@ -161,8 +160,8 @@ class Connection(Inbox):
         held: List[bool] = []
         try:
             held.extend(map(self._lead.acquire, _TRY))
-            ready = self._poll(select.POLLOUT | select.POLLIN if held[0] else select.POLLOUT, None)
-            if held[0] and ready & ~select.POLLOUT:
+            ready = self._poll(_system.OUT | _system.IN if held[0] else _system.OUT, None)
+            if held[0] and ready & ~_system.OUT:
                 self._read_some()
         finally:
             if held and held[0]:
@@ -174,7 +173,7 @@ class Connection(Inbox):
     def _poll(self, events: int, timeout: Optional[float]) -> int:
         if self.lost is not None:
             return events  # the caller sees then that the connection is lost
-        poll = select.poll()
+        poll = _system.new_poll()
         poll.register(self._socket, events)
         ready = poll.poll(_SIGNALS if timeout is None else max(0, timeout * 1000))
         return ready[0][1] if ready else 0
@@ -283,6 +282,8 @@ class Connection(Inbox):
                     self._await_input(hurries)
                 _embedded.stay_at_the_end()
                 self._receive()
+            except BlockingIOError:
+                return  # what could be read was no message's
             except OSError as error:
                 if error.errno is None:
                     raise  # a signal handler's
@@ -489,4 +490,4 @@ def _after_fork_in_child() -> None:
     _connections.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+_system.after_fork_in_child(_after_fork_in_child)

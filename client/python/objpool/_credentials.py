@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Optional
 
 _TOKEN_MAX = 4095
+_OPEN = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY"))
 _BLANKS = " \t\r\n"
 
 
@@ -66,12 +67,14 @@ def _path(given: Any) -> Optional[str]:
 
 def _others_may_read(info: os.stat_result) -> bool:
     """Whether others may read a token. A group may read a file of root's: so a service gets what it may know."""
+    if os.name != "posix":
+        return False  # the mode says nothing there
     return bool(info.st_mode & (0o007 if info.st_uid == 0 else 0o077))
 
 
 def _read_token(path: str) -> str:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = os.open(path, _OPEN)
     except OSError as error:
         raise BadArgument(f"the token file {path}: {error.strerror}") from None
     try:

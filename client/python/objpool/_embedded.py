@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 
+from . import _system
 from ._process import high, start
 from .errors import NoDaemon
 
@@ -186,6 +187,8 @@ class PrivateDaemon:
     """A process, and the pipe that keeps it alive."""
 
     def __init__(self) -> None:
+        if not _system.OWN_DAEMON:
+            raise NoDaemon(f"a daemon of the program's own can't be started: {_system.NO_OWN_DAEMON}")
         program = find_program()
         if program is None:
             raise NoDaemon(f"a daemon of the program's own can't be started: {why_no_program()}")
@@ -336,4 +339,4 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_stop)
-os.register_at_fork(after_in_child=_after_fork_in_child)
+_system.after_fork_in_child(_after_fork_in_child)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 import collections
-import fcntl
 import mmap
 import operator
 import os
@@ -16,6 +15,11 @@ import socket
 import stat
 import struct
 import weakref
+
+from ._system import DESCRIPTORS
+
+if DESCRIPTORS:
+    import fcntl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +33,6 @@ EXT = 0x100
 _MOST = 64           # descriptors with one message
 _IDLE = 8            # files that are kept
 _IDLE_BYTES = 512 << 20
-_SPACE = socket.CMSG_SPACE(_MOST * 4)
 
 
 class _Memory:
@@ -252,4 +255,6 @@ class Arrivals:
         return code == REFERENCE and len(body) == 16 and body[:2] == self.mark
 
 
-RECEIVE_SPACE = _SPACE
+#: For recvmsg(). No message comes with descriptors where there are none.
+RECEIVE_SPACE = socket.CMSG_SPACE(_MOST * 4) if DESCRIPTORS else 0
+RECEIVE_FLAGS = socket.MSG_CMSG_CLOEXEC if DESCRIPTORS else 0

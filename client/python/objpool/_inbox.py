@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from . import _files, _incoming, _load, _pack, _raised
+from . import _files, _incoming, _load, _pack, _raised, _system
 from ._entry import Entry
 from .errors import ConnectionLost, ObjpoolError
 
@@ -77,7 +77,7 @@ class Inbox:
 
     def introduction(self) -> Dict[str, Any]:
         """The parameters of objpool.hello."""
-        return {"client": "python", "errors": "map", "fds": self.address.startswith("unix:")}
+        return {"client": "python", "errors": "map", "fds": self.address.startswith("unix:") and _system.DESCRIPTORS}
 
     def on_hello(self, hello: Dict[str, Any]) -> None:
         """Takes the answer to objpool.hello. If both ends can, large values go and come beside the socket from now on."""

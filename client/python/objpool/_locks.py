@@ -20,6 +20,8 @@ import sys
 import threading
 import time
 
+from . import _system
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterable, Iterator, List, Optional, Set
@@ -112,9 +114,10 @@ def forget_imports() -> None:
             sys.modules.pop(name, None)
 
 
-os.register_at_fork(after_in_child=_quiet.clear)
+_system.after_fork_in_child(_quiet.clear)
 
-_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(os.uname().machine)
+_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(
+    os.uname().machine if hasattr(os, "uname") else "")
 _FUTEX_PRIVATE, _FUTEX_WAIT, _FUTEX_WAIT_BITSET = 128, 0, 9
 
 

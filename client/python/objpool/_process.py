@@ -2,7 +2,6 @@
 """Starting programs, and what they get of this program's descriptors."""
 from __future__ import annotations
 
-import fcntl
 import functools
 import itertools
 import os
@@ -25,6 +24,7 @@ def high(descriptor: int) -> int:
     """Moved above the standard ones, which a program may have closed."""
     if descriptor > 2:
         return descriptor
+    import fcntl
     high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
     os.close(descriptor)
     return high

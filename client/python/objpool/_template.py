@@ -19,7 +19,7 @@ import socket
 import sys
 import threading
 
-from . import _extension, _locks, _process
+from . import _extension, _locks, _process, _system
 from .errors import Unavailable
 
 TYPE_CHECKING = False
@@ -198,4 +198,4 @@ def _after_fork_in_child() -> None:
     templates.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+_system.after_fork_in_child(_after_fork_in_child)

@@ -19,6 +19,7 @@ import ssl
 import threading
 import time
 
+from ._system import SEND_FLAGS
 from .errors import BadArgument, Denied, NoDaemon, ObjpoolError
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ _RECEIVE = (256 << 10,)
 _MADE = (1 << 20,)
 _FIRST = (0,)
 _END = [b""]
-_SEND_FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
+_SEND_FLAGS = (SEND_FLAGS,)
 _ALERT, _HANDSHAKE = 0x15, 0x16  # the first byte of a server's answer
 _GONE = (ConnectionResetError, BrokenPipeError)
 

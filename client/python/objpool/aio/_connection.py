@@ -14,7 +14,9 @@ from .. import _call, _embedded, _files, _pack, _raised
 from .._call import Request
 from .._entry import Entry
 from .._inbox import Inbox
+from .._system import SEND_FLAGS
 from ..errors import ConnectionLost, Timeout
+from ._watch import watch
 
 _READ = 256 << 10
 
@@ -64,10 +66,10 @@ class Connection(Inbox):
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         connections.add(self)
-        self._socket = sock
         self._out: Deque[Tuple[memoryview, Optional[_files.Outgoing]]] = collections.deque()
         self._flushing = False
-        self.loop.add_reader(sock, self._on_readable)
+        self._watch = watch(sock, self._on_readable)
+        self._socket = self._watch.socket
 
     def send(self, data: bytes, outgoing: Optional[_files.Outgoing] = None) -> None:
         """Sends a message later in this turn of the loop, together with the turn's other messages."""
@@ -89,7 +91,7 @@ class Connection(Inbox):
                     out.popleft()
             self._send_rest()
         except BlockingIOError:
-            self.loop.add_writer(self._socket, self._on_writable)
+            self._watch.await_room(self._flush)
             return
         except OSError as error:
             self._send_failed(error)
@@ -97,8 +99,8 @@ class Connection(Inbox):
 
     def _send_some(self, data: memoryview, outgoing: Optional[_files.Outgoing]) -> int:
         if outgoing is None:
-            return self._socket.send(data, socket.MSG_NOSIGNAL)
-        return self._socket.sendmsg((data,), outgoing.ancillary(), socket.MSG_NOSIGNAL)
+            return self._socket.send(data, SEND_FLAGS)
+        return self._socket.sendmsg((data,), outgoing.ancillary(), SEND_FLAGS)
 
     def _send_rest(self) -> None:
         """Sends what lies between `_out` and the socket."""
@@ -115,10 +117,6 @@ class Connection(Inbox):
                 out.popleft()
             out.appendleft((memoryview(b"".join(data for data, _ in together)), None))
         return out[0]
-
-    def _on_writable(self) -> None:
-        self.loop.remove_writer(self._socket)
-        self._flush()
 
     def _on_readable(self) -> None:
         if self._pid != os.getpid():
@@ -144,7 +142,7 @@ class Connection(Inbox):
     def _receive(self) -> Tuple[bytes, List[Any]]:
         if self._arrivals is None:
             return self._socket.recv(_READ), []  # descriptors that nobody has asked for are closed by the system
-        return self._socket.recvmsg(_READ, _files.RECEIVE_SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
+        return self._socket.recvmsg(_READ, _files.RECEIVE_SPACE, _files.RECEIVE_FLAGS)[:2]
 
     def poll(self) -> None:
         """Reads what has come, without waiting."""
@@ -155,10 +153,7 @@ class Connection(Inbox):
         """Closes the socket. Each call in flight fails with `lost`."""
         if self.lost is None:
             self.lost = lost
-            if not self.loop.is_closed():
-                self.loop.remove_reader(self._socket)
-                self.loop.remove_writer(self._socket)
-            self._socket.close()
+            self._watch.close()
             self._out.clear()
             for route in self.routes.values():
                 route.close()
