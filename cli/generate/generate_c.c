@@ -26,6 +26,8 @@ static const char *const members[] = {"create",
 				      NULL};
 static const char *const globals[] = {"InternalCall", "CreateOptions", NULL};
 
+static const char *const prefixes[] = {"pack_", "read_", NULL};
+
 /* What a value is in C. */
 enum form { FORM_BOOL, FORM_INT, FORM_DOUBLE, FORM_STR, FORM_BIN, FORM_RECORD, FORM_PACKED };
 
@@ -665,6 +667,6 @@ static void write_c(const struct model *model, FILE *out)
 
 const struct generator generate_c = {
 	.language = "c",
-	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals},
+	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals, prefixes},
 	.write = write_c,
 };

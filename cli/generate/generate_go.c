@@ -397,6 +397,6 @@ static void write_go(const struct model *model, FILE *out)
 
 const struct generator generate_go = {
 	.language = "go",
-	.naming = {NAME_PASCAL, NAME_CAMEL, NAME_PASCAL, reserved, members, globals},
+	.naming = {NAME_PASCAL, NAME_CAMEL, NAME_PASCAL, reserved, members, globals, NULL},
 	.write = write_go,
 };

@@ -493,6 +493,6 @@ static void write_java(const struct model *model, FILE *out)
 
 const struct generator generate_java = {
 	.language = "java",
-	.naming = {NAME_CAMEL, NAME_CAMEL, NAME_CAMEL, reserved, members, globals},
+	.naming = {NAME_CAMEL, NAME_CAMEL, NAME_CAMEL, reserved, members, globals, NULL},
 	.write = write_java,
 };

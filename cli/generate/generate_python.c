@@ -340,6 +340,6 @@ static void write_python(const struct model *model, FILE *out)
 
 const struct generator generate_python = {
 	.language = "python",
-	.naming = {NAME_AS_IS, NAME_AS_IS, NAME_AS_IS, reserved, members, globals},
+	.naming = {NAME_AS_IS, NAME_AS_IS, NAME_AS_IS, reserved, members, globals, NULL},
 	.write = write_python,
 };

@@ -434,6 +434,6 @@ static void write_rust(const struct model *model, FILE *out)
 
 const struct generator generate_rust = {
 	.language = "rust",
-	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals},
+	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals, NULL},
 	.write = write_rust,
 };

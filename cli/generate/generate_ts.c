@@ -275,6 +275,6 @@ static void write_ts(const struct model *model, FILE *out)
 
 const struct generator generate_ts = {
 	.language = "ts",
-	.naming = {NAME_CAMEL, NAME_CAMEL, NAME_AS_IS, reserved, members, globals},
+	.naming = {NAME_CAMEL, NAME_CAMEL, NAME_AS_IS, reserved, members, globals, NULL},
 	.write = write_ts,
 };

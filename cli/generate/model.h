@@ -105,6 +105,8 @@ struct naming {
 	const char *const *reserved; /* words of the language, which get an underscore; ends with NULL */
 	const char *const *members;  /* what the class has beside the methods; ends with NULL */
 	const char *const *globals;  /* what the file has beside the class and the records; ends with NULL */
+	const char *const
+		*prefixes; /* what stands before a record's name in names beside those of methods; ends with NULL, or NULL */
 };
 
 /* Gives all `ident`s: in each scope they differ. 0 or -ENOMEM. */

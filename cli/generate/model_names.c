@@ -160,11 +160,30 @@ static int name_fields(struct model *model, const struct naming *naming, struct 
 	return r;
 }
 
+/* Takes "read_point" of a record Point, for each prefix. */
+static int take_of_record(struct model *model, const struct naming *naming, struct scope *scope, const char *ident)
+{
+	int r = 0;
+
+	for (const char *const *prefix = naming->prefixes; r == 0 && prefix && *prefix; prefix++) {
+		const size_t size = strlen(*prefix) + strlen(ident);
+		char *name = msgpack_zone_malloc(&model->zone, size + 1);
+		if (!name)
+			return -ENOMEM;
+		(void)snprintf(name, size + 1, "%s%s", *prefix, ident);
+		const char *taken = model_identifier(model, (model_text){.ptr = name, .size = (uint32_t)size}, naming->methods);
+		r = taken ? take(scope, taken) : -ENOMEM;
+	}
+	return r;
+}
+
 static int name_methods(struct model *model, const struct naming *naming)
 {
 	struct scope scope = {0};
 	int r = take_all(&scope, naming->members);
 
+	for (uint32_t i = 0; r == 0 && i < model->record_count; i++)
+		r = take_of_record(model, naming, &scope, model->records[i].ident);
 	for (uint32_t i = 0; r == 0 && i < model->method_count; i++) {
 		struct method *method = &model->methods[i];
 		r = choose(model, &scope, naming->reserved, method->name, naming->methods, &method->ident);

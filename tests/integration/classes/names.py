@@ -36,5 +36,8 @@ class Promise:
         """??/"""
         return T(call)
 
+    def read_from(self) -> From:
+        return From()
+
     def internal_call(self, call: int = 0) -> dict[str, int]:
         return {}
