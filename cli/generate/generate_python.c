@@ -296,6 +296,7 @@ static void put_head(FILE *out, const struct model *model)
 	fputs("# A typed client of the pool ", out);
 	code_lines(out, model->pool, "");
 	fputs("# Made by objpool describe --generate python. Don't edit it.\n", out);
+	fprintf(out, "# mypy: disable-error-code=\"no-any-return%s\"\n", model_uses(model, TYPE_TIMESTAMP) ? ",import" : "");
 	fputs("from __future__ import annotations\n\n"
 	      "from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, TypedDict, Union\n\n",
 	      out);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """objpool describe --generate: typed clients that compile without a warning, and call each method of the probe's class Types."""
+import importlib.util
 import os
 import pathlib
 import re
@@ -44,6 +45,10 @@ def test_python(daemon, place):
         run(sys.executable, "-W", "error", "-m", "py_compile", generate(daemon, pool, "python", place / f"{pool}_client.py"))
     environment = {**os.environ, "PYTHONPATH": f"{place}:{ROOT}/client/python", "OBJPOOL_ADDRESS": daemon.address, "PYTHONWARNINGS": "error"}
     assert run(sys.executable, HERE / "calls.py", env=environment) == "done\n"
+    if importlib.util.find_spec("mypy") is not None:
+        (place / "mypy.ini").write_text("[mypy]\nstrict = true\n[mypy-objpool.*]\nfollow_imports = silent\n[mypy-numpy]\nignore_missing_imports = true\n")
+        run(sys.executable, "-m", "mypy", "--no-incremental", *(f"{pool}_client.py" for pool in POOLS), cwd=place,
+            env={**environment, "MYPYPATH": f"{ROOT}/client/python", "PYTHONWARNINGS": "default"})
 
 
 @pytest.mark.parametrize("compiler", [("cc", "-xc", "-std=c11"), ("c++", "-xc++", "-std=c++11")], ids=["C", "C++"])

@@ -16,15 +16,16 @@ See README.md of client/python, and docs/PROTOCOL.md for what is behind it.
 """
 TYPE_CHECKING = False  # what type checkers take for true; importing typing takes longer than the rest
 if TYPE_CHECKING:
-    from . import errors
-    from ._address import PRIVATE
-    from ._future import CallFuture
-    from ._client import Client, connect, create_pool, default_client, pool
-    from ._lease import Lease
-    from ._pool import Pool
-    from ._retry import Retry
-    from ._stream import Stream
-    from ._target import Method, Target
+    from . import errors as errors  # a type checker lets programs use a name that is imported as itself
+    from ._address import PRIVATE as PRIVATE
+    from ._client import Client as Client, connect as connect, create_pool as create_pool
+    from ._client import default_client as default_client, pool as pool
+    from ._future import CallFuture as CallFuture
+    from ._lease import Lease as Lease
+    from ._pool import Pool as Pool
+    from ._retry import Retry as Retry
+    from ._stream import Stream as Stream
+    from ._target import Method as Method, Target as Target
     from .errors import *  # noqa: F401,F403
 
 __version__ = "0.1.0"
@@ -43,7 +44,7 @@ _MODULES = {
 }
 
 
-def __getattr__(name):
+def _named(name):
     from importlib import import_module
     if name == "__all__":
         return [name for names in _MODULES.values() for name in names] + import_module(".errors", __name__).__all__
@@ -59,4 +60,8 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__getattr__("__all__")})
+    return sorted({*globals(), *_named("__all__")})
+
+
+if not TYPE_CHECKING:  # to a type checker all other names would be there, too
+    __getattr__ = _named

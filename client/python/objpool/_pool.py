@@ -9,7 +9,7 @@ from ._target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Dict, Iterator, List, Optional
 
     from ._target import AnyClient
 
@@ -18,6 +18,9 @@ class Pool(Target):
     """A pool of a daemon."""
 
     _target_class: Any = Target
+
+    if TYPE_CHECKING:
+        def options(self, **options: Any) -> Pool: ...
 
     def __init__(self, client: AnyClient, name: str, options: Optional[Dict[str, Any]] = None, owner: Any = None) -> None:
         super().__init__(client, name, options or {}, owner)
@@ -65,7 +68,7 @@ class Pool(Target):
     def __bool__(self) -> bool:
         return True
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Target]:
         return (self[slot] for slot in range(len(self)))
 
     def __dir__(self) -> List[str]:

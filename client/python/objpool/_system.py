@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What some systems have and others lack: on Windows there are no Unix sockets, no descriptors beside them, no forks, and no poll().
+"""What some systems have and others lack: Windows has no Unix sockets, no descriptors beside them, no forks, and no poll().
 
 Calls over tcp: and tls: need none of that.
 """

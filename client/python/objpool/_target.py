@@ -116,7 +116,7 @@ class Target:
         """A method by its name."""
         return self._method_class(self, name)
 
-    def options(self, **options: Any) -> Any:
+    def options(self, **options: Any) -> Target:
         """The same target with options for all calls through it.
 
         timeout: seconds, after which a call fails with Timeout. errors: "wait" (the default), "first", or "collect": exceptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Awaitable, Dict, Generator, List, Mapping, Optional, Sequence, Union
 
 from .. import _connect, _embedded, _fork, _owned, _retry
 from .._address import PRIVATE, default_addresses
@@ -265,7 +265,7 @@ class _Connecting(Awaitable[Client]):
         await self._client._connect_first(self._address)
         return self._client
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, None, Client]:
         return self._connect().__await__()
 
     async def __aenter__(self) -> Client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Generator, Optional
 
 from .. import _call
 from ..errors import ConnectionLost, Timeout
@@ -40,7 +40,7 @@ class Lease(Target):
         await self._connection()
         return self._channels
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, None, Lease]:
         return self._take().__await__()
 
     async def _take(self) -> "Lease":

@@ -2,7 +2,7 @@
 """Pools."""
 from __future__ import annotations
 
-from typing import Any, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional
 
 from .. import _pool, _target
 from ._lease import Lease
@@ -13,6 +13,16 @@ class Pool(Target, _pool.Pool):
     """A pool of a daemon."""
 
     _target_class = Target
+
+    if TYPE_CHECKING:
+        @property
+        def all(self) -> Target: ...
+        @property
+        def map(self) -> Target: ...
+        @property
+        def scatter(self) -> Target: ...
+        def key(self, key: Any) -> Target: ...
+        def options(self, **options: Any) -> Pool: ...
 
     def __getitem__(self, slot: int) -> Target:
         """The object in that slot."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Coroutine, Optional
 
 from .. import _call, _target
 from .._direct import NotBegun
@@ -19,6 +19,9 @@ class Method(_target.Method):
     """A method of a pool's objects: calling it gives a coroutine."""
 
     __slots__ = ()
+
+    if TYPE_CHECKING:
+        def options(self, **options: Any) -> Method: ...
 
     async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls it; returns the result."""
@@ -53,6 +56,13 @@ class Target(_target.Target):
     """Objects whose methods can be called: every attribute is one of their methods, a coroutine function."""
 
     _method_class = Method
+
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Method: ...
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]: ...
+        def call(self, method: str, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]: ...
+        def method(self, name: str) -> Method: ...
+        def options(self, **options: Any) -> Target: ...
 
     async def _connection(self) -> Connection:  # type: ignore[override]
         return await self._client._connected()

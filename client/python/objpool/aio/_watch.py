@@ -35,8 +35,8 @@ class Readiness:
 class Completions:
     """A socket in a loop that tells when it has read or sent something, as Windows' own loop does.
 
-    It has the methods of a socket that a connection uses: recv() gives what has been read, and what send() has no room for is sent
-    by the loop.
+    It has the methods of a socket that a connection uses: recv() gives what has been read; what send() has no room for is sent by
+    the loop.
     """
 
     def __init__(self, sock: socket.socket, on_readable: Callable[[], Any]) -> None:
