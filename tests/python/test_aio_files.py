@@ -154,6 +154,27 @@ def test_a_connection_that_has_ended_keeps_nothing(daemon, kind):
     asyncio.run(asyncio.wait_for(main(), DEADLINE))
 
 
+def test_a_loop_that_has_no_add_reader(daemon):
+    """It can't receive descriptors: large values go through the socket."""
+    class Loop(asyncio.SelectorEventLoop):
+        def add_reader(self, *_):
+            raise NotImplementedError
+
+        add_writer = add_reader
+
+    async def main():
+        data = pattern(3 * MIB)
+        async with objpool.aio.connect(daemon.address) as client:
+            pool = client.pool("p")
+            assert await asyncio.gather(*(pool.echo(data) for _ in range(8))) == [data] * 8
+            assert await pool.options(direct=True).echo(data) == data
+    loop = Loop()
+    try:
+        loop.run_until_complete(asyncio.wait_for(main(), DEADLINE))
+    finally:
+        loop.close()
+
+
 def test_what_nobody_asked_for_is_closed():
     """Descriptors from a daemon that has not been told that the client takes any."""
     async def main():

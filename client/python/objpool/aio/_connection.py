@@ -71,6 +71,10 @@ class Connection(Inbox):
         self._watch = watch(sock, self._on_readable)
         self._socket = self._watch.socket
 
+    def introduction(self) -> Dict[str, Any]:
+        introduction = super().introduction()
+        return introduction if self._watch.takes_descriptors else {**introduction, "fds": False}
+
     def send(self, data: bytes, outgoing: Optional[_files.Outgoing] = None) -> None:
         """Sends a message later in this turn of the loop, together with the turn's other messages."""
         if self.lost is not None:

@@ -12,6 +12,8 @@ _PIECE = 256 << 10
 class Readiness:
     """A socket in a loop that tells when it is ready."""
 
+    takes_descriptors = True
+
     def __init__(self, sock: socket.socket, on_readable: Callable[[], Any]) -> None:
         self.socket = sock
         self._loop = asyncio.get_running_loop()
@@ -38,6 +40,8 @@ class Completions:
     It has the methods of a socket that a connection uses: recv() gives what has been read; what send() has no room for is sent by
     the loop.
     """
+
+    takes_descriptors = False
 
     def __init__(self, sock: socket.socket, on_readable: Callable[[], Any]) -> None:
         self.socket = self
