@@ -10,13 +10,14 @@ import functools, importlib, sys
 NAMES = {
     "mmap": "MAP_PRIVATE MAP_SHARED PROT_READ PROT_WRITE",
     "os": """fork register_at_fork posix_spawn pidfd_open memfd_create MFD_CLOEXEC MFD_ALLOW_SEALING pwritev waitid P_PIDFD
-             sched_yield sched_getaffinity uname getuid geteuid getgid setsid killpg sysconf O_CLOEXEC O_NONBLOCK O_NOCTTY""",
+             sched_yield sched_getaffinity uname getuid geteuid getgid setsid killpg O_CLOEXEC O_NONBLOCK O_NOCTTY""",
     "select": "poll epoll POLLIN POLLOUT POLLERR POLLHUP",
     "signal": "SIGKILL SIGCHLD SIGPIPE pidfd_send_signal",
     "socket": """AF_UNIX SCM_RIGHTS SCM_CREDENTIALS CMSG_SPACE CMSG_LEN MSG_CMSG_CLOEXEC MSG_DONTWAIT MSG_NOSIGNAL SO_PEERCRED
                  send_fds recv_fds""",
 }
-import select, socket
+import os, select, socket
+os.process_cpu_count = os.cpu_count  # it has sched_getaffinity
 socket.socketpair = functools.partial(socket.socketpair, socket.AF_UNIX)
 for module, names in NAMES.items():
     for name in names.split():
