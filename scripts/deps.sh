@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12.
-#   scripts/deps.sh [build] [test] [vm] [bench] [lint] [bench-python] [node] [go] [rust] [java]   (no argument: build)
+#   scripts/deps.sh [build] [test] [vm] [valgrind] [bench] [lint] [bench-python] [node] [go] [rust] [java]   (no argument: build)
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
@@ -10,6 +10,7 @@ build='build-essential pkg-config libevent-dev libmsgpack-dev libsystemd-dev lib
 	hunspell-en-us libdw-dev libseccomp-dev libncurses-dev python3-dev'
 test='libcmocka-dev python3-msgpack python3-cryptography python3-pynvim openssl curl socat python3-pytest python3-pytest-xdist python3-numpy python3-cloudpickle python3-dill systemd-container procps'
 vm='qemu-system-x86 cpio'
+valgrind='valgrind'
 bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
 bench_python='python3-venv'
@@ -53,6 +54,7 @@ for group; do
 	build) wanted="$wanted $build" ;;
 	test) wanted="$wanted $test" ;;
 	vm) wanted="$wanted $vm" ;;
+	valgrind) wanted="$wanted $valgrind" ;;
 	bench) wanted="$wanted $bench" ;;
 	lint) wanted="$wanted $lint" ;;
 	bench-python) wanted="$wanted $bench_python" ;;

@@ -6,7 +6,7 @@ SEEDS_LONG ?= 1-400000
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: unit sim sim-long fuzz compat-stdlib check-vm
+.PHONY: unit sim sim-long fuzz compat-stdlib check-vm check-valgrind
 unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, and the fuzzers' corpora
 	@set -e; for t in $(UNIT); do OBJPOOL_PLUGINS=$(B)/plugins ./$$t; done
 	@set -e; for f in $(FUZZERS); do $(B)/tests/fuzz-$$f tests/fuzz/corpus/$$f/*; done
@@ -42,6 +42,16 @@ LIBS_transport := -levent_openssl -levent_extra -levent_core -linih -ljansson -l
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
+
+# Tests of libobjpool: of its parts, and programs against a daemon, which itself does not run under valgrind.
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --fair-sched=yes
+CLIENT_UNIT := $(filter $(B)/tests/test_client_%,$(UNIT))
+CLIENT_TESTS := tests/wire/test_c_client.py tests/abi/test_abi.py $(addprefix tests/integration/test_,client_direct.py \
+	client_streams.py tls_clients.py man3.py)
+check-valgrind: all $(CLIENT_UNIT) # libobjpool's tests under valgrind (some minutes)
+	@sh scripts/deps.sh build test valgrind
+	@set -e; for t in $(CLIENT_UNIT); do $(VALGRIND) ./$$t; done
+	OBJPOOL_BUILD=$(B) OBJPOOL_UNDER='$(VALGRIND)' OBJPOOL_TEST_DEADLINE=200 $(PYTEST) $(CLIENT_TESTS)
 
 check-vm: all $(B)/tests/test_cage # cages on Debian 12's own kernel, in a virtual machine (qemu; some minutes without KVM)
 	@sh scripts/deps.sh vm

@@ -161,6 +161,7 @@ static void attach(struct msghdr *message, union control *control, const struct 
 {
 	if (count == 0)
 		return;
+	*control = (union control){0}; /* also the padding, which the kernel is given */
 	message->msg_control = control;
 	message->msg_controllen = CMSG_SPACE(count * sizeof(int));
 	control->head =

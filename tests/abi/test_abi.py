@@ -9,7 +9,7 @@ import re
 import subprocess
 
 import pytest
-from harness import BUILD, DEADLINE, ROOT
+from harness import BUILD, DEADLINE, ROOT, UNDER
 
 HERE = pathlib.Path(__file__).parent
 FROZEN = [f"-I{HERE / '1'}"]
@@ -43,8 +43,8 @@ STATIC = [BUILD / "libobjpool.a", "-lmsgpackc"]
 @pytest.mark.parametrize("library", [SHARED, STATIC], ids=["shared", "static"])
 def test_a_client_of_abi_1(daemon, place, library):
     program = compiled(place, "client.c", FROZEN, *library)
-    done = subprocess.run([program], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}, text=True, capture_output=True,
-                          timeout=DEADLINE)
+    done = subprocess.run([*UNDER, program], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}, text=True,
+                          capture_output=True, timeout=DEADLINE)
     assert (done.returncode, done.stderr) == (0, "")
 
 

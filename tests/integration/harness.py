@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ if not BUILD.is_absolute():
     BUILD = ROOT / BUILD
 SLOW = "address" in BUILD.name or "thread" in BUILD.name
 DEADLINE = float(os.environ.get("OBJPOOL_TEST_DEADLINE", 60 if SLOW else 20))
+# Words before a client program in C: `make check-valgrind` has these programs run under valgrind.
+UNDER = shlex.split(os.environ.get("OBJPOOL_UNDER", ""))
 SANITIZERS = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer")
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, DEADLINE, ROOT, wait_for
+from harness import BUILD, DEADLINE, ROOT, UNDER, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ class Load:
 
     def __init__(self, program, daemon, rings):
         env = {**os.environ, "OBJPOOL_ADDRESS": daemon.address, **({"RINGS": "1"} if rings else {})}
-        self.process = subprocess.Popen([program], env=env, stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([*UNDER, program], env=env, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.client = daemon.client()
         self.daemon = daemon

@@ -4,7 +4,7 @@ import os
 import pathlib
 import subprocess
 
-from harness import BUILD, DEADLINE, ROOT
+from harness import BUILD, DEADLINE, ROOT, UNDER
 
 
 def test_streams_and_leases_from_c(start, place):
@@ -13,6 +13,6 @@ def test_streams_and_leases_from_c(start, place):
     subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", *sanitize, f"-I{ROOT}/client/include",
                     pathlib.Path(__file__).with_name("client_streams.c"), BUILD / "libobjpool.a", "-lmsgpackc", "-o", place / "streams"],
                    check=True, timeout=DEADLINE)
-    done = subprocess.run([place / "streams"], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}, text=True, capture_output=True,
-                          timeout=DEADLINE)
+    done = subprocess.run([*UNDER, place / "streams"], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}, text=True,
+                          capture_output=True, timeout=DEADLINE)
     assert done.returncode == 0, done

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from harness import BUILD, DEADLINE, ROOT
+from harness import BUILD, DEADLINE, ROOT, UNDER
 
 PAGES = BUILD / "man3"
 # These answer with a number that is no error.
@@ -56,6 +56,6 @@ def test_the_example_of_the_overview(start, place):
     subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", *sanitize, f"-I{ROOT}/client/include", place / "example.c",
                     BUILD / "libobjpool.a", "-lmsgpackc", "-o", place / "example"], check=True, timeout=DEADLINE)
     daemon = start({"p": {"workers": 1}})
-    done = subprocess.run([place / "example", "p.echo", "7"], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}, text=True,
-                          capture_output=True, timeout=DEADLINE)
+    done = subprocess.run([*UNDER, place / "example", "p.echo", "7"], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address},
+                          text=True, capture_output=True, timeout=DEADLINE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "7\n", "")

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from certificates import DAY, Authority, now, serve_tls
-from harness import BUILD, DEADLINE, ROOT
+from harness import BUILD, DEADLINE, ROOT, UNDER
 from relay import Relay
 
 USERS = ("[user ann]\ncert = cn:ann\ncall = p.*\n[user ci]\ntoken_sha256 = " + hashlib.sha256(b"secret").hexdigest() + "\ncall = p.*\n")
@@ -36,8 +36,8 @@ def say(program):
     """say(what, address, **options) -> what client_tls prints."""
     def run(what, address, environment=None, **options):
         words = [f"{name}={value}" for name, value in options.items()]
-        done = subprocess.run([program, what, address, *words], env={**CLEAN, **(environment or {})}, text=True, capture_output=True,
-                              timeout=DEADLINE * 3, check=False)
+        done = subprocess.run([*UNDER, program, what, address, *words], env={**CLEAN, **(environment or {})}, text=True,
+                              capture_output=True, timeout=DEADLINE * 3, check=False)
         assert done.stderr == "" and done.returncode in (0, 1), done
         return done.stdout.strip()
 
@@ -101,7 +101,7 @@ def test_a_server_that_stalls_in_the_handshake(say, ca):
 def test_a_connection_that_is_lost(serve, ca, program):
     daemon = serve()
     with Relay(daemon.tls, 1 << 16) as relay:
-        process = subprocess.Popen([program, "lost", relay.tls, f"ca={ca.path}"], env=CLEAN, text=True, stdout=subprocess.PIPE)
+        process = subprocess.Popen([*UNDER, program, "lost", relay.tls, f"ca={ca.path}"], env=CLEAN, text=True, stdout=subprocess.PIPE)
         assert process.stdout.readline() == "connected\n"
         relay.ends[0].sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)  # a record that nobody has encrypted
         said = process.communicate(timeout=DEADLINE)[0]

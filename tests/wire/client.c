@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CANT = 77, BEGUN_MAX = 64, PATIENCE_MS = 20000 };
+enum { CANT = 77, BEGUN_MAX = 64, PACKED_MAX = 64, PATIENCE_MS = 20000 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
 {
@@ -113,15 +113,35 @@ static void pack(struct objpool_packer *packer, const json_t *value)
 		objpool_pack_nil(packer);
 }
 
-/* Packed anew for each use, and never freed: the program plays one file. NULL packs nothing. */
+/* What has been packed for the step that is played. */
+static struct objpool_packer of_step[PACKED_MAX];
+static size_t of_step_count;
+
+/* The bytes of a value, until the step ends. NULL packs nothing. */
 static struct objpool_bytes packed(const json_t *value)
 {
-	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
-
 	if (!value)
 		return (struct objpool_bytes){NULL, 0};
-	pack(&packer, value);
-	return objpool_packed(&packer);
+	if (of_step_count == PACKED_MAX)
+		fail("more than %d values in a step", PACKED_MAX);
+	struct objpool_packer *packer = &of_step[of_step_count++];
+	pack(packer, value);
+	return objpool_packed(packer);
+}
+
+/* The same of a value that is only made for this. */
+static struct objpool_bytes packed_new(json_t *value)
+{
+	const struct objpool_bytes bytes = packed(value);
+
+	json_decref(value);
+	return bytes;
+}
+
+static void end_step(void)
+{
+	while (of_step_count > 0)
+		objpool_packer_free(&of_step[--of_step_count]);
 }
 
 static bool is_kind(const char *kind, enum objpool_type type)
@@ -149,7 +169,9 @@ static bool is_like_special(const char *word, const json_t *argument, struct obj
 	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
 	pack_special(&packer, word, argument);
 	same = objpool_packed(&packer);
-	return same.size == value.size && memcmp(same.data, value.data, same.size) == 0;
+	const bool alike = same.size == value.size && memcmp(same.data, value.data, same.size) == 0;
+	objpool_packer_free(&packer);
+	return alike;
 }
 
 static bool is_like_array(const json_t *told, struct objpool_reader *got)
@@ -306,6 +328,16 @@ struct begun {
 static struct begun begun[BEGUN_MAX];
 static struct objpool_client *client;
 
+static void end_all(void)
+{
+	for (struct begun *call = begun; call < begun + BEGUN_MAX; call++) {
+		objpool_result_free(&call->result);
+		while (call->came > 0)
+			objpool_result_free(&call->items[--call->came]);
+		json_decref(call->progress);
+	}
+}
+
 static struct begun *named(const json_t *number)
 {
 	const json_int_t n = json_integer_value(number);
@@ -413,18 +445,18 @@ static bool read_options(const json_t *told, struct objpool_call_options *option
 	return true;
 }
 
-static void begin(const json_t *step, const char *method, const json_t *args, const struct objpool_call_options *options)
+static void begin(const json_t *step, const char *method, struct objpool_bytes args, const struct objpool_call_options *options)
 {
 	struct begun *call = named(json_object_get(step, "as"));
 
-	need(objpool_call_async(client, method, packed(args), options, on_result, call, &call->id) == 0, "can't call", step);
+	need(objpool_call_async(client, method, args, options, on_result, call, &call->id) == 0, "can't call", step);
 	need(objpool_flush(client) == 0, "can't send", step);
 }
 
-static json_t *as_wire(const json_t *step)
+static struct objpool_bytes as_wire(const json_t *step)
 {
-	return json_pack("[O, O, O, O*]", json_object_get(step, "target"), json_object_get(step, "method"),
-			 json_object_get(step, "args"), json_object_get(step, "options"));
+	return packed_new(json_pack("[O, O, O, O*]", json_object_get(step, "target"), json_object_get(step, "method"),
+				    json_object_get(step, "args"), json_object_get(step, "options")));
 }
 
 static void do_call(const json_t *step)
@@ -437,7 +469,7 @@ static void do_call(const json_t *step)
 		return;
 	}
 	options.target = text_of(step, "target");
-	begin(step, text_of(step, "method"), json_object_get(step, "args"), &options);
+	begin(step, text_of(step, "method"), packed(json_object_get(step, "args")), &options);
 }
 
 static void do_ask(const json_t *step)
@@ -445,12 +477,12 @@ static void do_ask(const json_t *step)
 	char method[64];
 
 	snprintf(method, sizeof method, "objpool.%s", text_of(step, "method"));
-	begin(step, method, json_object_get(step, "params"), NULL);
+	begin(step, method, packed(json_object_get(step, "params")), NULL);
 }
 
 static void do_notify(const json_t *step)
 {
-	need(objpool_notify(client, "objpool.call", packed(as_wire(step))) == 0, "can't notify", step);
+	need(objpool_notify(client, "objpool.call", as_wire(step)) == 0, "can't notify", step);
 }
 
 static int do_feed(const json_t *step, struct begun *stream, const struct objpool_call_options *options)
@@ -490,9 +522,9 @@ static void do_cancel(const json_t *step)
 	need(objpool_cancel(client, named(json_object_get(step, "call"))->id) == 0, "can't cancel", step);
 }
 
-static void put_value(struct begun *call, const json_t *value)
+static void put_value(struct begun *call, json_t *value)
 {
-	const struct objpool_result result = {.value = packed(value)};
+	const struct objpool_result result = {.value = packed_new(value)};
 
 	on_result(call, &result);
 }
@@ -596,8 +628,10 @@ int main(int argc, char **argv)
 			perform(step);
 		else if (json_object_get(step, "gives"))
 			check(step);
+		end_step();
 	}
 	objpool_close(client);
+	end_all();
 	json_decref(dialogue);
 	return 0;
 }
