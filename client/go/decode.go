@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -89,6 +90,9 @@ func decodeFrom(raw []byte, owned bool, v any) error {
 		return errors.New("there is no value")
 	}
 	done, err := decodePlain(raw, owned, v)
+	if !done && err == nil {
+		done, err = decodeNumbers(raw, reflect.ValueOf(v).Elem())
+	}
 	if done || err != nil {
 		return err
 	}
