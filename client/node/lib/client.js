@@ -13,6 +13,9 @@ const { Pool } = require("./pool.js");
 const { pool_target } = require("./target.js");
 
 const DEFAULTS = { name: "node", connectTimeoutMs: 10_000, streamConnections: 8 };
+const OPTIONS = new Set([
+	...Object.keys(DEFAULTS), "reconnect", "retry", "tlsCa", "tlsCert", "tlsKey", "tlsName", "token", "tokenFile",
+]);
 
 class Client extends EventEmitter {
 	#link;
@@ -97,6 +100,9 @@ const given = (value) => (value === undefined ? [] : [value]);
 async function connect(address, options) {
 	if (typeof address === "object" && address !== null)
 		return connect(undefined, address);
+	for (const name of Object.keys(options ?? {}))
+		if (!OPTIONS.has(name))
+			throw new TypeError(`connect has no option "${name}"`);
 	const { retry, ...more } = options ?? {};
 	const addresses = address ? [address] : default_addresses();
 	const link = new Link(addresses, new Credentials(more), { ...DEFAULTS, ...more });

@@ -38,6 +38,7 @@ test("options go to the daemon, and unknown ones are refused here", async (t) =>
 	assert.deepEqual(await pool.map.options({ kwargs: { b: new Set([5, 6]) } }).add([1, 2]), [6, 8]);
 	assert.throws(() => pool.options({ timeout: 1 }), /there is no option "timeout"/);
 	assert.throws(() => pool.options({ constructor: 1 }), /there is no option "constructor"/);
+	await assert.rejects(connect({ tlsCA: "ca.pem" }), { name: "TypeError", message: 'connect has no option "tlsCA"' });
 	const collected = await pool.map.options({ errors: "collect" }).add([1, "x"], [2, 3]);
 	assert.equal(collected[0], 3);
 	assert.equal(collected[1].code, "BAD_ARGUMENT");
