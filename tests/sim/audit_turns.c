@@ -11,15 +11,22 @@ static struct seen_level look_at(const struct queue *queue, int priority)
 
 	TAILQ_FOREACH(level, &queue->levels, link)
 		if (level->priority == priority)
-			return (struct seen_level){.waits = !TAILQ_EMPTY(&level->parties), .since = level->since};
+			return (struct seen_level){
+				.waits = !TAILQ_EMPTY(&level->parties), .had = level->had, .since = level->since};
 	return (struct seen_level){0};
+}
+
+/* Did the level wait, have its turn, and does it wait again? One that was empty meanwhile may have `since` of its new beginning. */
+static bool has_had(const struct seen_level *was, const struct seen_level *is)
+{
+	return was->waits && is->waits && is->had && was->since != is->since;
 }
 
 /* Has some level had a turn since the last audit? Of several turns in an event, one is counted. */
 static bool had_turn(const struct seen *before, const struct seen *now)
 {
 	for (int i = 0; i < LEVELS; i++)
-		if (before->levels[i].waits && now->levels[i].waits && before->levels[i].since != now->levels[i].since)
+		if (has_had(&before->levels[i], &now->levels[i]))
 			return true;
 	return false;
 }
@@ -32,9 +39,9 @@ static void audit_turn(const struct world *world, const struct seen *before, con
 	for (int i = 0; i < LEVELS; i++) {
 		const struct seen_level *was = &before->levels[i], *is = &now->levels[i];
 		const int64_t counts = i * QUEUE_AGING + (int64_t)(before->turns - was->since);
-		if (was->waits && is->waits && was->since != is->since)
+		if (has_had(was, is))
 			had = counts;
-		else if (was->waits && is->waits && counts > most)
+		else if (was->waits && is->waits && was->since == is->since && counts > most)
 			most = counts;
 	}
 	HOLDS(world, had == INT64_MIN || had >= most, "pool %s: a turn of what counts as %.1f, and %.1f waits", now->pool->name,

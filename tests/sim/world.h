@@ -45,6 +45,7 @@ struct seen {
 	uint64_t turns;          /* of the pool */
 	struct seen_level {
 		bool waits;      /* it had flows with turns */
+		bool had;        /* its `since` is of a turn */
 		uint64_t since;
 		uint32_t passed; /* at least so often another level had its turn since */
 	} levels[CALL_PRIORITY_MAX - CALL_PRIORITY_MIN + 1];

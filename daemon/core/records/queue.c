@@ -138,8 +138,10 @@ static void take_turns(struct flow *flow)
 /* The flow is new, or was held. */
 static void begin_turns(struct flow *flow)
 {
-	if (TAILQ_EMPTY(&flow->level->parties))
+	if (TAILQ_EMPTY(&flow->level->parties)) {
 		flow->level->since = *flow->queue->turns;
+		flow->level->had = false;
+	}
 	take_turns(flow);
 }
 
@@ -374,6 +376,7 @@ void queue_turn(const struct batch *batch)
 	if (flow->held)
 		return;
 	flow->level->since = *flow->queue->turns;
+	flow->level->had = true;
 	pass(&flow->party->flows, &flow->turn);
 	pass(&flow->level->parties, &flow->party->turn);
 }

@@ -53,6 +53,7 @@ struct level {
 	TAILQ_ENTRY(level) link;  /* in queue->levels, while there are flows; that of priority 0 always */
 	int priority;
 	uint64_t since;           /* *queue->turns when it last had its turn, or when it came to have flows with turns */
+	bool had;                 /* `since` is of a turn */
 	struct turn_list parties; /* the head's turn is next */
 	struct idmap by_client;   /* flows */
 	struct idmap by_quota;    /* parties of users */
