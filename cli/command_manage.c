@@ -91,11 +91,17 @@ enum exit_status command_kick(struct cli *cli)
 {
 	struct objpool_result result;
 	int64_t session;
+	bool there = false;
 
 	if (!read_number(cli->arguments.words[0], "kick", &session))
 		return EXIT_USAGE;
 	const enum exit_status status = cli_ask(cli, &result, "objpool.kick", "[I]", session);
-	return status == EXIT_DONE ? print_result(&result) : status;
+	if (status != EXIT_DONE)
+		return status;
+	struct objpool_reader reader = objpool_reader(result.value);
+	const bool was_there = objpool_read_bool(&reader, &there) == 0 && there;
+	const enum exit_status printed = print_result(&result);
+	return printed != EXIT_DONE || was_there ? printed : EXIT_CALL_FAILED;
 }
 
 enum exit_status command_forget(struct cli *cli)

@@ -61,6 +61,9 @@ func (t Target) Scatter() Target { return t.at("scatter") }
 // Key is the same instance for the same key, for as long as it lives and the pool keeps its size.
 func (t Target) Key(key string) Target { return t.at("key=" + key) }
 
+// Options returns the options of the target's calls: change what you want of them, and pass them to [Target.With].
+func (t Target) Options() Options { return t.options }
+
 // With returns the target with these options, in place of those that it had.
 func (t Target) With(options Options) Target {
 	return t.changed(func(t *target) { t.options = options })

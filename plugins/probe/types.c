@@ -230,7 +230,7 @@ static int types_count(void *self, struct objpool_call *call, const struct objpo
 	struct objpool_buffer packed = OBJPOOL_BUFFER_INIT;
 	const msgpack_object *value;
 	msgpack_packer packer;
-	int64_t n;
+	int64_t n = 0;
 
 	(void)self;
 	if (take_one(call, args, "n", &value) < 0 || want_integer(call, "n", value, 0, COUNT_MAX, &n) < 0)

@@ -66,6 +66,8 @@ def test_kick(start):
         assert c.receive() is None  # the connection is closed
         wait_for(lambda: it not in clients(admin), lambda: "the session to go")
         assert admin.value("objpool.kick", it) is False
+        kick = subprocess.run([BUILD / "objpool", "-s", daemon.address, "kick", str(it)], capture_output=True, text=True)
+        assert (kick.returncode, kick.stdout) == (1, "false\n"), kick.stderr
         assert admin.value("p.echo", 2) == 2  # what it had asked for has ended
         assert admin.error("objpool.kick", "it").startswith("BAD_ARGUMENT: ")
     daemon.wait_log(rf"session \d+ \(user root by root, process {os.getpid()}, .*, \"test\"\): objpool.kick {it}: done")

@@ -38,6 +38,8 @@ def check(place, text, *arguments):
     ("x = 1\n", 1, ["x"]),
     ("[daemon]\nlisten = tcp:127.0.0.1:65536\n", 2, ["65536"]),
     ("[daemon]\n\nlisten = tcp:0.0.0.0:7117\n", 3, ["0.0.0.0", "insecure_remote"]),
+    ("[daemon]\nlisten = unix:/tmp/x tls:127.0.0.1:1\n", 2, ["several addresses", "give each by itself"]),
+    ("[daemon]\nlisten = unix:/tmp/x, unix:/tmp/y\n", 2, ["several addresses"]),
     ("[daemon]\nlisten = unix:/tmp/x\nlisten = unix:/tmp/x\n", 3, ["twice"]),
     ("[daemon]\nlisten = unix:/tmp/x:0\nlisten = unix:/tmp/x:0\n", 3, ["twice"]),
     ("[daemon]\nlisten = tcp:localhost:7117\nlisten = tcp:127.0.0.1:7117\n", 3, ["twice", "tcp:localhost:7117"]),

@@ -11,6 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Does another address follow in the same text? A path may hold blanks, but hardly one and then an address. */
+static bool holds_another(const char *path)
+{
+	for (const char *blank = path; (blank = strpbrk(blank, " \t,")); blank++)
+		if (strncmp(blank + 1, "unix:", 5) == 0 || strncmp(blank + 1, "tcp:", 4) == 0 || strncmp(blank + 1, "tls:", 4) == 0)
+			return true;
+	return false;
+}
+
 static int parse_unix(struct address *address, const char *path, char *reason, size_t size)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)&address->sa;
@@ -22,6 +31,10 @@ static int parse_unix(struct address *address, const char *path, char *reason, s
 	}
 	if (n >= sizeof un->sun_path) {
 		snprintf(reason, size, "unix:%s: the path is longer than %zu characters", path, sizeof un->sun_path - 1);
+		return -1;
+	}
+	if (holds_another(path)) {
+		snprintf(reason, size, "unix:%s: there are several addresses: give each by itself", path);
 		return -1;
 	}
 	un->sun_family = AF_UNIX;
