@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -119,6 +120,24 @@ def test_calls_by_http(start, place):
     assert isinstance(lines[0]["result"], float) and lines[1:3] == [{"result": None}, {"result": [0, 0, 40, 0]}]
     assert len(lines[3]["result"]) == 3 and lines[4]["result"][1][0]["code"] == "BAD_ARGUMENT" and lines[5]["error"]["code"] == "NO_SUCH_METHOD"
     assert {lines[6]["index"], lines[7]["index"]} == {0, 1} and lines[8:] == [{"end": {"items": 2, "failed": 0}}]
+
+
+def test_tls_from_nothing(place):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (place / "build").mkdir()
+    for name in ("objpoold", "objpool-worker", "objpool", "plugins"):
+        (place / "build" / name).symlink_to(BUILD / name)
+    script = blocks((ROOT / "docs/TLS.md").read_text(), "sh")[0].replace("7118", str(port))
+    shell = subprocess.Popen(["bash", "-ec", script + "kill %1\nwait\n"], cwd=place, text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        out, errors = shell.communicate(timeout=60)
+    finally:
+        shell.poll() is None and os.killpg(shell.pid, signal.SIGKILL)
+    lines = out.splitlines()
+    assert lines[1:4] == ["user ann, by cert", "call: dice.*", "describe: *"], errors
+    float(lines[4])
 
 
 def test_python(dice, place):
