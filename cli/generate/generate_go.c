@@ -191,9 +191,8 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 	if (!method_has_options(method))
 		return;
 	fprintf(out,
-		"\n// %s%sOptions are the arguments of %s that may be left out: those that are nil are.\ntype %s%sOptions struct "
-		"{\n",
-		model->ident, name, name, model->ident, name);
+		"\n// %s are the arguments of %s that may be left out: those that are nil are.\ntype %s struct {\n",
+		method->options, name, method->options);
 	for (uint32_t i = 0; i < method->count; i++) {
 		const struct field *field = &method->fields[i];
 		if (field_is_required(field))
@@ -215,7 +214,7 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 
 /* ---- methods ---- */
 
-static void put_arguments(FILE *out, const struct model *model, const struct method *method, const char *name)
+static void put_arguments(FILE *out, const struct method *method)
 {
 	for (uint32_t i = 0; i < method->count; i++)
 		if (field_is_required(&method->fields[i])) {
@@ -223,7 +222,7 @@ static void put_arguments(FILE *out, const struct model *model, const struct met
 			put_type(out, &method->fields[i].type);
 		}
 	if (method_has_options(method))
-		fprintf(out, ", options *%s%sOptions", model->ident, name);
+		fprintf(out, ", options *%s", method->options);
 }
 
 static void put_required(FILE *out, const struct method *method)
@@ -287,7 +286,7 @@ static void put_method(FILE *out, const struct model *model, const struct method
 	put_options(out, model, method, method->ident);
 	put_doc(out, method);
 	fprintf(out, "func (c %s) %s(ctx context.Context", model->ident, method->ident);
-	put_arguments(out, model, method, method->ident);
+	put_arguments(out, method);
 	fputs(method->yields ? ") *objpool.Results[" : silent ? ") error" : ") (", out);
 	if (!silent)
 		put_type(out, method->yields ? &method->returns.parts[0] : &method->returns);
@@ -310,7 +309,7 @@ static void put_create(FILE *out, const struct model *model)
 	put_options(out, model, &model->constructor, "Create");
 	fprintf(out, "\n// Create makes a pool of the class. settings are other keys of its section, as \"workers\".\n"
 		     "func Create(ctx context.Context, client *objpool.Client, pool string, settings map[string]any");
-	put_arguments(out, model, &model->constructor, "Create");
+	put_arguments(out, &model->constructor);
 	fprintf(out, ") (%s, error) {\n\tvar call arguments\n", model->ident);
 	put_required(out, &model->constructor);
 	put_optionals(out, model, &model->constructor);

@@ -269,21 +269,14 @@ static void put_record(FILE *out, const struct record *record)
 	fputs("    }\n", out);
 }
 
-static const char *pascal(const struct model *model, const char *ident)
-{
-	const char *made = model_identifier((struct model *)(uintptr_t)model,
-					    (model_text){.ptr = ident, .size = (uint32_t)strlen(ident)}, NAME_PASCAL);
-	return made ? made : "X";
-}
-
-static void put_options(FILE *out, const struct model *model, const struct method *method, const char *name)
+static void put_options(FILE *out, const struct method *method, const char *name)
 {
 	if (!method_has_options(method))
 		return;
 	fprintf(out,
 		"\n    /** The arguments of %s that may be left out: those that are null are. */\n    public static final class "
-		"%s%sOptions {\n",
-		name, model->ident, pascal(model, name));
+		"%s {\n",
+		name, method->options);
 	for (uint32_t i = 0; i < method->count; i++)
 		if (!field_is_required(&method->fields[i]))
 			put_member(out, &method->fields[i]);
@@ -292,8 +285,7 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 
 /* ---- methods ---- */
 
-static void put_arguments(FILE *out, const struct model *model, const struct method *method, const char *name,
-			  const char *between)
+static void put_arguments(FILE *out, const struct method *method, const char *between)
 {
 	for (uint32_t i = 0; i < method->count; i++)
 		if (field_is_required(&method->fields[i])) {
@@ -303,7 +295,7 @@ static void put_arguments(FILE *out, const struct model *model, const struct met
 			between = ", ";
 		}
 	if (method_has_options(method))
-		fprintf(out, "%s%s%sOptions options", between, model->ident, pascal(model, name));
+		fprintf(out, "%s%s options", between, method->options);
 }
 
 /* One call of Call.place, keyword or optional. */
@@ -351,7 +343,7 @@ static void put_packing(FILE *out, const struct method *method)
 	fputs("        }\n", out);
 }
 
-static void put_method(FILE *out, const struct model *model, const struct method *method)
+static void put_method(FILE *out, const struct method *method)
 {
 	const bool silent = method->returns.kind == TYPE_NONE;
 
@@ -363,7 +355,7 @@ static void put_method(FILE *out, const struct model *model, const struct method
 	else
 		put_type(out, method->yields ? &method->returns.parts[0] : &method->returns, method->yields);
 	fprintf(out, "%s %s(", method->yields ? ">" : "", method->ident);
-	put_arguments(out, model, method, method->ident, "");
+	put_arguments(out, method, "");
 	fputs(") {\n", out);
 	put_packing(out, method);
 	fputs(method->yields ? "        return each(transport.stream("
@@ -388,7 +380,7 @@ static void put_create(FILE *out, const struct model *model)
 	fputs("\n    /** Makes a pool of the class. settings: other keys of its section, such as workers; or null. */\n"
 	      "    public static void create(Transport transport, String pool, Map<String, Object> settings",
 	      out);
-	put_arguments(out, model, &model->constructor, "create", ", ");
+	put_arguments(out, &model->constructor, ", ");
 	fputs(") {\n", out);
 	put_packing(out, &model->constructor);
 	fputs("        Map<String, Object> keys = new LinkedHashMap<>();\n        keys.put(\"pool\", pool);\n        "
@@ -481,12 +473,12 @@ static void write_java(const struct model *model, FILE *out)
 	fputs("        this.transport = transport;\n    }\n", out);
 	put_create(out, model);
 	for (uint32_t i = 0; i < model->method_count; i++)
-		put_method(out, model, &model->methods[i]);
+		put_method(out, &model->methods[i]);
 	for (uint32_t i = 0; i < model->record_count; i++)
 		put_record(out, &model->records[i]);
-	put_options(out, model, &model->constructor, "create");
+	put_options(out, &model->constructor, "create");
 	for (uint32_t i = 0; i < model->method_count; i++)
-		put_options(out, model, &model->methods[i], model->methods[i].ident);
+		put_options(out, &model->methods[i], model->methods[i].ident);
 	fputs(common, out);
 	fputs("}\n", out);
 }

@@ -197,21 +197,14 @@ static void put_record(FILE *out, const struct record *record)
 
 /* ---- arguments ---- */
 
-static const char *pascal(const struct model *model, const char *ident)
-{
-	const char *made = model_identifier((struct model *)(uintptr_t)model,
-					    (model_text){.ptr = ident, .size = (uint32_t)strlen(ident)}, NAME_PASCAL);
-	return made ? made : "X";
-}
-
-static void put_options(FILE *out, const struct model *model, const struct method *method, const char *name)
+static void put_options(FILE *out, const struct method *method, const char *name)
 {
 	if (!method_has_options(method))
 		return;
 	fprintf(out,
 		"\n/// The arguments of %s that may be left out.\n#[derive(Clone, Debug, Default, PartialEq)]\npub struct "
-		"%s%sOptions {\n",
-		name, model->ident, pascal(model, name));
+		"%s {\n",
+		name, method->options);
 	for (uint32_t i = 0; i < method->count; i++) {
 		const struct field *field = &method->fields[i];
 		if (field_is_required(field))
@@ -232,7 +225,7 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 	fputs("}\n", out);
 }
 
-static void put_arguments(FILE *out, const struct model *model, const struct method *method, const char *name)
+static void put_arguments(FILE *out, const struct method *method)
 {
 	for (uint32_t i = 0; i < method->count; i++)
 		if (field_is_required(&method->fields[i])) {
@@ -240,7 +233,7 @@ static void put_arguments(FILE *out, const struct model *model, const struct met
 			put_type(out, &method->fields[i].type, false);
 		}
 	if (method_has_options(method))
-		fprintf(out, ", options: %s%sOptions", model->ident, pascal(model, name));
+		fprintf(out, ", options: %s", method->options);
 }
 
 static void put_packing(FILE *out, const struct method *method)
@@ -281,12 +274,12 @@ static void put_packing(FILE *out, const struct method *method)
 
 /* ---- methods ---- */
 
-static void put_method(FILE *out, const struct model *model, const struct method *method)
+static void put_method(FILE *out, const struct method *method)
 {
 	fputc('\n', out);
 	code_lines(out, method->doc, "    /// ");
 	fprintf(out, "    pub fn %s(&self", method->ident);
-	put_arguments(out, model, method, method->ident);
+	put_arguments(out, method);
 	fputs(") -> Result<", out);
 	fputs(method->yields ? "impl Iterator<Item = Result<" : "", out);
 	put_type(out, method->yields ? &method->returns.parts[0] : &method->returns, false);
@@ -304,7 +297,7 @@ static void put_create(FILE *out, const struct model *model)
 	fputs("\n    /// Makes a pool of the class. `settings`: other keys of its section, such as workers.\n"
 	      "    pub fn create(transport: &T, pool: &str, settings: Vec<(String, Value)>",
 	      out);
-	put_arguments(out, model, &model->constructor, "create");
+	put_arguments(out, &model->constructor);
 	fputs(") -> Result<(), T::Error> {\n", out);
 	put_packing(out, &model->constructor);
 	fputs("        let mut keys = vec![\n            text_pair(\"pool\", pool),\n            text_pair(\"plugin\", ", out);
@@ -418,9 +411,9 @@ static void write_rust(const struct model *model, FILE *out)
 	fputs(common, out);
 	for (uint32_t i = 0; i < model->record_count; i++)
 		put_record(out, &model->records[i]);
-	put_options(out, model, &model->constructor, "create");
+	put_options(out, &model->constructor, "create");
 	for (uint32_t i = 0; i < model->method_count; i++)
-		put_options(out, model, &model->methods[i], model->methods[i].ident);
+		put_options(out, &model->methods[i], model->methods[i].ident);
 	fputc('\n', out);
 	code_lines(out, model->doc, "/// ");
 	fprintf(out, "pub struct %s<T: Transport> {\n    pub transport: T,\n}\n\nimpl<T: Transport> %s<T> {\n", model->ident,
@@ -428,7 +421,7 @@ static void write_rust(const struct model *model, FILE *out)
 	fputs("    pub fn new(transport: T) -> Self {\n        Self { transport }\n    }\n", out);
 	put_create(out, model);
 	for (uint32_t i = 0; i < model->method_count; i++)
-		put_method(out, model, &model->methods[i]);
+		put_method(out, &model->methods[i]);
 	fputs("}\n", out);
 }
 

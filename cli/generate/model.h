@@ -63,6 +63,7 @@ struct field {
 struct method {
 	model_text name, signature, doc;
 	const char *ident;
+	const char *options; /* the name of a type for the arguments that may be left out */
 	struct field *fields;
 	uint32_t count;
 	struct type returns;

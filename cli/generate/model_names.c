@@ -222,11 +222,44 @@ static int name_globals(struct model *model, const struct naming *naming)
 	return r;
 }
 
+/* "SimStepOptions" of a class Sim and its method step. */
+static int name_options_of(struct model *model, const struct naming *naming, struct scope *scope, struct method *method,
+			   const char *ident)
+{
+	const size_t room = strlen(model->ident) + strlen(ident) + sizeof "_Options";
+	char *text = msgpack_zone_malloc(&model->zone, room + 1);
+
+	if (!text)
+		return -ENOMEM;
+	const int size = snprintf(text, room + 1, "%s_%sOptions", model->ident, ident);
+	return choose(model, scope, naming->reserved, (model_text){.ptr = text, .size = (uint32_t)size}, NAME_PASCAL,
+		      &method->options);
+}
+
+static int name_options(struct model *model, const struct naming *naming)
+{
+	struct scope scope = {0};
+	int r = take_all(&scope, naming->globals);
+
+	if (r == 0)
+		r = take(&scope, model->ident);
+	for (uint32_t i = 0; r == 0 && i < model->record_count; i++)
+		r = take(&scope, model->records[i].ident);
+	if (r == 0)
+		r = name_options_of(model, naming, &scope, &model->constructor, "create");
+	for (uint32_t i = 0; r == 0 && i < model->method_count; i++)
+		r = name_options_of(model, naming, &scope, &model->methods[i], model->methods[i].ident);
+	free(scope.taken);
+	return r;
+}
+
 int model_name(struct model *model, const struct naming *naming)
 {
 	int r = name_globals(model, naming);
 
 	if (r == 0)
 		r = name_methods(model, naming);
+	if (r == 0)
+		r = name_options(model, naming);
 	return r == 0 ? name_fields(model, naming, model->constructor.fields, model->constructor.count, naming->arguments) : r;
 }

@@ -25,6 +25,11 @@ class Record:
     plain: Plain
 
 
+@dataclasses.dataclass
+class PromiseCreateOptions:
+    value: int = 0
+
+
 class Promise:
     def __init__(self, call: int, err: str, keys: list[str], target: str, unpack: int, text_pair: int, scale: float = 1.0):
         pass
@@ -41,3 +46,9 @@ class Promise:
 
     def internal_call(self, call: int = 0) -> dict[str, int]:
         return {}
+
+    def foo_2(self, options: PromiseCreateOptions, n: int = 0) -> int:
+        return n
+
+    def foo2(self, n: int = 0) -> int:
+        return n
