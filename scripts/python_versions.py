@@ -13,13 +13,13 @@ import sys
 
 import pythons
 
-PACKAGES = ("msgpack", "numpy", "cloudpickle", "dill", "pytest", "pytest-xdist")
+PACKAGES = ("msgpack", "numpy", "cloudpickle", "cryptography", "dill", "pytest", "pytest-xdist")
 
 
 def _environment(build, version, python):
     """The interpreter of the version's virtual environment, which is made if it is not there."""
     folder = os.path.abspath(f"{build}/venv/{version}")
-    ready = f"{folder}/.ready"
+    ready = f"{folder}/.{'-'.join(PACKAGES)}"
     if not os.path.exists(ready):
         subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
         subprocess.run([f"{folder}/bin/pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True)

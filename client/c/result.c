@@ -64,7 +64,8 @@ int objpool_result_copy(struct objpool_result *copy, const struct objpool_result
 	copy->owned = result_memory_new(result->value.size, &bytes);
 	if (!copy->owned)
 		return -ENOMEM;
-	memcpy(bytes, result->value.data, result->value.size);
+	if (result->value.size > 0) /* at the end of a stream there is none */
+		memcpy(bytes, result->value.data, result->value.size);
 	copy->value = (struct objpool_bytes){bytes, result->value.size};
 	return 0;
 }
