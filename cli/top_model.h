@@ -109,7 +109,8 @@ struct top_row {
 
 /*
  * All rows, sorted: texts from A to Z and numbers from the largest down, or the other way with `reverse`; unknown numbers
- * are always last. Pools among themselves, and the slots of each. Users come last, and are not sorted. The caller frees; NULL: no memory, or no rows.
+ * are always last. Pools among themselves, and the slots of each. Users come last, and are not sorted. The caller frees; NULL: no
+ * memory, or no rows.
  */
 struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool reverse, size_t *count);
 

@@ -373,7 +373,7 @@ static void put_client(FILE *out, const struct model *model)
 	}
 	fprintf(out, "type %s struct {\n\tTarget  objpool.Target\n\tOptions objpool.Options\n}\n", model->ident);
 	fprintf(out,
-		"\n// New makes a client of a target: a pool, or a slot or a key of it. The target's options are those of its calls.\n"
+		"\n// New makes a client of a target: a pool, or a slot or a key of it. Calls have the target's options.\n"
 		"func New(target objpool.Target) %s {\n\treturn %s{Target: target, Options: target.Options()}\n}\n",
 		model->ident, model->ident);
 	fprintf(out,

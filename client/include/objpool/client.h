@@ -312,7 +312,8 @@ struct objpool_packer;
 
 /*
  * Gives an empty packer memory that the daemon can map, with room for `size` bytes and some headers. Large bins and exts that
- * are packed there are not copied when they are arguments of calls of `client`. Pack them with objpool_pack_bin_room and fill them in place.
+ * are packed there are not copied when they are arguments of calls of `client`. Pack them with objpool_pack_bin_room and fill
+ * them in place.
  *
  * The packed bytes must not change until the call is answered without an error. After that, set `size` to 0 to pack the next
  * arguments into the same pages. If the bytes outgrow the room, they move to ordinary memory. If the connection takes no
@@ -547,8 +548,8 @@ OBJPOOL_API int objpool_drain(struct objpool_client *client);
 
 /*
  * Tell what a program's own loop waits for. Wait until objpool_fd is ready for objpool_events (POLLIN, POLLOUT), or
- * objpool_timeout_ms has passed (-1: no limit). Then call objpool_dispatch with the `revents` of poll(2). Ask for events and timeout again before each
- * wait. The descriptor belongs to the library, and does not change.
+ * objpool_timeout_ms has passed (-1: no limit). Then call objpool_dispatch with the `revents` of poll(2). Ask for events and
+ * timeout again before each wait. The descriptor belongs to the library, and does not change.
  */
 OBJPOOL_API int objpool_fd(const struct objpool_client *client);
 OBJPOOL_API short objpool_events(const struct objpool_client *client);

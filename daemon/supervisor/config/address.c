@@ -15,7 +15,8 @@
 static bool holds_another(const char *path)
 {
 	for (const char *blank = path; (blank = strpbrk(blank, " \t,")); blank++)
-		if (strncmp(blank + 1, "unix:", 5) == 0 || strncmp(blank + 1, "tcp:", 4) == 0 || strncmp(blank + 1, "tls:", 4) == 0)
+		if (strncmp(blank + 1, "unix:", 5) == 0 || strncmp(blank + 1, "tcp:", 4) == 0 ||
+		    strncmp(blank + 1, "tls:", 4) == 0)
 			return true;
 	return false;
 }

@@ -33,9 +33,10 @@ struct handshakes *handshakes_free(struct handshakes *handshakes);
 /* Takes over an accepted connection. */
 void handshakes_add(struct handshakes *handshakes, int fd, const struct address *peer);
 
-/* Goes through the handshake for an owner, who keeps the socket and its TLS but does not touch them until it is over. It calls `over`
- * at once if there is no memory. */
-void handshakes_add_for(struct handshakes *handshakes, struct handshake_owner *owner, int fd, SSL *ssl, const struct address *peer);
+/* Goes through the handshake for an owner, who keeps the socket and its TLS but does not touch them until it is over. It calls
+ * `over` at once if there is no memory. */
+void handshakes_add_for(struct handshakes *handshakes, struct handshake_owner *owner, int fd, SSL *ssl,
+			const struct address *peer);
 
 /* The owner ends the connection itself: `over` is not called. Does nothing when there is no handshake. */
 void handshake_forget(struct handshake_owner *owner);

@@ -114,7 +114,8 @@ typedef int objpool_many_fn(void *self, struct objpool_call *call, msgpack_packe
  *
  * Types: None bool int float str bytes any list[T] dict[K, V] tuple[T, U] tuple[T, ...] T | U Iterator[T] (the method yields)
  * ndarray ndarray[uint8] ndarray[uint8, 2] timestamp int[0, 255], and the names of the class's `types`. What has no annotation is
- * any; (...) takes anything. Defaults are None, True, False, numbers, "text", b"bytes", [lists], {"maps": 1}, or ..., which does not say the value.
+ * any; (...) takes anything. Defaults are None, True, False, numbers, "text", b"bytes", [lists], {"maps": 1}, or ..., which does
+ * not say the value.
  */
 
 struct objpool_method {

@@ -36,7 +36,10 @@ class Annotations:
             return self.oddity(annotation, where)
 
     def oddity(self, annotation, where):
-        shown = annotation if isinstance(annotation, str) else type_name(annotation) if isinstance(annotation, type) else repr(annotation)
+        if isinstance(annotation, type):
+            shown = type_name(annotation)
+        else:
+            shown = annotation if isinstance(annotation, str) else repr(annotation)
         self.odd.append(f"{where}: {clean(shown)[:80]}")
         return "any"
 
