@@ -643,7 +643,8 @@ static void put_head(FILE *out, const struct names *names, const struct model *m
 	      out);
 	fprintf(out, "#ifndef OBJPOOL_GENERATED_%s_H\n#define OBJPOOL_GENERATED_%s_H\n\n", names->class, names->class);
 	fputs("#include <objpool/client.h>\n\n#include <errno.h>\n#include <string.h>\n", out);
-	fputs("\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n", out);
+	fputs("\n#ifdef __cplusplus\nextern \"C\" {\n#pragma GCC diagnostic push\n", out);
+	fputs("#pragma GCC diagnostic ignored \"-Wshadow\" /* a structure and a function may have one name */\n#endif\n", out);
 }
 
 static void write_c(const struct model *model, FILE *out)
@@ -662,7 +663,7 @@ static void write_c(const struct model *model, FILE *out)
 	put_create(out, &names, model);
 	for (uint32_t i = 0; i < model->method_count; i++)
 		put_method(out, &names, &model->methods[i]);
-	fputs("\n#ifdef __cplusplus\n}\n#endif\n#endif\n", out);
+	fputs("\n#ifdef __cplusplus\n#pragma GCC diagnostic pop\n}\n#endif\n#endif\n", out);
 }
 
 const struct generator generate_c = {

@@ -134,4 +134,4 @@ int greet(struct objpool *old)
 @pytest.mark.parametrize("compiler", COMPILERS, ids=" ".join)
 def test_a_client_has_its_old_name_and_its_new_one(place, compiler):
     (place / "names.c").write_text(TWO_NAMES)
-    subprocess.run([*compiler, *STRICT, "-Wpedantic", *TODAY, "-fsyntax-only", place / "names.c"], check=True, timeout=DEADLINE)
+    subprocess.run([*compiler, *STRICT, "-Wshadow", "-Wpedantic", *TODAY, "-fsyntax-only", place / "names.c"], check=True, timeout=DEADLINE)

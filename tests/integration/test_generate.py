@@ -55,7 +55,7 @@ def test_python(daemon, place):
 def test_c_compiles(daemon, place, compiler):
     for pool in POOLS:
         path = generate(daemon, pool, "c", place / f"{pool}.h")
-        run(*compiler, "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{ROOT}/client/include", "-fsyntax-only", path)
+        run(*compiler, "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Wconversion", "-Werror", f"-I{ROOT}/client/include", "-fsyntax-only", path)
 
 
 def test_c(daemon, place):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plugins as their authors write them: what is wrong with one is said; the public headers."""
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -130,10 +131,16 @@ objpool_method_fn *exported(void) { return ping; }
 """
 
 
-@pytest.mark.parametrize("compiler", [["cc", "-xc", "-std=c11"], ["cc", "-xc", "-std=gnu11"], *(["c++", "-xc++", f"-std=c++{n}"] for n in (11, 17, 20))],
-                         ids=" ".join)
-def test_both_headers_in_one_file_without_a_warning(place, compiler):
+LANGUAGES = [("-xc", "-std=c11"), ("-xc", "-std=gnu11"), ("-xc", "-std=c17"), ("-xc", "-std=c2x"),
+             *(("-xc++", f"-std=c++{n}") for n in (11, 14, 17, 20))]
+
+
+@pytest.mark.parametrize("compiler", ["cc", "clang"])
+@pytest.mark.parametrize("language", LANGUAGES, ids=" ".join)
+def test_both_headers_in_one_file_without_a_warning(place, compiler, language):
+    if not shutil.which(compiler):
+        pytest.skip(f"there is no {compiler} here")
     for headers in ("plugin", "client"), ("client", "plugin"):
         (place / "both.c").write_text(BOTH % headers)
-        subprocess.run([*compiler, "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-fsyntax-only", *INCLUDES, place / "both.c"],
-                       check=True, env={**os.environ, "LC_ALL": "C"})
+        subprocess.run([compiler, *language, "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Wconversion", "-Werror", "-fsyntax-only", *INCLUDES,
+                        place / "both.c"], check=True, env={**os.environ, "LC_ALL": "C"})

@@ -41,6 +41,8 @@
 
 #ifdef __cplusplus
 extern "C" {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* a structure and a function may have one name: objpool_lease, objpool_reader */
 #endif
 
 #define OBJPOOL_API __attribute__((visibility("default")))
@@ -691,6 +693,7 @@ OBJPOOL_API int objpool_read_map(struct objpool_reader *reader, uint32_t *count)
 OBJPOOL_API int objpool_read_value(struct objpool_reader *reader, struct objpool_bytes *value);
 
 #ifdef __cplusplus
+#pragma GCC diagnostic pop
 }
 #endif
 
