@@ -13,6 +13,7 @@ const { ObjpoolError, error_of } = require("./errors.js");
 const { Incoming } = require("./incoming.js");
 const { skip_value } = require("./scan.js");
 const { cant_connect, open_socket } = require("./socket.js");
+const { Unsendable } = require("./unsendable.js");
 
 const RESPONSE = 1;
 const BUFFER = 1 << 16; // buffers of this size are used again
@@ -86,7 +87,7 @@ class Connection extends EventEmitter {
 			this.check_size(writer.position - before);
 		} catch (error) {
 			writer.position = before;
-			throw error;
+			throw Unsendable.refused_of(error, method);
 		}
 		this.pending.set(msgid, entry);
 		if (this.pending.size === 1)
@@ -110,7 +111,7 @@ class Connection extends EventEmitter {
 			this.check_size(this.writer.position - before);
 		} catch (error) {
 			this.writer.position = before;
-			throw error;
+			throw Unsendable.refused_of(error, method);
 		}
 		this.plan_flush();
 	}

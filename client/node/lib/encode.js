@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
 /* msgpack, written one value after the other into one buffer. */
-const { bad_value } = require("./errors.js");
+const { types } = require("node:util");
+const { Unsendable, no_form } = require("./unsendable.js");
 const { ARRAY, Ext, Float, NdArray, bytes_of, dtype_of, header_size } = require("./values.js");
 
 const DEPTH_MAX = 64; // the daemon's limit is lower; this one ends circles
@@ -129,7 +130,7 @@ class Writer {
 			return;
 		}
 		if (value < -(1n << 63n) || value >= 1n << 64n)
-			throw bad_value(`${value} has more than 64 bits`);
+			throw new Unsendable(`${value} has more than 64 bits`);
 		this.room(9);
 		this.buffer[this.position] = value < 0n ? 0xd3 : 0xcf;
 		this.buffer.writeBigUInt64BE(BigInt.asUintN(64, value), this.position + 1);
@@ -174,7 +175,7 @@ class Writer {
 		else if (size < 0x100000000)
 			this.head(four, 4, size);
 		else
-			throw bad_value("a value has more than 4 GiB");
+			throw new Unsendable("it has more than 4 GiB");
 	}
 
 	bin(bytes) {
@@ -205,7 +206,7 @@ class Writer {
 	timestamp(date) {
 		const time = date.getTime();
 		if (Number.isNaN(time))
-			throw bad_value("an invalid Date");
+			throw new Unsendable("an invalid Date has no form on the wire");
 		const seconds = Math.floor(time / 1000);
 		const nanoseconds = (time - seconds * 1000) * 1e6;
 		if (seconds >= 0 && seconds < 0x100000000 && nanoseconds === 0) {
@@ -220,11 +221,9 @@ class Writer {
 		}
 	}
 
-	/** The array of a message's parameters. */
+	/** The array of a message's parameters: an Unsendable is thrown for one that can't be sent. */
 	params(values) {
-		this.array(values.length);
-		for (let i = 0; i < values.length; i++)
-			this.value(values[i], 0);
+		this.elements(values, 0);
 	}
 
 	/** Any value. What was written of one that can't be sent is to be taken back by the caller (`position`). */
@@ -243,52 +242,66 @@ class Writer {
 		case "object":
 			return value === null ? this.byte(0xc0) : this.object(value, depth);
 		default:
-			throw bad_value(`a ${typeof value} can't be sent`);
+			throw no_form(value);
 		}
 	}
 
 	object(value, depth) {
 		if (depth >= DEPTH_MAX)
-			throw bad_value("a value is nested too deeply");
-		if (Array.isArray(value)) {
-			this.array(value.length);
-			for (let i = 0; i < value.length; i++)
-				this.value(value[i], depth + 1);
-		} else if (Object.getPrototypeOf(value) === Object.prototype) {
+			throw new Unsendable("it is nested too deeply, or contains itself");
+		if (Array.isArray(value))
+			this.elements(value, depth + 1);
+		else if (Object.getPrototypeOf(value) === Object.prototype)
 			this.properties(value, depth);
-		} else {
+		else
 			this.instance(value, depth);
+	}
+
+	elements(values, depth) {
+		this.array(values.length);
+		let at = 0;
+		try {
+			for (; at < values.length; at++)
+				this.value(values[at], depth);
+		} catch (error) {
+			throw Unsendable.within(error, at);
 		}
 	}
 
 	properties(value, depth) {
 		const keys = Object.keys(value).filter((key) => value[key] !== undefined);
 		this.map(keys.length);
-		for (const key of keys) {
-			this.text(key);
-			this.value(value[key], depth + 1);
+		let at = 0;
+		try {
+			for (; at < keys.length; at++) {
+				this.text(keys[at]);
+				this.value(value[keys[at]], depth + 1);
+			}
+		} catch (error) {
+			throw Unsendable.within(error, keys[at]);
 		}
 	}
 
+	/** What has another prototype than objects have here: also a plain object of another realm. */
 	instance(value, depth) {
 		if (ArrayBuffer.isView(value))
 			this.view(value);
-		else if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer)
+		else if (types.isAnyArrayBuffer(value))
 			this.bin(new Uint8Array(value));
-		else if (value instanceof Map)
+		else if (types.isMap(value))
 			this.entries(value, depth);
 		else if (value instanceof Float)
 			this.float(Number(value.value));
 		else if (value instanceof NdArray)
 			this.ndarray(value);
-		else if (value instanceof Date)
+		else if (types.isDate(value))
 			this.timestamp(value);
 		else if (value instanceof Ext)
 			this.foreign(value);
-		else if (value instanceof Set || typeof value.then === "function")
-			throw bad_value(`a ${value.constructor?.name} can't be sent`);
-		else
+		else if (is_record(value))
 			this.properties(value, depth);
+		else
+			throw no_form(value);
 	}
 
 	/** Bytes as bin, other typed arrays as an ARRAY of one dimension. */
@@ -301,9 +314,15 @@ class Writer {
 
 	entries(value, depth) {
 		this.map(value.size);
-		for (const [key, held] of value) {
-			this.value(key, depth + 1);
-			this.value(held, depth + 1);
+		let at;
+		try {
+			for (const [key, held] of value) {
+				at = key;
+				this.value(key, depth + 1);
+				this.value(held, depth + 1);
+			}
+		} catch (error) {
+			throw Unsendable.within(error, at);
 		}
 	}
 
@@ -313,10 +332,24 @@ class Writer {
 	}
 }
 
+/** Whether an object is what its own properties say: a plain object, or an instance of a program's class. JavaScript's own
+ * objects keep what they are elsewhere, and would arrive empty. */
+function is_record(value) {
+	const prototype = Object.getPrototypeOf(value);
+	if (prototype === null || Object.getPrototypeOf(prototype) === null)
+		return true;
+	return Object.keys(value).length > 0 && !types.isNativeError(value) && !types.isBoxedPrimitive(value)
+		&& !types.isSet(value) && !types.isRegExp(value) && typeof value.then !== "function";
+}
+
 /** The bytes of one value. */
 function encode(value) {
 	const writer = new Writer(SMALL_SIZE);
-	writer.value(value, 0);
+	try {
+		writer.value(value, 0);
+	} catch (error) {
+		throw Unsendable.refused(error, "value");
+	}
 	return writer.take();
 }
 

@@ -5,6 +5,7 @@
  * is. */
 const { Writer } = require("./encode.js");
 const { ObjpoolError } = require("./errors.js");
+const { Unsendable } = require("./unsendable.js");
 
 const FIRST_SIZE = 1 << 12;
 const BATCH = 1 << 17; // bytes of items that are sent together
@@ -40,7 +41,7 @@ class Batch {
 				throw too_large(limit);
 		} catch (error) {
 			this.writer.position = before;
-			throw error;
+			throw Unsendable.refused(error, "item");
 		}
 		this.count++;
 	}

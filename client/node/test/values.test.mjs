@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { decode, encode, Ext, Float, NdArray } from "objpool";
 import { Daemon } from "./daemon.mjs";
 
@@ -40,11 +41,47 @@ test("forms on the wire that are chosen", () => {
 	assert.deepEqual([...encode(new Uint8Array([1]))], [0xc4, 1, 1]);
 	assert.equal(decode(Buffer.from("cf0020000000000000", "hex")), 2n ** 53n);
 	assert.equal(decode(Buffer.from("ca3fc00000", "hex")), 1.5);
-	for (const value of [2n ** 64n, Symbol("x"), () => 1, Promise.resolve(1), new Set([1])])
-		assert.throws(() => encode(value), { code: "BAD_VALUE" });
-	const circle = [];
-	circle.push(circle);
-	assert.throws(() => encode(circle), { code: "BAD_VALUE" });
+});
+
+class Point {
+	constructor(x, y) {
+		Object.assign(this, { x, y });
+	}
+}
+
+test("instances of a program's classes are their own properties, and so are objects of other realms", () => {
+	assert.deepEqual(decode(encode(new Point(1, 2))), { x: 1, y: 2 });
+	assert.deepEqual(decode(encode(Object.assign(Object.create(null), { a: 1 }))), { a: 1 });
+	assert.deepEqual(decode(encode(runInNewContext("({ a: {}, b: new Map([[1, new Date(5)]]) })"))),
+		{ a: {}, b: new Map([[1, new Date(5)]]) });
+});
+
+/* Each is {} for JSON, or nothing at all. */
+const FORMLESS = {
+	"a RegExp": /x/, "a Set": new Set([1]), "an Error": Object.assign(new Error("x"), { code: 5 }), "a URL": new URL("unix:/x"),
+	"a Promise": Promise.resolve(1), "a WeakMap": new WeakMap(), "a Number": new Number(5), "a String": new String("x"),
+	"a symbol": Symbol("x"), "a function": () => 1, "an Empty": new (class Empty {})(), "a Headers": new Headers({ a: "b" }),
+	"an invalid Date": new Date(NaN), "a Generator": (function* () {})(), "an Array Iterator": [].values(),
+};
+
+test("what has no form on the wire is refused, with its place", async (t) => {
+	for (const [name, value] of Object.entries(FORMLESS)) {
+		const message = new RegExp(`^value\\[1\\]\\.a: ${name} has no form on the wire`);
+		assert.throws(() => encode([0, { a: value }]), { code: "BAD_VALUE", ran: "no", message });
+	}
+	const pool = (await (await Daemon.start(t)).client(t)).pool("p");
+	const refused = (promise, message) => assert.rejects(promise, { code: "BAD_VALUE", ran: "no", message });
+	await refused(pool.add(1, { x: /y/ }), "args[1].x: a RegExp has no form on the wire");
+	await refused(pool.slot(1).add(1, new Map([[7, { "a b": /y/ }]])), "args[1][7]['a b']: a RegExp has no form on the wire");
+	await refused(pool.map.echo([1, new Set()]), "args[0][1]: a Set has no form on the wire: send an array");
+	await refused(pool.options({ kwargs: { b: Symbol("x") } }).add(1), "kwargs.b: a symbol has no form on the wire");
+	await refused(pool.map.options({ bindKwargs: { b: () => 1 } }).add([1]), "bindKwargs.b: a function has no form on the wire");
+	await refused(pool.echo.notify(2n ** 64n), "args[0]: 18446744073709551616 has more than 64 bits");
+	await assert.rejects(pool.map.echo.stream([{ x: /y/ }]).next(), { message: "item.x: a RegExp has no form on the wire" });
+	const circle = {};
+	circle.next = circle;
+	await refused(pool.echo(circle), `args[0]${".next".repeat(7)}…: it is nested too deeply, or contains itself`);
+	assert.equal(await pool.echo("alive"), "alive");
 });
 
 test("typed arrays are numpy's arrays", () => {

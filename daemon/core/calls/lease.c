@@ -72,7 +72,7 @@ static void let_others_in(struct slot *slot)
 static void say_lost(const struct lease *lease, struct error *error)
 {
 	error_say(error, ERROR_WORKER_LOST, RAN_NO,
-		  "the lease of pool %s slot %u has ended: %s; objpool.release it before you call the slot again",
+		  "the lease of pool %s slot %u has ended: %s; release it before you call the slot again",
 		  lease->pool->name, lease->index, lease->reason);
 	error->pool = lease->pool->name;
 	error->slot = lease->index;
