@@ -3,15 +3,16 @@
 package objpool
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
+
+const timestampType = -1 // the ext
 
 // maxDepth is how deeply a value may be nested. The daemon lets 32 levels through.
 const maxDepth = 100
@@ -39,16 +40,7 @@ func (e *Ext) DecodeMsgpack(dec *msgpack.Decoder) error {
 	if err != nil {
 		return err
 	}
-	value, _, err := decodeAny(raw)
-	if err != nil {
-		return err
-	}
-	ext, ok := value.(Ext)
-	if !ok {
-		return fmt.Errorf("%T is no ext", value)
-	}
-	*e = ext
-	return nil
+	return decode(raw, e)
 }
 
 // An Outcome is the result of one task where errors are collected ([Options].Errors): a value, or an error.
@@ -91,17 +83,9 @@ func decodeFrom(raw []byte, owned bool, v any) error {
 	}
 	done, err := decodePlain(raw, owned, v)
 	if !done && err == nil {
-		done, err = decodeNumbers(raw, reflect.ValueOf(v).Elem())
+		_, err = decoder{owned: owned}.into(raw, reflect.ValueOf(v).Elem())
 	}
-	if done || err != nil {
-		return err
-	}
-	dec := msgpack.GetDecoder()
-	defer msgpack.PutDecoder(dec)
-	dec.Reset(bytes.NewReader(raw))
-	dec.SetMapDecoder(decodeMap)
-	dec.UseLooseInterfaceDecoding(true)
-	return dec.Decode(v)
+	return err
 }
 
 // decodeMap is how the msgpack library reads a map inside a value of type any.
@@ -114,24 +98,22 @@ func decodeMap(dec *msgpack.Decoder) (any, error) {
 	return value, err
 }
 
-// decodePlain reads values of the commonest types. False: it is for the library.
+// decodePlain reads values of the commonest types. False: it is for the decoder.
 func decodePlain(raw []byte, owned bool, v any) (bool, error) {
 	switch v := v.(type) {
 	case *int:
-		n, ok := plainInt(raw)
+		number, _, isNumber := readNumber(raw)
+		n, ok := number.int()
 		*v = int(n)
-		return ok && int64(int(n)) == n, nil
+		return isNumber && ok && int64(int(n)) == n, nil
 	case *int64:
-		n, ok := plainInt(raw)
+		number, _, isNumber := readNumber(raw)
+		n, ok := number.int()
 		*v = n
-		return ok, nil
-	case *uint64:
-		n, _, ok := readUint(raw)
-		*v = n
-		return ok, nil
+		return isNumber && ok, nil
 	case *float64:
-		f, ok := plainFloat(raw)
-		*v = f
+		number, _, ok := readNumber(raw)
+		*v = number.float()
 		return ok, nil
 	case *bool:
 		*v = raw[0] == 0xc3
@@ -167,45 +149,8 @@ func kept(b []byte, owned bool) []byte {
 	return append(make([]byte, 0, len(b)), b...)
 }
 
-// plainInt reads an integer, or a float that is one.
-func plainInt(raw []byte) (int64, bool) {
-	c := raw[0]
-	if c <= 0x7f || c >= 0xe0 {
-		return int64(int8(c)), true
-	}
-	switch {
-	case c == 0xd0:
-		return int64(int8(raw[1])), true
-	case c == 0xd1:
-		return int64(int16(binary.BigEndian.Uint16(raw[1:]))), true
-	case c == 0xd2:
-		return int64(int32(binary.BigEndian.Uint32(raw[1:]))), true
-	case c == 0xd3:
-		return int64(binary.BigEndian.Uint64(raw[1:])), true
-	case c == 0xca || c == 0xcb:
-		f, _ := plainFloat(raw)
-		return int64(f), f == math.Trunc(f) && math.Abs(f) < 1<<63
-	}
-	n, _, ok := readUint(raw)
-	return int64(n), ok && n <= math.MaxInt64
-}
-
-// plainFloat reads a float, or an integer as one.
-func plainFloat(raw []byte) (float64, bool) {
-	switch raw[0] {
-	case 0xca:
-		return float64(math.Float32frombits(binary.BigEndian.Uint32(raw[1:]))), true
-	case 0xcb:
-		return math.Float64frombits(binary.BigEndian.Uint64(raw[1:])), true
-	case 0xcf:
-		return float64(binary.BigEndian.Uint64(raw[1:])), true
-	}
-	n, ok := plainInt(raw)
-	return float64(n), ok
-}
-
 // decodeAny reads the first value of b as the Go value that it is: nil, bool, int64, uint64 (above int64's), float64, string, []byte,
-// []any, map[string]any, map[any]any (where a key is no string), Ext.
+// []any, map[string]any, map[any]any (where a key is no string), time.Time, NdArray, Ext.
 func decodeAny(b []byte) (value any, rest []byte, err error) { return decodeNested(b, 0) }
 
 func decodeNested(b []byte, depth int) (value any, rest []byte, err error) {
@@ -213,7 +158,7 @@ func decodeNested(b []byte, depth int) (value any, rest []byte, err error) {
 		return nil, b, errNotMsgpack
 	}
 	if depth > maxDepth {
-		return nil, b, errors.New("the value is nested too deeply")
+		return nil, b, errTooDeep
 	}
 	if n, more, ok := readArrayHead(b); ok {
 		return decodeSlice(n, more, depth)
@@ -242,20 +187,47 @@ func decodeLeaf(b []byte) (value any, rest []byte, err error) {
 	case c >= 0xc4 && c <= 0xc6:
 		s, _, _ := readBytes(raw)
 		return append([]byte{}, s...), rest, nil
-	case c == 0xca || c == 0xcb:
-		f, _ := plainFloat(raw)
-		return f, rest, nil
-	case c >= 0xc7 && c <= 0xc9:
-		head := 1 + 1<<(c-0xc7)
-		return Ext{int8(raw[head]), append([]byte{}, raw[head+1:]...)}, rest, nil
-	case c >= 0xd4 && c <= 0xd8:
-		return Ext{int8(raw[1]), append([]byte{}, raw[2:]...)}, rest, nil
 	}
-	if n, ok := plainInt(raw); ok {
+	if kind, body, ok := readExt(raw); ok {
+		return anyExt(kind, append([]byte{}, body...)), rest, nil
+	}
+	number, _, _ := readNumber(raw)
+	if number.kind == 'f' {
+		return number.f, rest, nil
+	}
+	if n, ok := number.int(); ok {
 		return n, rest, nil
 	}
-	n, _, _ := readUint(raw)
-	return n, rest, nil
+	return number.bits, rest, nil
+}
+
+// anyExt is the Go value that an ext is: a time, an array of numpy, or an Ext.
+func anyExt(kind int8, body []byte) any {
+	switch kind {
+	case timestampType:
+		if at, ok := readTimestamp(body); ok {
+			return at
+		}
+	case ndArrayType:
+		if array, err := readNdArray(body); err == nil {
+			return array
+		}
+	}
+	return Ext{kind, body}
+}
+
+func readTimestamp(b []byte) (time.Time, bool) {
+	switch len(b) {
+	case 4:
+		return time.Unix(int64(binary.BigEndian.Uint32(b)), 0).UTC(), true
+	case 8:
+		n := binary.BigEndian.Uint64(b)
+		return time.Unix(int64(n&(1<<34-1)), int64(n>>34)).UTC(), n>>34 < 1e9
+	case 12:
+		nanoseconds := binary.BigEndian.Uint32(b)
+		return time.Unix(int64(binary.BigEndian.Uint64(b[4:])), int64(nanoseconds)).UTC(), nanoseconds < 1e9
+	}
+	return time.Time{}, false
 }
 
 func decodeSlice(n int, b []byte, depth int) (any, []byte, error) {

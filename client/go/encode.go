@@ -106,7 +106,9 @@ func (p *packer) value(value any) error {
 	case Raw:
 		return p.raw(v)
 	case Ext:
-		p.b = appendExt(p.b, v.Type, v.Data)
+		p.ext(v.Type, v.Data)
+	case NdArray:
+		return p.ndArray(v)
 	case []any:
 		return p.values(v)
 	case map[string]any:
@@ -155,14 +157,49 @@ func (p *packer) bytes(v []byte) {
 		p.b = append(p.b, wireNil)
 		return
 	}
-	if p.files != nil && len(v) >= largeValue && len(p.sent) < maxFiles {
-		if file := p.files.filled(v); file != nil {
-			p.sent = append(p.sent, file)
-			p.b = appendReference(p.b, len(v))
-			return
-		}
+	if !p.beside(referenceToBin, v) {
+		p.b = append(appendBinHead(p.b, len(v)), v...)
 	}
-	p.b = append(appendBinHead(p.b, len(v)), v...)
+}
+
+func (p *packer) ext(kind int8, parts ...[]byte) {
+	if p.beside(referenceToExt|uint64(uint8(kind)), parts...) {
+		return
+	}
+	p.b = appendExtHead(p.b, kind, totalOf(parts))
+	for _, part := range parts {
+		p.b = append(p.b, part...)
+	}
+}
+
+func (p *packer) ndArray(v NdArray) error {
+	head, err := v.head()
+	if err == nil {
+		p.ext(ndArrayType, head, v.Data)
+	}
+	return err
+}
+
+// beside puts a large value into a file, and what stands for it into the message. False: it goes into the message itself.
+func (p *packer) beside(kind uint64, parts ...[]byte) bool {
+	size := totalOf(parts)
+	if p.files == nil || size < largeValue || len(p.sent) >= maxFiles {
+		return false
+	}
+	file := p.files.filled(size, parts)
+	if file == nil {
+		return false
+	}
+	p.sent = append(p.sent, file)
+	p.b = appendReference(p.b, kind, size)
+	return true
+}
+
+func totalOf(parts [][]byte) (n int) {
+	for _, part := range parts {
+		n += len(part)
+	}
+	return n
 }
 
 func (p *packer) byLibrary(value any) error {

@@ -11,13 +11,16 @@ const (
 	referenceSize = 2 + 16   // d8 70, and its body
 	largeValue    = 64 << 10 // bytes from which on a value goes beside the socket
 	maxFiles      = 64       // descriptors with one message
+
+	referenceToBin = 0      // what a reference stands for
+	referenceToExt = 0x0100 // the ext's type is added
 )
 
-// appendReference writes what stands for a bin of n bytes at the beginning of a file.
-func appendReference(b []byte, n int) []byte {
+// appendReference writes what stands for a value of that kind, the n bytes of a file.
+func appendReference(b []byte, kind uint64, n int) []byte {
 	b = append(b, 0xd8, referenceType)
 	b = binary.BigEndian.AppendUint64(b, 0)
-	return binary.BigEndian.AppendUint64(b, uint64(n))
+	return binary.BigEndian.AppendUint64(b, kind<<48|uint64(n))
 }
 
 // A reference says which bytes of a file stand for a value.
@@ -36,7 +39,7 @@ func readReference(b []byte) reference {
 	return reference{
 		mark:   int64(first >> 48),
 		offset: int64(first & (1<<48 - 1)),
-		isBin:  kind == 0,
+		isBin:  kind == referenceToBin,
 		ext:    int8(kind),
 		size:   int(second & (1<<48 - 1)),
 	}

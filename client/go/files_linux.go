@@ -32,19 +32,21 @@ type sentFile struct{ fd int }
 // A fileStore makes files for the values of a connection.
 type fileStore struct{}
 
-// filled returns a file with these bytes. Nil: there can be none.
-func (s *fileStore) filled(value []byte) *sentFile {
-	file := newFile(len(value))
-	for at := 0; file != nil && at < len(value); {
-		n, err := syscall.Pwrite(file.fd, value[at:], int64(at))
-		if err == syscall.EINTR {
-			continue
+// filled returns a file with these bytes, so many in all. Nil: there can be none.
+func (s *fileStore) filled(size int, parts [][]byte) *sentFile {
+	file, at := newFile(size), int64(0)
+	for _, part := range parts {
+		for file != nil && len(part) > 0 {
+			n, err := syscall.Pwrite(file.fd, part, at)
+			if err == syscall.EINTR {
+				continue
+			}
+			if err != nil {
+				file.close()
+				return nil
+			}
+			part, at = part[n:], at+int64(n)
 		}
-		if err != nil {
-			file.close()
-			return nil
-		}
-		at += n
 	}
 	return file
 }

@@ -18,7 +18,7 @@ type (
 
 const hasFiles = false
 
-func (s *fileStore) filled([]byte) *sentFile { return nil }
+func (s *fileStore) filled(int, [][]byte) *sentFile { return nil }
 
 func (f *sentFile) close() {}
 

@@ -77,6 +77,17 @@ func FuzzMessages(f *testing.F) {
 			_ = readResult(call.result, false, &number)
 			var text string
 			_ = readResult(call.result, false, &text)
+			var record struct {
+				A int8
+				B []NdArray
+				C map[any][2]uint8
+				D *Outcome[[]string]
+			}
+			_ = readResult(call.result, false, &record)
+			var array NdArray
+			if readResult(call.result, false, &array) == nil {
+				_, _ = Elements[float64](array)
+			}
 		}
 		for {
 			r, _, ok := flow.take()

@@ -3,115 +3,116 @@
 package objpool
 
 import (
-	"encoding"
-	"fmt"
+	"encoding/binary"
 	"math"
 	"reflect"
-
-	"github.com/vmihailenco/msgpack/v5"
+	"strconv"
 )
 
-var ownDecoders = []reflect.Type{
-	reflect.TypeOf((*msgpack.CustomDecoder)(nil)).Elem(), reflect.TypeOf((*msgpack.Unmarshaler)(nil)).Elem(),
-	reflect.TypeOf((*encoding.BinaryUnmarshaler)(nil)).Elem(), reflect.TypeOf((*encoding.TextUnmarshaler)(nil)).Elem(),
+// A number is one that has come: an integer ('u', or 'i' where it is negative), or a float ('f').
+type number struct {
+	kind byte
+	bits uint64 // of an int64, where it is negative
+	f    float64
 }
 
-// decodeNumbers reads a number, or a slice of numbers or of such slices. The library would cut an integer for which the type has
-// no room, and refuse a whole float where the type is an integer's. False: the value is for the library.
-func decodeNumbers(raw []byte, v reflect.Value) (bool, error) {
-	if !areNumbers(v.Type()) || raw[0] == wireNil {
-		return false, nil
+func signedNumber(n int64) number {
+	if n < 0 {
+		return number{kind: 'i', bits: uint64(n)}
 	}
-	if v.Kind() == reflect.Slice {
-		return decodeNumberSlice(raw, v)
-	}
-	if !decodeNumber(raw, v) {
-		if value, _, err := decodeAny(raw); err == nil && isNumber(value) {
-			return true, fmt.Errorf("%v is no %v", value, v.Type())
-		}
-		return false, nil
-	}
-	return true, nil
+	return number{kind: 'u', bits: uint64(n)}
 }
 
-func areNumbers(t reflect.Type) bool {
-	switch kind := t.Kind(); {
-	case kind >= reflect.Int && kind <= reflect.Float64 && kind != reflect.Uintptr:
-	case kind == reflect.Slice && t.Elem().Kind() != reflect.Uint8: // of uint8: bytes
-		if !areNumbers(t.Elem()) {
-			return false
-		}
-	default:
-		return false
+func floatNumber(f float64) number { return number{kind: 'f', f: f} }
+
+// readNumber reads a number.
+func readNumber(b []byte) (n number, rest []byte, ok bool) {
+	if len(b) == 0 {
+		return n, b, false
 	}
-	return t.PkgPath() == "" || !decodesItself(reflect.PointerTo(t))
+	c := b[0]
+	switch {
+	case c >= 0xe0:
+		return signedNumber(int64(int8(c))), b[1:], true
+	case c == 0xca && len(b) >= 5:
+		return floatNumber(float64(math.Float32frombits(binary.BigEndian.Uint32(b[1:])))), b[5:], true
+	case c == 0xcb && len(b) >= 9:
+		return floatNumber(math.Float64frombits(binary.BigEndian.Uint64(b[1:]))), b[9:], true
+	}
+	bits, rest, isUint := readUint(b)
+	if isUint {
+		return number{kind: 'u', bits: bits}, rest, true
+	}
+	if c < 0xd0 || c > 0xd3 || len(rest) == len(b) {
+		return n, b, false
+	}
+	unused := 64 - 8*(len(b)-len(rest)-1)
+	return signedNumber(int64(bits<<unused) >> unused), rest, true
 }
 
-func decodesItself(t reflect.Type) bool {
-	for _, own := range ownDecoders {
-		if t.Implements(own) {
-			return true
-		}
+// int gives an integer, or a float that is one.
+func (n number) int() (int64, bool) {
+	switch n.kind {
+	case 'u':
+		return int64(n.bits), n.bits <= math.MaxInt64
+	case 'i':
+		return int64(n.bits), true
 	}
-	return false
+	return int64(n.f), n.f == math.Trunc(n.f) && n.f >= -1<<63 && n.f < 1<<63
 }
 
-func decodeNumberSlice(raw []byte, v reflect.Value) (bool, error) {
-	n, raw, ok := readArrayHead(raw)
-	if !ok || n > len(raw) { // each has a byte at least
-		return false, nil
+func (n number) uint() (uint64, bool) {
+	switch n.kind {
+	case 'u':
+		return n.bits, true
+	case 'i':
+		return 0, false
 	}
-	values := reflect.MakeSlice(v.Type(), n, n)
-	for i := 0; i < n; i++ {
-		value, rest, ok := readRaw(raw)
-		if !ok {
-			return true, errNotMsgpack
-		}
-		raw = rest
-		if done, err := decodeNumbers(value, values.Index(i)); err != nil {
-			return true, err
-		} else if !done && value[0] != wireNil {
-			return false, nil
-		}
-	}
-	v.Set(values)
-	return true, nil
+	return uint64(n.f), n.f == math.Trunc(n.f) && n.f >= 0 && n.f < 1<<64
 }
 
-// decodeNumber reads one number. False: it is none, or v has no room for it.
-func decodeNumber(raw []byte, v reflect.Value) bool {
+func (n number) float() float64 {
+	switch n.kind {
+	case 'u':
+		return float64(n.bits)
+	case 'i':
+		return float64(int64(n.bits))
+	}
+	return n.f
+}
+
+// String writes the number.
+func (n number) String() string {
+	switch n.kind {
+	case 'u':
+		return strconv.FormatUint(n.bits, 10)
+	case 'i':
+		return strconv.FormatInt(int64(n.bits), 10)
+	}
+	return strconv.FormatFloat(n.f, 'g', -1, 64)
+}
+
+// set sets a variable of a type of numbers. False: it has no room for this one.
+func (n number) set(v reflect.Value) bool {
 	switch kind := v.Kind(); {
 	case kind <= reflect.Int64:
-		n, ok := plainInt(raw)
-		if !ok || v.OverflowInt(n) {
+		i, ok := n.int()
+		if !ok || v.OverflowInt(i) {
 			return false
 		}
-		v.SetInt(n)
-	case kind <= reflect.Uint64:
-		n, _, ok := readUint(raw)
-		if !ok {
-			var signed int64
-			signed, ok = plainInt(raw)
-			n, ok = uint64(signed), ok && signed >= 0
-		}
-		if !ok || v.OverflowUint(n) {
+		v.SetInt(i)
+	case kind <= reflect.Uintptr:
+		u, ok := n.uint()
+		if !ok || v.OverflowUint(u) {
 			return false
 		}
-		v.SetUint(n)
+		v.SetUint(u)
 	default:
-		f, ok := plainFloat(raw)
-		if !ok || v.OverflowFloat(f) && !math.IsInf(f, 0) {
+		f := n.float()
+		if v.OverflowFloat(f) && !math.IsInf(f, 0) {
 			return false
 		}
 		v.SetFloat(f)
 	}
 	return true
-}
-
-func isNumber(value any) bool {
-	switch value.(type) {
-	case int64, uint64, float64:
-		return true
-	}
-	return false
 }

@@ -178,6 +178,12 @@ func (s *Results[T]) finish() {
 	}
 }
 
+// repeats reports whether the stream's error is that of an item that has failed. That of a value that a method yields has no index.
+func (s *Results[T]) repeats() bool {
+	return s.first != nil && s.err.Code == s.first.Code && s.err.Message == s.first.Message &&
+		(s.err.Index < 0 || s.err.Index == s.first.Index)
+}
+
 // Value returns the result that Next has found, or the error of its item.
 func (s *Results[T]) Value() (T, error) {
 	return s.value, plainError(s.fault)

@@ -18,7 +18,7 @@ func (s *Results[T]) All() iter.Seq2[T, error] {
 				return
 			}
 		}
-		if s.err != nil && (s.first == nil || s.err.Index != s.first.Index) {
+		if s.err != nil && !s.repeats() {
 			var zero T
 			yield(zero, s.err)
 		}

@@ -35,6 +35,13 @@ func TestIterators(t *testing.T) {
 		}
 	}
 	equal(t, failures, 1)
+	failures = 0
+	for _, err := range objpool.Stream[int](ctx, p, "series", 3, nil, true).All() { // it yields three, and fails
+		if err != nil {
+			failures++
+		}
+	}
+	equal(t, failures, 1)
 	for _, err := range objpool.Stream[int](ctx, p.Client().Pool("none").Map(), "echo", []int{1}).All() {
 		equal(t, asError(t, err).Code, objpool.NoSuchPool)
 	}

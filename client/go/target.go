@@ -73,7 +73,8 @@ func (t Target) With(options Options) Target {
 func (t Target) String() string { return t.address }
 
 // Call calls a method and returns its result as the Go value that it is: nil, bool, int64 (uint64 above its range), float64, string,
-// []byte, []any, map[string]any (map[any]any where a key is no string), Ext. The function [Call] returns a type of your choice.
+// []byte, []any, map[string]any (map[any]any where a key is no string), time.Time, NdArray, Ext. The function [Call] returns a type of
+// your choice.
 func (t Target) Call(ctx context.Context, method string, args ...any) (any, error) {
 	return Call[any](ctx, t, method, args...)
 }

@@ -103,20 +103,22 @@ func appendMapHead(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(b, 0xdf), uint32(n))
 }
 
-// appendExt writes an ext. One of 16 bytes and type 112 is written in the long form: the short one may stand for a descriptor.
+// appendExt writes an ext.
 func appendExt(b []byte, kind int8, data []byte) []byte {
-	n := len(data)
+	return append(appendExtHead(b, kind, len(data)), data...)
+}
+
+// appendExtHead writes the head of an ext. One of 16 bytes and type 112 has the long form: the short one may stand for a descriptor.
+func appendExtHead(b []byte, kind int8, n int) []byte {
 	switch {
 	case n == 16 && kind != referenceType:
-		b = append(b, 0xd8, byte(kind))
+		return append(b, 0xd8, byte(kind))
 	case n <= math.MaxUint8:
-		b = append(b, 0xc7, byte(n), byte(kind))
+		return append(b, 0xc7, byte(n), byte(kind))
 	case n <= math.MaxUint16:
-		b = append(binary.BigEndian.AppendUint16(append(b, 0xc8), uint16(n)), byte(kind))
-	default:
-		b = append(binary.BigEndian.AppendUint32(append(b, 0xc9), uint32(n)), byte(kind))
+		return append(binary.BigEndian.AppendUint16(append(b, 0xc8), uint16(n)), byte(kind))
 	}
-	return append(b, data...)
+	return append(binary.BigEndian.AppendUint32(append(b, 0xc9), uint32(n)), byte(kind))
 }
 
 // ---- reading: the first value of b, and what comes after it. b has been scanned: all of it is there ----
@@ -172,6 +174,21 @@ func readBytes(b []byte) (s, rest []byte, ok bool) {
 		return nil, b, false
 	}
 	return b[head : head+n], b[head+n:], true
+}
+
+// readExt reads an ext, which is all of raw.
+func readExt(raw []byte) (kind int8, body []byte, ok bool) {
+	head := 0
+	switch c := raw[0]; {
+	case c >= 0xc7 && c <= 0xc9:
+		head = 1 + 1<<(c-0xc7)
+	case c >= 0xd4 && c <= 0xd8:
+		head = 1
+	}
+	if head == 0 || len(raw) <= head {
+		return 0, nil, false
+	}
+	return int8(raw[head]), raw[head+1:], true
 }
 
 func readArrayHead(b []byte) (n int, rest []byte, ok bool) {
