@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, DEADLINE, ROOT
+from harness import BUILD, DEADLINE, ROOT, UNDER
 from test_payloads import Census
 
 
@@ -22,7 +22,7 @@ def program(tmp_path_factory):
 
 
 def run(program, address, *arguments, preexec=None):
-    return subprocess.run([program, *arguments], env={**os.environ, "OBJPOOL_ADDRESS": address}, text=True, capture_output=True,
+    return subprocess.run([*UNDER, program, *arguments], env={**os.environ, "OBJPOOL_ADDRESS": address}, text=True, capture_output=True,
                           timeout=4 * DEADLINE, preexec_fn=preexec)
 
 
