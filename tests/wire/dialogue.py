@@ -35,6 +35,18 @@ def write(path, dialogue):
     pathlib.Path(path).write_text("{\n" + ",\n".join([*head, f'  "steps": [\n{steps}\n  ]']) + "\n}\n")
 
 
+def kind_of_address(dialogue, kind):
+    """Where a dialogue is played if `kind` (unix, tcp, tls) is asked for: some are for one kind alone, and none with a token is for
+    plain TCP."""
+    own = dialogue.get("setup", {}).get("address")
+    return own or ("tls" if kind == "tcp" and has_token(dialogue) else kind)
+
+
+def has_token(dialogue):
+    hellos = [step["client"][3] for step in dialogue["steps"] if "objpool.hello" in step.get("client", ())]
+    return any(params and "token" in params[0] for params in hellos)
+
+
 # ---- values ----
 
 def special(pattern):

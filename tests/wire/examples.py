@@ -2,7 +2,8 @@
 """The examples of docs/PROTOCOL.md, made of the dialogues: examples.py writes them into the document.
 
 In the document a comment stands before each block: which file, and the msgids of the requests that are shown, with all that is about
-them. With `bytes` behind them, the bytes are shown, too.
+them. With `bytes` behind them, the bytes are shown, too. 1.7 is msgid 7 on direct channel 1, and 1.closing what ends that channel;
+these lines have arrows of their own.
 
     <!-- tests/wire/call_map.json 2 4 bytes -->
 """
@@ -13,7 +14,8 @@ import dialogue
 from fake_server import NUMBERED
 
 DOCUMENT = dialogue.FOLDER.parents[1] / "docs" / "PROTOCOL.md"
-MARK = re.compile(r"^<!-- tests/wire/(\w+)\.json((?: \d+)+)( bytes)? -->\n```\n(.*?)^```$", re.M | re.S)
+MARK = re.compile(r"^<!-- tests/wire/(\w+)\.json((?: [\d.]+(?:closing)?)+)( bytes)? -->\n```\n(.*?)^```$", re.M | re.S)
+ARROWS = {("client", False): "-->", ("daemon", False): "<--", ("client", True): "==>", ("daemon", True): "<=="}
 WIDTH, INDENT, COLUMN = 116, " " * 5, 42
 
 
@@ -44,20 +46,23 @@ def folded(text):
 
 
 def number_of(message):
-    """The msgid of the request that a message is about; None: of none."""
+    """The msgid of the request that a message is about, as text; "closing"; None: of none."""
     if message[0] in (0, 1):
-        return message[1]
-    return message[2][0] if message[1] in NUMBERED else None
+        return str(message[1])
+    if message[1] == "objpool.closing":
+        return "closing"
+    return str(message[2][0]) if message[1] in NUMBERED else None
 
 
 def example(name, numbers, with_bytes):
     lines = []
     for step in dialogue.read(dialogue.FOLDER / f"{name}.json")["steps"]:
         said = dialogue.said_by(step)
-        if said and step[said] not in ("end", "bytes") and "channel" not in step:
+        if said and step[said] not in ("end", "bytes"):
             message = dialogue.unpack(dialogue.bytes_of(step))
-            if number_of(message) in numbers:
-                line = ("--> " if said == "client" else "<-- ") + folded(text_of(message))
+            channel = f'{step["channel"]}.' if "channel" in step else ""
+            if f"{channel}{number_of(message)}" in numbers:
+                line = f"{ARROWS[said, bool(channel)]} {folded(text_of(message))}"
                 lines.append(f"{line:{COLUMN}}{step['bytes']}" if with_bytes else line)
     return "".join(line + "\n" for line in lines)
 
@@ -67,7 +72,7 @@ def filled(text):
     def block(found):
         name, numbers, with_bytes, _ = found.groups()
         mark = found[0].splitlines()[0]
-        return f"{mark}\n```\n{example(name, [int(number) for number in numbers.split()], bool(with_bytes))}```"
+        return f"{mark}\n```\n{example(name, numbers.split(), bool(with_bytes))}```"
     return MARK.sub(block, text)
 
 

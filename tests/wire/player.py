@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays the client's side of a dialogue against a daemon: sends the client's bytes, and compares the daemon's.
 
-    player.py FILE ADDRESS [PIECE]      unix:PATH or tcp:HOST:PORT; the client's bytes are sent in pieces of so many
+    player.py FILE ADDRESS [PIECE]      unix:PATH, tcp:HOST:PORT or tls:HOST:PORT; the client's bytes are sent in pieces of so many
+
+Over TLS the daemon's certificate is one that a CA of the file $OBJPOOL_TLS_CA has signed.
 """
 import array
 import fcntl
 import mmap
 import os
 import socket
+import ssl
 import sys
 
 import dialogue
@@ -23,10 +26,12 @@ def connected(address, deadline):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(deadline)
         sock.connect(rest)
-    else:
-        host, _, port = rest.rpartition(":")
-        sock = socket.create_connection((host.strip("[]"), int(port)), deadline)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+    host, _, port = rest.rpartition(":")
+    sock = socket.create_connection((host.strip("[]"), int(port)), deadline)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if kind == "tls":
+        return ssl.create_default_context(cafile=os.environ.get("OBJPOOL_TLS_CA")).wrap_socket(sock, server_hostname=host)
     return sock
 
 
@@ -55,6 +60,8 @@ class Side:
             self.socket.sendall(data[at:at + (self.piece or len(data))])
 
     def receive(self):
+        if isinstance(self.socket, ssl.SSLSocket):
+            return self.socket.recv(1 << 16)
         data, control, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(64 * 4))
         for _, _, numbers in control:
             fds = array.array("i")
@@ -82,16 +89,33 @@ class Side:
 
 class Player:
     def __init__(self, address, piece=0, deadline=DEADLINE):
-        self.piece, self.deadline = piece, deadline
-        self.sides = [Side(connected(address, deadline), piece)]  # the connection, then the direct channels
+        self.address, self.piece, self.deadline = address, piece, deadline
+        self.connections = {1: self.connect()}
+        self.channels = {}
         self.heard = []  # the daemon's messages
+
+    def connect(self):
+        return Side(connected(self.address, self.deadline), self.piece)
+
+    def side(self, step):
+        """What a step goes over. Connections but the first are made for the first step of each."""
+        if "channel" in step:
+            return self.channels[step["channel"]]
+        number = step.get("connection", 1)
+        if number not in self.connections:
+            self.connections[number] = self.connect()
+        return self.connections[number]
+
+    @property
+    def sides(self):
+        return [*self.connections.values(), *self.channels.values()]
 
     def play(self, steps):
         for number, step in enumerate(steps, 1):
             if "client" in step:
-                self.say(self.sides[step.get("channel", 0)], step)
+                self.say(self.side(step), step)
             elif "daemon" in step:
-                difference = self.hear(self.sides[step.get("channel", 0)], step)
+                difference = self.hear(self.side(step), step)
                 assert not difference, f"step {number}: {difference}"
         for side in self.sides:
             assert not side.come, f"too much comes: {side.come.hex(' ')}"
@@ -113,10 +137,9 @@ class Player:
 
     def take_descriptors(self, side, step, message):
         for opened in step.get("opens", ()):
-            assert opened == len(self.sides), "direct channels are numbered from 1"
             sock = socket.socket(fileno=side.fds.pop(0))
             sock.settimeout(self.deadline)
-            self.sides.append(Side(sock, self.piece))
+            self.channels[opened] = Side(sock, self.piece)
         for told in step.get("memory", ()):
             got = in_memory(side.fds.pop(0), message)
             if got != dialogue.to_value(told):

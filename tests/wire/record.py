@@ -27,7 +27,7 @@ def record(path, again):
     with tempfile.TemporaryDirectory(prefix="objpool-") as place:
         daemon = harness.Daemon(place, **real_server.settings(told.get("setup", {})))
         try:
-            heard = player.play(told["steps"], daemon.address)
+            heard = player.play(told["steps"], real_server.address(daemon, dialogue.kind_of_address(told, "unix")))
         finally:
             daemon.stop()
     for step, message in zip([step for step in told["steps"] if step.get("daemon", "end") != "end"], heard):
