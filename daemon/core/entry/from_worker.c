@@ -99,8 +99,7 @@ static void on_task_failure(struct slot *slot, struct batch *batch, uint64_t ind
 		slot_on_work(slot);
 	slot_fill_place(slot, error);
 	slot->failed++;
-	snprintf(slot->last_failure, sizeof slot->last_failure, "%.*s", (int)error->message.size,
-		 (const char *)error->message.bytes);
+	slot_note_failure(slot, "%.*s", (int)error->message.size, (const char *)error->message.bytes);
 	call_on_failure(batch, index, error);
 }
 
@@ -321,8 +320,8 @@ static int read_state(struct slot *slot, struct reader *reader, uint32_t count, 
 	if (count == 3) {
 		if (error_read(&error, state) < 0)
 			return -EBADMSG;
-		snprintf(slot->last_failure, sizeof slot->last_failure, "its state could not be saved: %.*s",
-			 (int)error.message.size, (const char *)error.message.bytes);
+		slot_note_failure(slot, "its state could not be saved: %.*s", (int)error.message.size,
+				  (const char *)error.message.bytes);
 		state = (struct span){0};
 	}
 	if (slot->successor)
@@ -344,8 +343,8 @@ static int read_restored(struct slot *slot, struct reader *reader, uint32_t coun
 	}
 	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
 		return -EBADMSG;
-	snprintf(slot->last_failure, sizeof slot->last_failure, "its predecessor's state could not be restored: %.*s",
-		 (int)error.message.size, (const char *)error.message.bytes);
+	slot_note_failure(slot, "its predecessor's state could not be restored: %.*s", (int)error.message.size,
+			  (const char *)error.message.bytes);
 	slot_on_restored(slot, true);
 	return 0;
 }

@@ -178,7 +178,7 @@ static uint64_t double_delay(uint64_t delay, uint64_t first, uint64_t most)
 static void on_start_failed(struct slot *slot, int status, const char *reason)
 {
 	slot_describe_start(slot, status, reason);
-	memcpy(slot->last_failure, slot->reason, sizeof slot->last_failure);
+	slot_note_failure(slot, "%s", slot->reason);
 	snprintf(slot->pool->reason, sizeof slot->pool->reason, "slot %u: %s", slot->index, slot->reason);
 	slot->failures++;
 	slot->pool->counts.failed_starts++;
@@ -190,9 +190,12 @@ static void on_start_failed(struct slot *slot, int status, const char *reason)
 
 static void on_died(struct slot *slot, int status, uint64_t lived)
 {
+	char how[sizeof slot->last_failure];
+
 	slot->restarts++;
 	slot->pool->counts.deaths++;
-	slot_describe_end(slot, status, slot->last_failure, sizeof slot->last_failure);
+	slot_describe_end(slot, status, how, sizeof how);
+	slot_note_failure(slot, "%s", how);
 	if (lived >= GOOD_LIFE)
 		slot->delay = 0;
 	else if (slot->delay > 0 || slot->died_young)

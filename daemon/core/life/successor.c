@@ -16,7 +16,7 @@ static void give_up(struct slot *old, const char *reason)
 {
 	old->no_successor = true;
 	old->try_again = old->pool->core->now + TRY_AGAIN;
-	snprintf(old->last_failure, sizeof old->last_failure, "%s", reason);
+	slot_note_failure(old, "%s", reason);
 }
 
 bool successor_begin(struct slot *old)
@@ -176,6 +176,7 @@ static void take_counts(struct slot *successor, struct slot *old)
 	successor->pool->counts.restarts += successor->state == SLOT_READY;
 	old->calls = old->failed = old->lost = old->restarts = 0;
 	memcpy(successor->last_failure, old->last_failure, sizeof successor->last_failure);
+	successor->failed_at = old->failed_at;
 }
 
 void successor_take_place(struct slot *successor, struct span state, struct block *block)

@@ -3,6 +3,7 @@
 
 #include "daemon/core/records/pool.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -35,6 +36,16 @@ void slot_say_unavailable(const struct slot *slot, struct error *error)
 	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s slot %u has no instance: %s", slot->pool->name, slot->index,
 		  slot->last_failure);
 	slot_fill_place(slot, error);
+}
+
+void slot_note_failure(struct slot *slot, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(slot->last_failure, sizeof slot->last_failure, format, list);
+	va_end(list);
+	slot->failed_at = slot->pool->core->now;
 }
 
 void slot_kill(struct slot *slot, const char *reason)

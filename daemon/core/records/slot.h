@@ -174,7 +174,8 @@ struct slot {
 
 	/* ---- for status ---- */
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */
-	char last_failure[256];  /* of a task, a start or a worker, for status */
+	char last_failure[256];  /* of a task, a start or a worker, for status: slot_note_failure sets it */
+	uint64_t failed_at;      /* when that was; 0: nothing has failed */
 };
 
 /* Is its instance ready, and will it stay? Nothing is under way that would replace or end it. */
@@ -200,6 +201,9 @@ void slot_fill_place(const struct slot *slot, struct error *error);
 
 /* Makes the error that says why the slot has no instance. */
 void slot_say_unavailable(const struct slot *slot, struct error *error);
+
+/* Sets last_failure and failed_at. */
+__attribute__((format(printf, 2, 3))) void slot_note_failure(struct slot *slot, const char *format, ...);
 
 /* Kills the worker. `reason` is for the log and for errors. slot_on_gone follows. */
 void slot_kill(struct slot *slot, const char *reason);
