@@ -179,6 +179,7 @@ format: # clang-format on all sources
 lint: # all warnings of gcc and clang as errors, cppcheck, circles of files, man pages
 	sh scripts/lint.sh
 
+include daemon/supervisor/http/page.mk
 include packaging/install.mk
 include scripts/languages.mk
 -include tests/tests.mk

@@ -10,6 +10,7 @@
 #include "daemon/supervisor/admin/service.h"
 #include "daemon/supervisor/connections/session.h"
 #include "daemon/supervisor/http/http.h"
+#include "daemon/supervisor/http/pool_views.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/stop.h"
 #include "daemon/supervisor/workers/children.h"
@@ -52,6 +53,7 @@ static void on_pool_free(struct pool *pool)
 	struct daemon *daemon = daemon_of(pool);
 	pending_admin_on_pool_gone(daemon, pool);
 	rollouts_on_pool_gone(daemon, pool);
+	pool_views_on_pool_gone(daemon->pool_views, pool);
 	log_pool(LOG_INFO, pool, "stopped");
 	if (template_of(pool))
 		template_free(template_of(pool));

@@ -16,6 +16,7 @@
 #include "daemon/supervisor/stop.h"
 #include "daemon/supervisor/transport/tls_context.h"
 #include "daemon/supervisor/http/http.h"
+#include "daemon/supervisor/http/pool_views.h"
 #include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/keeper.h"
@@ -150,6 +151,7 @@ void setup_undo(struct daemon *daemon)
 	loop_free_ended(daemon);
 	stop_listening(daemon);
 	daemon->http = http_close(daemon->http);
+	pool_views_free(daemon->pool_views);
 	daemon->tls = tls_context_free(daemon->tls);
 	signals_close(daemon->signals);
 	ticker_stop(&daemon->watchdog);

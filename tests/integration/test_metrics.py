@@ -302,7 +302,7 @@ def test_pages(start):
     assert web.get("/readyz") == (200, "p ok\nq ok\n")
     assert web.get("/livez?verbose=1")[0] == 200
     assert web.get("/metrics")[0] == 200
-    for path in ("/", "/nothing", "/livez/", "//livez", "*"):
+    for path in ("/page", "/nothing", "/livez/", "//livez", "*"):
         assert web.get(path)[0] == 404, path
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
         answer, _ = web.ask(method, "/livez", body="x")

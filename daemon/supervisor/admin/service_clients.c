@@ -1,52 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/calls/client_end.h"
 #include "daemon/supervisor/admin/admin.h"
-#include "daemon/supervisor/config/address.h"
-#include "daemon/supervisor/connections/session_identity.h"
+#include "daemon/supervisor/connections/session.h"
+#include "daemon/supervisor/http/client_list.h"
 #include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/http/http_call.h"
-#include "daemon/supervisor/view/clients.h"
-
-static void pack_session(const struct session *session, msgpack_packer *packer)
-{
-	char peer[ADDRESS_TEXT];
-	struct client_facts facts = {.kind = "session", .peer = peer, .since = session->since};
-
-	facts.user = session_identity_name(session, &facts.by);
-	session_identity_peer(session, peer, sizeof peer);
-	clients_pack(&session->client, &facts, packer);
-}
-
-static void pack_call(const struct http_call *call, msgpack_packer *packer)
-{
-	const struct rights *rights = call->client.rights;
-	char peer[ADDRESS_TEXT];
-
-	http_call_peer(call, peer, sizeof peer);
-	clients_pack(&call->client,
-		     &(struct client_facts){.kind = "http",
-					    .user = rights ? rights->user : NULL,
-					    .by = users_known_by(call->known_by),
-					    .peer = peer,
-					    .since = call->since},
-		     packer);
-}
 
 int admin_clients(struct request *request)
 {
 	if (request->count > 0)
 		return admin_refuse_params(request, "no arguments");
-	const struct daemon *daemon = request->daemon;
-	const struct http_calls *calls = http_calls_in_progress(daemon->http);
-	const struct session *session;
-	const struct http_call *call;
-
-	msgpack_pack_array(request->result, daemon->session_count + (calls ? calls->count : 0));
-	TAILQ_FOREACH(session, &daemon->sessions, link)
-		pack_session(session, request->result);
-	if (calls)
-		TAILQ_FOREACH(call, &calls->list, link)
-			pack_call(call, request->result);
+	client_list_pack(request->daemon, http_calls_in_progress(request->daemon->http), UINT32_MAX, request->result);
 	return 0;
 }
 

@@ -23,6 +23,7 @@ struct handshakes;
 struct http;
 struct keeper;
 struct listener;
+struct pool_views;
 struct rpc;
 struct session;
 struct slowlog;
@@ -85,6 +86,7 @@ struct daemon {
 	struct listener_list listeners;
 	struct http *http;             /* NULL: none */
 	struct http_counts http_counts;
+	struct pool_views *pool_views; /* what the page by HTTP shows of pools; NULL: there has been no address for it */
 	struct tls_context *tls;       /* the certificates of now; NULL: none */
 	struct handshakes *handshakes; /* connections with TLS that are no sessions yet */
 	struct session_list sessions;

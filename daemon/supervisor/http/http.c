@@ -133,12 +133,12 @@ static struct http *http_new(struct daemon *daemon, const struct config *config,
 		return NULL;
 	http->daemon = daemon;
 	http->address = *address;
-	http_pages_open(&http->pages, daemon);
 	http_calls_open(&http->calls, daemon, &http->connections);
+	const int pages = http_pages_open(&http->pages, daemon, &http->connections, &http->calls);
 	const int timer = http_connections_open(&http->connections, daemon);
 	const int again = http_listeners_open(&http->listeners, daemon->base);
 	http->server = evhttp_new(daemon->base);
-	if (timer < 0 || again < 0 || !http->server)
+	if (pages < 0 || timer < 0 || again < 0 || !http->server)
 		return http_close(http);
 	set_limits(http, config);
 	evhttp_set_gencb(http->server, on_request, http);
@@ -206,6 +206,12 @@ void http_use(struct daemon *daemon, struct http *http)
 		log_say(LOG_INFO, "probes%s metrics%s by HTTP on %s", daemon->config.http_calls ? "," : " and",
 			daemon->config.http_calls ? " and calls" : "", text);
 	}
+}
+
+void http_on_users_changed(struct http *http)
+{
+	if (http)
+		viewers_end_all(&http->pages.viewers);
 }
 
 void http_settle_rights(const struct http *http)

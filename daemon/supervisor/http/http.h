@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http: probes, metrics and calls for programs that speak HTTP. It has an address of its own; each connection has one answer.
+ * http: probes, metrics and calls for programs that speak HTTP, and a page for people. It has an address of its own; each
+ * connection has one answer.
  *
+ *   /         see page.h
  *   /livez    200 as long as the loop turns
  *   /readyz   a call through a worker of each pool: 200, or 503 when one does not answer within a second
  *   /metrics  see view/metrics.h
@@ -23,6 +25,9 @@ void http_use(struct daemon *daemon, struct http *http);
 
 /* A reload has changed the rights that Unix sockets are to have. */
 void http_settle_rights(const struct http *http);
+
+/* A reload has changed who may see what. `http` may be NULL. */
+void http_on_users_changed(struct http *http);
 
 /* Has a call something to do in the next turn of the loop? */
 bool http_has_work(const struct http *http);

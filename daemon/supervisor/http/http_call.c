@@ -5,6 +5,7 @@
 #include "daemon/core/entry/request.h"
 #include "daemon/supervisor/connections/peer.h"
 #include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/http/http_hold.h"
 #include "daemon/supervisor/http/http_identity.h"
 #include "daemon/supervisor/log/log.h"
 
@@ -12,8 +13,6 @@
 
 enum {
 	PIECE = 32 << 10, /* bytes of text that are written in one go: the loop must not be held */
-	UNREAD = 4096,    /* bytes behind a request that are read at once, and dropped */
-	PATIENCE = 60,    /* seconds in which the peer must take something of an answer */
 	ENVELOPE = 256,   /* bytes of a message around a result */
 };
 
@@ -69,57 +68,21 @@ static void end(struct http_call *call)
 	free(call);
 }
 
-/* evhttp's: the connection ends before the answer does. evhttp frees the request, unless it has let go of it. */
+/* evhttp's: the connection ends before the answer does. */
 static void on_closed(struct evhttp_connection *connection, void *data)
 {
 	struct http_call *call = data;
 
 	(void)connection;
 	daemon_tick(call->calls->daemon);
-	if (!evhttp_request_get_connection(call->request))
-		evhttp_request_free(call->request);
+	http_hold_on_closed(call->request);
 	end(call);
-}
-
-/* What is sent behind a request is dropped: its answer is the only one of the connection. */
-static void on_behind(struct bufferevent *stream, void *data)
-{
-	(void)data;
-	(void)evbuffer_drain(bufferevent_get_input(stream), SIZE_MAX);
-}
-
-/* Has evhttp tell of the connection's end, for which it must be read. evhttp does not read it before there is an answer, and
- * then keeps what it reads: so its callback is replaced, now and whenever evhttp has set its own. */
-static void watch(const struct http_call *call)
-{
-	struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(call->request));
-	bufferevent_data_cb on_written;
-	bufferevent_event_cb on_event;
-	void *data;
-
-	bufferevent_getcb(stream, NULL, &on_written, &on_event, &data);
-	bufferevent_setcb(stream, on_behind, on_written, on_event, data);
-	(void)bufferevent_enable(stream, EV_READ);
-}
-
-/* evhttp tells when the connection ends, and no longer reckons with the time in which a request must come. */
-static void take_over(struct http_call *call)
-{
-	struct evhttp_connection *connection = evhttp_request_get_connection(call->request);
-	struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
-	const struct timeval patience = {.tv_sec = PATIENCE};
-
-	evhttp_connection_set_closecb(connection, on_closed, call);
-	bufferevent_setwatermark(stream, EV_READ, 0, UNREAD);
-	(void)bufferevent_set_timeouts(stream, NULL, &patience);
-	watch(call);
 }
 
 /* The answer is evhttp's now. */
 static void let_go(struct http_call *call)
 {
-	evhttp_connection_set_closecb(evhttp_request_get_connection(call->request), NULL, NULL);
-	http_connections_hold(call->calls->connections, call->request, false);
+	http_hold_end(call->calls->connections, call->request);
 }
 
 /* The client's name is what the program says of itself. */
@@ -157,8 +120,7 @@ struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request 
 	calls->count++;
 	daemon->http_counts.running++;
 	daemon->http_counts.calls++;
-	http_connections_hold(calls->connections, request, true);
-	take_over(call);
+	http_hold_begin(calls->connections, request, on_closed, call);
 	wait_for_turn(call);
 	return call;
 }
@@ -258,7 +220,7 @@ static void send_piece(struct http_call *call)
 	}
 	call->started = call->sending = true;
 	evhttp_send_reply_chunk_with_cb(call->request, call->reply.text, on_taken, call);
-	watch(call);
+	http_hold_watch(call->request);
 }
 
 static void finish(struct http_call *call)

@@ -41,16 +41,19 @@ void http_note_denied(struct daemon *daemon, struct evhttp_request *request, con
 	log_say(LOG_NOTICE, "a request by HTTP: DENIED: %.*s, from %s", SPAN_TEXT(error->message, 320), peer);
 }
 
-/* Does the request come by a way on which nobody can read a token? */
-static bool is_private(struct evhttp_request *request)
+bool http_is_local(struct evhttp_request *request)
 {
 	struct address address = {.size = sizeof address.sa};
 
-	if (http_is_encrypted(request))
-		return true;
 	if (getpeername(bufferevent_getfd(stream_of(request)), (struct sockaddr *)&address.sa, &address.size) < 0)
 		return false;
 	return address_is_unix(&address) || address_is_loopback(&address);
+}
+
+/* Does the request come by a way on which nobody can read a token? */
+static bool is_private(struct evhttp_request *request)
+{
+	return http_is_encrypted(request) || http_is_local(request);
 }
 
 /* The hash of the token that the request has. 0, *given says whether it has one; or the status of the refusal. */

@@ -19,4 +19,7 @@ void http_note_denied(struct daemon *daemon, struct evhttp_request *request, con
 /* Has the request come with TLS? */
 bool http_is_encrypted(struct evhttp_request *request);
 
+/* Has it come from this machine? */
+bool http_is_local(struct evhttp_request *request);
+
 #endif

@@ -3,16 +3,19 @@
 
 #include "daemon/core/calls/direct.h"
 #include "daemon/supervisor/http/accept.h"
+#include "daemon/supervisor/http/http_admission.h"
 #include "daemon/supervisor/http/http_answer.h"
-#include "daemon/supervisor/http/http_identity.h"
+#include "daemon/supervisor/http/page.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void http_pages_open(struct http_pages *pages, struct daemon *daemon)
+int http_pages_open(struct http_pages *pages, struct daemon *daemon, struct http_connections *connections,
+		    const struct http_calls *calls)
 {
 	*pages = (struct http_pages){.daemon = daemon};
 	readyz_open(&pages->readyz, daemon);
+	return viewers_open(&pages->viewers, daemon, connections, calls);
 }
 
 static void answer_livez(struct http_pages *pages, struct evhttp_request *request)
@@ -30,41 +33,11 @@ static void drop_metrics(struct http_pages *pages)
 	rights_set(&pages->rights, NULL);
 }
 
-static void refuse(struct daemon *daemon, struct evhttp_request *request, int status, const struct error *error)
-{
-	http_note_denied(daemon, request, error);
-	http_answer_error(request, status, error);
-}
-
-/* The rights of who asks. -1: the request is refused. */
-static int find_rights(struct daemon *daemon, struct evhttp_request *request, struct rights **rights)
-{
-	struct error error;
-	struct known known;
-
-	const int status = http_identify(daemon, request, &known, &error);
-	if (status)
-		refuse(daemon, request, status, &error);
-	*rights = known.identity ? known.identity->rights : NULL;
-	return status ? -1 : 0;
-}
-
-/* A page that costs something counts in the rate of who asks. 0; -1: the request is refused. */
-static int check_rate(struct evhttp_request *request, const struct rights *rights)
-{
-	struct error error;
-
-	if (!rights || !rights->quota || quota_take_request(rights->quota, &error) == 0)
-		return 0;
-	http_answer_error(request, HTTP_TOO_MANY, &error);
-	return -1;
-}
-
 static void answer_readyz(struct http_pages *pages, struct evhttp_request *request)
 {
 	struct rights *rights = NULL;
 
-	if (find_rights(pages->daemon, request, &rights) == 0)
+	if (http_admission_rights(pages->daemon, request, &rights) == 0)
 		readyz_ask(&pages->readyz, request, rights);
 }
 
@@ -78,14 +51,14 @@ static void answer_metrics(struct http_pages *pages, struct evhttp_request *requ
 	struct error error;
 
 	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Accept");
-	if (find_rights(pages->daemon, request, &rights) < 0)
+	if (http_admission_rights(pages->daemon, request, &rights) < 0)
 		return;
 	if (!rights_have_any(rights, RIGHT_DESCRIBE) && !rights_have_any(rights, RIGHT_WATCH)) {
 		error_say(&error, ERROR_DENIED, RAN_NO, "metrics need the right describe or watch");
-		refuse(pages->daemon, request, HTTP_FORBIDDEN, &error);
+		http_admission_refuse(pages->daemon, request, HTTP_FORBIDDEN, &error);
 		return;
 	}
-	if (check_rate(request, rights) < 0)
+	if (http_admission_rate(request, rights) < 0)
 		return;
 	if (pages->rights != rights)
 		drop_metrics(pages);
@@ -100,10 +73,33 @@ static void answer_metrics(struct http_pages *pages, struct evhttp_request *requ
 		http_answer_text(request, HTTP_INTERNAL, "out of memory\n");
 }
 
+static void answer_page(struct http_pages *pages, struct evhttp_request *request)
+{
+	page_answer(&pages->viewers, request);
+}
+
+static void answer_events(struct http_pages *pages, struct evhttp_request *request)
+{
+	page_answer_events(&pages->viewers, request);
+}
+
+static void answer_history(struct http_pages *pages, struct evhttp_request *request)
+{
+	page_answer_history(&pages->viewers, request);
+}
+
+static void answer_description(struct http_pages *pages, struct evhttp_request *request)
+{
+	page_answer_description(&pages->viewers, request);
+}
+
 static const struct {
 	const char *path;
 	void (*answer)(struct http_pages *pages, struct evhttp_request *request);
-} paths[] = {{"/livez", answer_livez}, {"/readyz", answer_readyz}, {"/metrics", answer_metrics}};
+} paths[] = {
+	{"/livez", answer_livez},   {"/readyz", answer_readyz},   {"/metrics", answer_metrics},      {"/", answer_page},
+	{"/events", answer_events}, {"/history", answer_history}, {"/describe", answer_description},
+};
 
 void http_pages_answer(struct http_pages *pages, struct evhttp_request *request)
 {
@@ -121,17 +117,20 @@ void http_pages_answer(struct http_pages *pages, struct evhttp_request *request)
 			paths[i].answer(pages, request);
 			return;
 		}
-	http_answer_text(request, HTTP_NOTFOUND, "there are /livez, /readyz and /metrics\n");
+	http_answer_text(request, HTTP_NOTFOUND, "there are /, /livez, /readyz and /metrics\n");
 }
 
 void http_pages_end_turn(struct http_pages *pages)
 {
 	drop_metrics(pages);
 	readyz_end_turn(&pages->readyz);
+	if (pages->daemon->state >= DAEMON_STOPPING)
+		viewers_end_all(&pages->viewers);
 }
 
 void http_pages_close(struct http_pages *pages)
 {
+	viewers_close(&pages->viewers);
 	readyz_close(&pages->readyz);
 	drop_metrics(pages);
 }

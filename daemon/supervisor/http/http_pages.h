@@ -4,11 +4,13 @@
 #define SUPERVISOR_HTTP_PAGES_H
 
 #include "daemon/supervisor/http/readyz.h"
+#include "daemon/supervisor/http/viewers.h"
 #include "daemon/supervisor/view/metrics.h"
 
 struct http_pages {
 	struct daemon *daemon;
 	struct readyz readyz;
+	struct viewers viewers;
 	struct {
 		char *bytes; /* for all requests of this turn; NULL: there was none */
 		size_t size;
@@ -16,7 +18,9 @@ struct http_pages {
 	struct rights *rights; /* by which they were made; a reference */
 };
 
-void http_pages_open(struct http_pages *pages, struct daemon *daemon);
+/* 0, or -1: out of memory or descriptors. */
+int http_pages_open(struct http_pages *pages, struct daemon *daemon, struct http_connections *connections,
+		    const struct http_calls *calls);
 
 /* Answers the request, now or when a later turn of the loop ends. */
 void http_pages_answer(struct http_pages *pages, struct evhttp_request *request);

@@ -3,6 +3,7 @@
 
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/slot.h"
+#include "daemon/supervisor/log/log_recent.h"
 #include "daemon/supervisor/log/logsink.h"
 #include "proto/escape.h"
 
@@ -34,7 +35,9 @@ static void put_line(const struct logsink_subject *about, bool own, const char *
 	size_t n = put_head(escaped, about->pool, about->slot);
 
 	n += (size_t)snprintf(escaped + n, HEAD - n, "%s", mark);
-	(void)escape_text(escaped + n, sizeof escaped - n, text, size);
+	n += escape_text(escaped + n, sizeof escaped - n, text, size);
+	if (own && about->level <= LOG_WARNING)
+		log_recent_put(about->level, escaped, n);
 	logwriter_put(line, logsink_format(line, sizeof line, about, escaped), own);
 }
 

@@ -71,13 +71,9 @@ uint32_t status_direct(const struct pool *pool)
 	return n;
 }
 
-/* Keys of a pool that objpool.pools and objpool.status share. */
-enum { POOL_KEYS = 9 };
-
-static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
+void status_pack_head(const struct pool *pool, msgpack_packer *packer)
 {
 	const struct template *template = template_of(pool);
-
 	const struct config_pool *serves = template->before ? &template->before->section : &template->section;
 
 	pair_text(packer, "name", pool->name);
@@ -113,8 +109,8 @@ void status_pack_pools(const struct daemon *daemon, const struct rights *rights,
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		if (!is_described(pool, rights))
 			continue;
-		msgpack_pack_map(packer, POOL_KEYS);
-		pack_pool_head(pool, packer);
+		msgpack_pack_map(packer, STATUS_HEAD_KEYS);
+		status_pack_head(pool, packer);
 	}
 }
 
@@ -254,8 +250,8 @@ static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		restarts += pool->slots[i]->restarts;
-	msgpack_pack_map(packer, POOL_KEYS + 13);
-	pack_pool_head(pool, packer);
+	msgpack_pack_map(packer, STATUS_HEAD_KEYS + 13);
+	status_pack_head(pool, packer);
 	pair_number(packer, "workers_min", pool->settings.workers_min);
 	pair_number(packer, "workers_max", pool->settings.workers_max);
 	pair_number(packer, "leases_waiting", pool->leases_waiting);

@@ -7,6 +7,10 @@
 
 #include <msgpack.h>
 
+/* The keys of a pool that objpool.pools, objpool.status and the page share: name, plugin, class, and how it is. */
+enum { STATUS_HEAD_KEYS = 9 };
+void status_pack_head(const struct pool *pool, msgpack_packer *packer);
+
 /* Only pools that the rights allow to be described, or seen; NULL: all. */
 void status_pack_pools(const struct daemon *daemon, const struct rights *rights, msgpack_packer *packer);
 void status_pack_pool_names(const struct daemon *daemon, const struct rights *rights, msgpack_packer *packer);

@@ -367,6 +367,12 @@ struct procfs worker_usage(const struct slot *slot)
 	return worker ? procfs_recall(&worker->procfs, slot->pid, worker->daemon->core.now) : (struct procfs){0};
 }
 
+struct procfs worker_last_usage(const struct slot *slot)
+{
+	const struct worker *worker = worker_of(slot);
+	return worker && worker->procfs.pid == slot->pid ? worker->procfs.known : (struct procfs){0};
+}
+
 void worker_nudge(struct slot *slot)
 {
 	atomic_fetch_add(&slot->board->nudge, 1);

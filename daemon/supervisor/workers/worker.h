@@ -81,6 +81,9 @@ void worker_on_refused(struct worker *worker, const char *reason);
 /* What the worker's process uses, as of half a second ago at most. */
 struct procfs worker_usage(const struct slot *slot);
 
+/* The same as it was last read; all 0: it was not. */
+struct procfs worker_last_usage(const struct slot *slot);
+
 /* The process, or the thread, has ended: takes in what it had sent, and tells the core (slot_on_gone). */
 void worker_on_exit(struct worker *worker, int status);
 

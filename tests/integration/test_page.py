@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page for people by HTTP, and what it asks for: /events, /history and /describe. tests/page looks at it in a browser."""
+import base64
+import hashlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+
+import msgpack
+import pytest
+
+from harness import DEADLINE, wait_for
+
+ON = {"http": "tcp:127.0.0.1:0", "http_calls": "yes"}
+VIEWERS_MAX, VIEWERS_OF_USER = 32, 16
+AWKWARD = "</script><script>alert(1)</script>'\"&<!--\u202e\u2028\\ \x1b[31m\x7f é"
+
+
+def hash_of(token):
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Site:
+    def __init__(self, daemon, headers=None):
+        host, port = daemon.wait_log(r"by HTTP on tcp:(\S+)").group(1).rsplit(":", 1)
+        self.place = host, int(port)
+        self.headers = headers or {}
+
+    def begin(self, path, headers=None, method="GET", host=None):
+        connection = http.client.HTTPConnection(host or self.place[0], self.place[1], timeout=DEADLINE)
+        connection.request(method, path, headers={**self.headers, **(headers or {})})
+        return connection, connection.getresponse()
+
+    def get(self, path, headers=None, method="GET", host=None):
+        """(status, headers, text)"""
+        connection, answer = self.begin(path, headers, method, host)
+        try:
+            return answer.status, answer.headers, answer.read().decode()
+        finally:
+            connection.close()
+
+    def json(self, path, headers=None):
+        status, got, text = self.get(path, headers)
+        assert (status, got["Content-Type"]) == (200, "application/json"), text
+        return json.loads(text)
+
+    def events(self, query="", headers=None):
+        return Events(*self.begin("/events" + query, headers))
+
+
+class Events:
+    """A viewer; what it has been told so far."""
+
+    def __init__(self, connection, answer):
+        self.connection, self.answer = connection, answer
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
+        self.pools, self.slots, self.lines = {}, {}, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.answer.close()
+        self.connection.close()
+
+    def next(self):
+        """The next event; None at the end of the stream."""
+        line = self.answer.readline()
+        if not line:
+            return None
+        assert line.startswith(b"data: ") and self.answer.readline() == b"\n", line
+        event = json.loads(line[6:])
+        if "names" in event:
+            self.pools = {name: self.pools.get(name) for name in event["names"]}
+        self.pools.update((pool["name"], pool) for pool in event["pools"])
+        self.slots.update((slot["slot"], slot) for slot in event.get("slots", ()))
+        self.lines += event.get("log", ())
+        return event
+
+    def until(self, check):
+        while True:
+            event = self.next()
+            assert event is not None, "the stream has ended"
+            if check(event):
+                return event
+
+
+@pytest.fixture
+def site(start):
+    def begin(pools=None, daemon=None, headers=None, **keywords):
+        started = start(pools=pools or {"p": {}}, daemon={**ON, **(daemon or {})}, **keywords)
+        return Site(started, headers), started
+    return begin
+
+
+# ---- the page ----
+
+
+def test_the_page_lets_a_browser_run_its_own_script_and_no_other(site):
+    pages, _ = site()
+    status, headers, text = pages.get("/")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    policy = headers["Content-Security-Policy"]
+    for kind, tag in ("script", "script"), ("style", "style"):
+        inside, = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.S)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert not re.search(r"\b(src|href|style|on[a-z]+)\s*=\s*[\"']", re.sub(r"<(script|style)>.*?</\1>", "", text, flags=re.S))
+    assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Frame-Options"] == "DENY" and headers["Cache-Control"] == "no-store"
+
+
+def test_heads_and_other_methods(site):
+    pages, _ = site()
+    for path in "/", "/events", "/history", "/describe?pool=p":
+        status, headers, text = pages.get(path, method="HEAD")
+        assert (status, text) == (200, ""), path
+        assert pages.get(path, method="POST")[0] == 405
+    assert pages.get("/describe?pool=none")[0] == 404 and pages.get("/history?pool=none")[0] == 404
+    assert pages.get("/describe")[0] == 404 and pages.get("/other")[0] == 404
+    assert pages.get("/history?pool=%")[0] in (400, 404)
+
+
+# ---- events ----
+
+
+def test_a_viewer_is_sent_all_and_then_what_changes(site):
+    pages, daemon = site({"p": {"workers": 3}, "q": {}})
+    with pages.events("?pool=p") as viewer, daemon.client() as client:
+        first = viewer.next()
+        assert first["names"] == ["p", "q"] and first["hello"]["watch"] and not first["hello"]["users"]
+        assert list(viewer.pools) == ["p", "q"] and sorted(viewer.slots) == [0, 1, 2]
+        assert {slot["state"] for slot in viewer.slots.values()} == {"ready"} and viewer.pools["q"]["ready"] == 2
+        assert client.value("p:1.echo", 5) == 5
+        event = viewer.until(lambda event: viewer.pools["p"]["calls"] == 1)
+        assert "p" in [pool["name"] for pool in event["pools"]] and "names" not in event and "hello" not in event
+        assert 1 in [slot["slot"] for slot in event["slots"]] and viewer.slots[1]["calls"] == 1
+        event = viewer.until(lambda event: not event["slots"] and not event["pools"])
+        assert "names" not in event and event["now"] > first["now"]
+
+
+def test_pools_that_come_and_go(site):
+    pages, daemon = site()
+    with daemon.client() as client, pages.events() as viewer:
+        assert viewer.next()["names"] == ["p"]
+        client.value("objpool.create", {"pool": "made", "plugin": "probe", "class": "Probe", "workers": 1})
+        assert viewer.until(lambda event: "names" in event)["names"] == ["p", "made"]
+        assert viewer.pools["made"]["state"] == "ready"
+        client.value("objpool.drop", "made")
+        assert viewer.until(lambda event: "names" in event)["names"] == ["p"]
+
+
+def test_what_runs_waits_and_has_failed(site):
+    pages, daemon = site({"p": {"workers": 1}})
+    with daemon.client() as client:
+        assert "no luck" in client.error("p.fail", "no luck")
+        client.start("p.sleep", 60)
+        client.start("p.echo", 1)
+        wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["running"], lambda: "a call that runs")
+        with pages.events("?pool=p") as viewer:
+            viewer.next()
+            slot, pool = viewer.slots[0], viewer.pools["p"]
+            assert slot["running"] == "sleep" and slot["last_failure"] == "no luck" and slot["failed_at"] > 0
+            assert pool["last_failure"] == "no luck" and pool["failures"] == 1 and pool["failed_slot"] == 0
+            os.kill(slot["pid"], signal.SIGKILL)
+            viewer.until(lambda _: viewer.slots[0]["restarts"] == 1 and viewer.lines)
+            assert "killed by signal 9" in viewer.slots[0]["last_failure"] and viewer.pools["p"]["lost"] >= 1
+            assert "pool p slot 0: " in viewer.lines[-1]["text"] and "signal 9" in viewer.lines[-1]["text"]
+
+
+def test_clients_are_listed_if_wanted(site):
+    pages, daemon = site()
+    with daemon.client() as client:
+        client.value("objpool.hello", {"client": AWKWARD})
+        with pages.events() as viewer:
+            first = viewer.next()
+            assert "clients" not in first and first["daemon"]["clients"] == 1
+        with pages.events("?clients=yes") as viewer:
+            listed, = viewer.next()["clients"]
+            assert listed["name"] == AWKWARD and listed["kind"] == "session" and "process" in listed["peer"]
+
+
+def test_the_history_of_a_pool(site):
+    pages, daemon = site()
+    with daemon.client() as client, pages.events() as viewer:
+        viewer.next()
+        for _ in range(50):
+            client.value("p.echo")
+        viewer.until(lambda event: viewer.pools["p"]["rate"] > 0 or viewer.pools["p"]["calls"] == 50)
+        viewer.next()
+    whole = pages.json("/history?pool=p")
+    calls, p50, p99 = (whole["fields"].index(name) for name in ("calls", "p50", "p99"))
+    assert sum(sample[calls] for sample in whole["samples"]) == 50
+    assert all((sample[p50] is None) == (sample[calls] == 0) for sample in whole["samples"])
+    assert all(0 < sample[p50] <= sample[p99] < 10 for sample in whole["samples"] if sample[calls])
+    everything = pages.json("/history")
+    assert everything["step"] == 10 and sum(everything["pools"]["p"]) == 50 and len(everything["pools"]["p"]) == 60
+
+
+def test_too_many_viewers_are_refused(site):
+    pages, _ = site()
+    viewers = [pages.events() for _ in range(VIEWERS_MAX)]
+    status, headers, text = pages.get("/events")
+    assert status == 429 and headers["Retry-After"] and text.startswith("OVERLOADED: ")
+    for viewer in viewers:
+        assert viewer.next()["names"] == ["p"]
+    for viewer in viewers:
+        viewer.__exit__()
+    wait_for(lambda: pages.begin("/events")[1].status == 200, lambda: "room for a viewer")
+    assert pages.get("/livez")[0] == 200
+
+
+def test_a_daemon_that_stops_ends_the_streams(site):
+    pages, daemon = site()
+    with pages.events() as viewer, daemon.client() as client:
+        viewer.next()
+        client.start("p.sleep", 60)
+        wait_for(lambda: client.value("objpool.status")["pools"][0]["running"], lambda: "a call that runs")
+        daemon.signal(signal.SIGTERM)
+        viewer.until(lambda event: event["daemon"]["state"] == "draining")
+        daemon.signal(signal.SIGTERM)
+        while viewer.next():
+            pass
+    daemon.stop()
+
+
+# ---- texts of others ----
+
+
+def test_texts_of_others_stay_texts(site):
+    pages, daemon = site({"p": {"workers": 1}})
+    with daemon.client() as client, pages.events("?pool=p") as viewer:
+        viewer.next()
+        client.call("p.fail", AWKWARD)
+        client.call(f"p.{AWKWARD}")
+        client.send_raw(msgpack.packb([0, 77, "p.fail", [b"\xff\x00<b>".decode("latin-1")]]))
+        viewer.until(lambda _: viewer.slots[0]["failures"] >= 2)
+        assert viewer.pools["p"]["last_failure"] == viewer.slots[0]["last_failure"]
+
+
+# ---- who may see what ----
+
+USERS = (f"[user eye]\ntoken_sha256 = {hash_of('all')}\nwatch = yes\n"
+         f"[user part]\ntoken_sha256 = {hash_of('part')}\ndescribe = p\ncall = p.echo\n"
+         f"[user none]\ntoken_sha256 = {hash_of('none')}\ncall = p.echo\n")
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_without_a_token_there_is_nothing_but_the_page(site):
+    pages, daemon = site({"p": {}, "q": {}}, users=USERS)
+    assert pages.get("/")[0] == 200
+    for path in "/events", "/history", "/history?pool=p", "/describe?pool=p":
+        status, headers, text = pages.get(path)
+        assert (status, headers["WWW-Authenticate"]) == (401, "Bearer") and text.startswith("DENIED: "), path
+        assert pages.get(path, bearer("wrong"))[0] == 401
+        assert pages.get(path, bearer("none"))[0] == 403
+    assert "DENIED: the page needs the right describe or watch" in daemon.log()
+
+
+def test_a_user_sees_its_own_pools_alone(site):
+    pages, daemon = site({"p": {}, "q": {}}, users=USERS)
+    mine = bearer("part")
+    with pages.events("?pool=q&clients=yes", mine) as viewer:
+        first = viewer.next()
+        assert first["names"] == ["p"] and [pool["name"] for pool in first["pools"]] == ["p"]
+        assert first["hello"]["user"] == "part" and not first["hello"]["watch"]
+        assert not {"slots", "clients", "log"} & first.keys() and first["daemon"] == {"state": "running", "calls": True}
+    assert list(pages.json("/history", mine)["pools"]) == ["p"] and pages.json("/describe?pool=p", mine)["pool"] == "p"
+    for path in "/history?pool=q", "/describe?pool=q", "/history?pool=none", "/describe?pool=none":
+        assert pages.get(path, mine)[0] == 403, path
+    with pages.events("?pool=q&clients=yes", bearer("all")) as viewer:
+        first = viewer.next()
+        assert first["names"] == ["p", "q"] and len(first["slots"]) == 2 and first["clients"] == [] and first["hello"]["watch"]
+
+
+def test_a_user_has_some_of_the_viewers(site):
+    pages, _ = site(users=USERS)
+    viewers = [pages.events("", bearer("part")) for _ in range(VIEWERS_OF_USER)]
+    assert pages.get("/events", bearer("part"))[0] == 429
+    with pages.events("", bearer("all")) as viewer:
+        assert viewer.next()["names"] == ["p"]
+    for viewer in viewers:
+        viewer.__exit__()
+
+
+def test_a_reload_ends_the_streams(site):
+    pages, daemon = site({"p": {}, "q": {}}, users=USERS)
+    with pages.events("", bearer("part")) as viewer:
+        assert viewer.next()["names"] == ["p"]
+        daemon.users = USERS.replace("describe = p\n", "describe = q\n")
+        daemon.write_config()
+        daemon.signal(signal.SIGHUP)
+        while viewer.next():
+            pass
+    with pages.events("", bearer("part")) as viewer:
+        assert viewer.next()["names"] == ["q"]
+
+
+def test_pages_of_strangers_see_nothing(site):
+    pages, _ = site()
+    for path in "/", "/events", "/history", "/describe?pool=p":
+        assert pages.get(path, {"Host": "evil.example"})[0] == 403, path
+        assert pages.get(path, {"Origin": "http://evil.example"})[0] == 403, path
+        assert "Access-Control-Allow-Origin" not in pages.get(path, {"Origin": "http://evil.example"})[1]
+
+
+def test_other_machines_see_nothing_where_there_are_no_users(site):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback's")
+        own = s.getsockname()[0]
+    pages, daemon = site(daemon={"http": "tcp:0.0.0.0:0", "http_calls": "no", "insecure_remote": "yes"})
+    pages.place = "127.0.0.1", pages.place[1]
+    assert pages.get("/history")[0] == 200
+    status, _, text = pages.get("/history", host=own)
+    assert status == 403 and text.startswith("DENIED: from other machines the page needs users")
+    assert pages.get("/events", host=own)[0] == 403 and pages.get("/metrics", host=own)[0] == 200
+    daemon.daemon["http_calls"] = "yes"
+    daemon.write_config()
+    daemon.signal(signal.SIGHUP)
+    wait_for(lambda: pages.get("/history", host=own)[0] == 200, lambda: "what calls open")
