@@ -130,7 +130,7 @@ type Whole<R> = R extends string ? R : R extends Iterator<infer T> | AsyncIterat
 /** A method of a pool or a part. */
 export interface Method<A extends unknown[], R, S extends unknown[] = A, T = R> {
 	(...args: A): Promise<R>;
-	/** Its results one by one. */
+	/** Its results one by one. The call begins now, and not when the first is taken. */
 	stream(...args: S): Results<T>;
 	/** Calls it without an answer; resolves when the socket has taken that. */
 	notify(...args: A): Promise<void>;
@@ -303,8 +303,11 @@ export interface Client extends AsyncDisposable {
 	shutdown(): Promise<boolean>;
 	logLevel(level?: "error" | "warning" | "info" | "debug"): Promise<string>;
 	config(): Promise<string>;
-	/** Ends the connection. Calls under way fail; pools and leases that were made over it go. */
+	/** Ends the connection at once. Calls under way fail; pools and leases that were made over it go. */
 	close(): void;
+	/** Refuses new calls, waits for the calls and streams that are under way, and ends the connection; resolves when it is closed.
+	 * False: they took longer than `timeoutMs` (10000), and have failed. `await using` does this at the end of its block. */
+	end(options?: { timeoutMs?: number }): Promise<boolean>;
 	on(event: "connect", listener: () => void): this;
 	on(event: "disconnect", listener: (error: ObjpoolError) => void): this;
 	once(event: "connect", listener: () => void): this;

@@ -29,22 +29,28 @@ function tell(progress, params) {
 		queueMicrotask(() => progress(...params));
 }
 
-/** What waits for the answer. */
+/** What waits for the answer. `source` gives another connection for a call that has not left this process; null: it fails. */
 class Call {
-	constructor(connection, options, resolve, reject) {
-		this.connection = connection;
+	constructor(source, method, params, options, resolve, reject) {
+		this.source = source;
+		this.method = method;
+		this.params = params;
 		this.options = options;
 		this.raw = options.raw === true;
 		this.resolve = resolve;
 		this.reject = reject;
+		this.connection = null;
 		this.timer = undefined;
 		this.msgid = 0;
+		this.chunk = 0;
 		this.cancel = null;
+		this.is_given_up = false;
 	}
 
-	send(method, params) {
+	send(connection) {
 		const { signal, timeoutMs } = this.options;
-		this.msgid = this.connection.request(method, params, this);
+		this.connection = connection;
+		this.msgid = connection.request(this.method, this.params, this);
 		if (timeoutMs !== undefined)
 			this.give_up_after(timeoutMs + SLACK_MS, new ObjpoolError("TIMEOUT", "the daemon does not answer"));
 		if (signal) {
@@ -61,7 +67,12 @@ class Call {
 
 	give_up_after(milliseconds, error) {
 		clearTimeout(this.timer);
-		this.timer = setTimeout(() => this.reject(error), Math.min(milliseconds, TIMER_MAX)).unref();
+		this.timer = setTimeout(() => this.give_up(error), Math.min(milliseconds, TIMER_MAX)).unref();
+	}
+
+	give_up(error) {
+		this.is_given_up = true;
+		this.reject(error);
 	}
 
 	answer(error, value) {
@@ -74,14 +85,36 @@ class Call {
 			this.resolve(value);
 	}
 
+	/** Its connection was lost before it was made: it waits for the next one, as calls do that are made later; but only once. */
+	unsent(error) {
+		if (this.is_given_up || !this.source?.reach) {
+			this.answer(error, null);
+			return;
+		}
+		clearTimeout(this.timer);
+		off_abort(this.options.signal, this.cancel);
+		call_when_reached(this.source, null, this.method, this.params, this.options).then(this.resolve, this.reject);
+	}
+
 	notice(name, params) {
 		if (name === "objpool.progress")
 			tell(this.options.progress, params);
 	}
 }
 
-function call_on(connection, method, params, options) {
-	return new Promise((resolve, reject) => new Call(connection, options, resolve, reject).send(method, params));
+function call_on(connection, source, method, params, options) {
+	return new Promise((resolve, reject) => new Call(source, method, params, options, resolve, reject).send(connection));
+}
+
+const end_of = ({ timeoutMs }) => (timeoutMs === undefined ? Infinity : performance.now() + timeoutMs);
+
+/** The parameters and options of a call of which a part of the time is over. */
+function with_time_left(params, options, end) {
+	if (end === Infinity)
+		return [params, options];
+	const timeoutMs = Math.max(0, Math.ceil(end - performance.now()));
+	const timed = params.map((one, i) => (i === 3 && one?.timeout_ms !== undefined ? { ...one, timeout_ms: timeoutMs } : one));
+	return [timed, { ...options, timeoutMs }];
 }
 
 /** Waits for a connection; no longer than the call's signal and deadline allow. */
@@ -99,26 +132,28 @@ async function reach(source, { signal, timeoutMs }) {
 	}
 }
 
-async function call_when_reached(source, method, params, options) {
-	return call_on(await reach(source, options), method, params, options);
+/** `later`: the source of another connection, if this one is lost before the call has left. */
+async function call_when_reached(source, later, method, params, options) {
+	if (options.signal?.aborted)
+		throw aborted(options.signal, "no");
+	const end = end_of(options);
+	const connection = await reach(source, options);
+	return call_on(connection, later, method, ...with_time_left(params, options, end));
 }
 
 function attempt(source, method, params, options) {
 	if (options.signal?.aborted)
 		return Promise.reject(aborted(options.signal, "no"));
 	if (source.connection)
-		return call_on(source.connection, method, params, options);
-	return call_when_reached(source, method, params, options);
+		return call_on(source.connection, source, method, params, options);
+	return call_when_reached(source, source, method, params, options);
 }
 
 async function attempts(source, method, params, options) {
-	const end = options.timeoutMs === undefined ? Infinity : performance.now() + options.timeoutMs;
+	const end = end_of(options);
 	for (let made = 1; ; made++) {
-		const left = end === Infinity ? undefined : Math.max(0, Math.ceil(end - performance.now()));
-		if (left !== undefined)
-			params[3].timeout_ms = left;
 		try {
-			return await attempt(source, method, params, { ...options, timeoutMs: left });
+			return await attempt(source, method, ...with_time_left(params, options, end));
 		} catch (error) {
 			const pause = options.retry.pause(made, error, options.idempotent);
 			if (pause === undefined || source.is_closed || performance.now() + pause > end)

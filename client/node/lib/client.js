@@ -7,11 +7,12 @@ const { call } = require("./call.js");
 const { Credentials } = require("./credentials.js");
 const { here } = require("./errors.js");
 const { Link } = require("./link.js");
-const { merge } = require("./options.js");
+const { merge, milliseconds } = require("./options.js");
 const { face } = require("./part.js");
 const { Pool } = require("./pool.js");
 const { pool_target } = require("./target.js");
 
+const END_MS = 10_000;
 const DEFAULTS = { name: "node", connectTimeoutMs: 10_000, streamConnections: 8 };
 const OPTIONS = new Set([
 	...Object.keys(DEFAULTS), "reconnect", "retry", "tlsCa", "tlsCert", "tlsKey", "tlsName", "token", "tokenFile",
@@ -36,7 +37,7 @@ class Client extends EventEmitter {
 
 	/** The daemon's answer to objpool.hello on the present connection; null without one. */
 	get hello() {
-		return this.#link.connection?.hello ?? null;
+		return this.#link.live?.hello ?? null;
 	}
 
 	/** A pool. Whether there is one of that name shows when it is called. */
@@ -89,8 +90,14 @@ class Client extends EventEmitter {
 		this.#link.close();
 	}
 
+	/** Likewise, but waits for the calls and streams that are under way: resolves with false if they took longer than `timeoutMs`,
+	 * and failed. New ones are refused. */
+	async end({ timeoutMs = END_MS } = {}) {
+		return this.#link.end(milliseconds("timeoutMs", timeoutMs));
+	}
+
 	async [Symbol.asyncDispose]() {
-		this.close();
+		await this.end();
 	}
 }
 

@@ -3,9 +3,11 @@
 /* One connection: requests out, in one write for all that a turn of the event loop has made; responses and notifications in.
  *
  * What waits for an answer is an entry of `pending`:
- *     answer(error, value)          its response has come: error is an ObjpoolError or null
+ *     answer(error, value)          its response has come, or never will: error is an ObjpoolError or null
+ *     unsent(error)                 the connection has ended before a byte of it left this process
  *     notice(name, params, size)    a notification about it has come, of so many bytes
  *     raw                           its value is wanted as the bytes of msgpack
+ *     chunk                         is set: the number of the write that has it
  */
 const { EventEmitter } = require("node:events");
 const { Writer } = require("./encode.js");
@@ -27,11 +29,15 @@ class Connection extends EventEmitter {
 		this.address = address;
 		this.pending = new Map();
 		this.holders = new Set();
+		this.unwatched = new Set(); // of those that are pending
 		this.writer = new Writer();
 		this.spare = null;
 		this.next_id = 1;
+		this.chunk = 1; // the number of the write that is being made
+		this.left = 0; // the last one of which bytes may have left
 		this.is_flushing = false;
 		this.is_paused = false;
+		this.on_idle = null; // is called when nothing is pending any more
 		this.lost = null; // why it has ended
 		this.complaint = null; // what the daemon has said of no request
 		this.hello = null; // the daemon's answer to it
@@ -39,7 +45,7 @@ class Connection extends EventEmitter {
 		this.flush = this.flush.bind(this);
 		this.incoming = new Incoming((reader) => this.on_message(reader));
 		socket.on("data", (chunk) => this.on_data(chunk));
-		socket.on("error", (error) => this.end(error.message, error));
+		socket.on("error", (error) => this.break_off(error));
 		socket.on("close", () => this.end("the daemon has closed the connection"));
 		socket.unref();
 	}
@@ -66,7 +72,9 @@ class Connection extends EventEmitter {
 	ask(method, params) {
 		return new Promise((resolve, reject) => this.request(method, params, {
 			raw: false,
+			chunk: 0,
 			answer: (error, value) => (error ? reject(error) : resolve(value)),
+			unsent: reject,
 			notice: () => {},
 		}));
 	}
@@ -74,7 +82,7 @@ class Connection extends EventEmitter {
 	/** Sends a request; `entry` gets what comes of it. Returns its msgid. Throws if it can't be sent. */
 	request(method, params, entry) {
 		if (this.lost)
-			throw this.lost.again();
+			throw this.never_sent();
 		const msgid = this.new_id();
 		const writer = this.writer;
 		const before = writer.position;
@@ -89,8 +97,9 @@ class Connection extends EventEmitter {
 			writer.position = before;
 			throw Unsendable.refused_of(error, method);
 		}
+		entry.chunk = this.chunk;
 		this.pending.set(msgid, entry);
-		if (this.pending.size === 1)
+		if (this.pending.size === this.unwatched.size + 1)
 			this.socket.ref();
 		this.plan_flush();
 		if (this.holders.size > 0)
@@ -98,10 +107,10 @@ class Connection extends EventEmitter {
 		return msgid;
 	}
 
-	/** Sends a notification. */
+	/** Sends a notification. Returns the number of the write that has it. */
 	notify(method, params) {
 		if (this.lost)
-			throw this.lost.again();
+			throw this.never_sent();
 		const before = this.writer.position;
 		try {
 			this.writer.byte(0x93);
@@ -114,6 +123,7 @@ class Connection extends EventEmitter {
 			throw Unsendable.refused_of(error, method);
 		}
 		this.plan_flush();
+		return this.chunk;
 	}
 
 	/** Sends what is packed already. */
@@ -152,10 +162,18 @@ class Connection extends EventEmitter {
 		const buffer = this.writer.buffer;
 		const data = this.writer.take(this.spare ?? undefined);
 		this.spare = null;
-		this.socket.write(data, () => {
+		const chunk = this.chunk++;
+		const waits = this.socket.writableLength > 0;
+		this.socket.write(data, (error) => {
+			if (!error) // what waited behind it has been tried, too
+				this.left = this.socket.errored ? Math.max(chunk, this.left) : this.chunk - 1;
 			if (buffer.length === BUFFER)
 				this.spare = buffer;
 		});
+		if (this.socket.errored) // at once: nothing of it was taken
+			this.break_off(this.socket.errored);
+		else if (!waits)
+			this.left = chunk;
 	}
 
 	/** Resolves when the socket has taken most of what was sent; with false when the connection has ended. */
@@ -185,6 +203,29 @@ class Connection extends EventEmitter {
 	release(holder) {
 		if (this.holders.delete(holder))
 			this.set_pace();
+	}
+
+	/** Nobody waits for what comes of this entry at the moment: it does not keep the program running. */
+	unwatch(entry) {
+		if (this.unwatched.has(entry))
+			return;
+		this.unwatched.add(entry);
+		if (this.pending.size === this.unwatched.size)
+			this.socket.unref();
+	}
+
+	watch(entry) {
+		if (this.unwatched.delete(entry) && this.pending.size === this.unwatched.size + 1)
+			this.socket.ref();
+	}
+
+	/** Resolves when nothing waits for an answer. There may be one such promise at a time. */
+	idle() {
+		if (this.pending.size === 0)
+			return Promise.resolve();
+		return new Promise((resolve) => {
+			this.on_idle = resolve;
+		});
 	}
 
 	set_pace() {
@@ -229,12 +270,20 @@ class Connection extends EventEmitter {
 				this.complaint = error_of(error);
 			return;
 		}
+		this.remove(msgid, entry);
+		entry.answer(error === null ? null : error_of(error), value);
+	}
+
+	remove(msgid, entry) {
 		this.pending.delete(msgid);
-		if (this.pending.size === 0)
+		if (this.unwatched.size > 0)
+			this.unwatched.delete(entry);
+		if (this.pending.size === this.unwatched.size)
 			this.socket.unref();
 		if (this.holders.size > 0)
 			this.set_pace();
-		entry.answer(error === null ? null : error_of(error), value);
+		if (this.on_idle && this.pending.size === 0)
+			this.on_idle();
 	}
 
 	on_notification(reader, from) {
@@ -246,6 +295,10 @@ class Connection extends EventEmitter {
 		entry?.notice(name, params, reader.position - from);
 	}
 
+	break_off(error) {
+		this.end(`the connection to the daemon broke: ${error.message}`, error);
+	}
+
 	/** Ends the connection: all that waits fails. */
 	end(text, cause) {
 		if (this.lost)
@@ -254,10 +307,26 @@ class Connection extends EventEmitter {
 		const entries = [...this.pending.values()];
 		this.pending.clear();
 		this.holders.clear();
+		this.unwatched.clear();
 		this.socket.unref();
-		for (const entry of entries)
-			entry.answer(this.lost.again(), null);
 		this.emit("lost", this.lost);
+		for (const entry of entries) {
+			if (entry.chunk > this.left)
+				entry.unsent(this.never_sent());
+			else
+				entry.answer(this.lost.again(), null);
+		}
+		this.on_idle?.();
+	}
+
+	/** The error for what no byte of has left. */
+	never_sent() {
+		return Object.assign(this.lost.again(), { ran: "no" });
+	}
+
+	/** Whether the connection has ended before a byte of that write left. */
+	has_kept(chunk) {
+		return this.lost !== null && chunk > this.left;
 	}
 
 	why_lost(text, cause) {
@@ -267,12 +336,18 @@ class Connection extends EventEmitter {
 		return new ObjpoolError("CONNECTION_LOST", said ? said.message : text, { cause: said ?? cause });
 	}
 
-	/** Closes it when what was sent has left. */
+	/** Closes it when what was sent has left. Resolves then. */
 	close() {
 		this.flush();
 		this.end("the client has been closed");
 		this.socket.end(() => this.socket.destroy());
 		this.socket.resume();
+		return new Promise((resolve) => {
+			if (this.socket.closed)
+				resolve();
+			else
+				this.socket.once("close", resolve);
+		});
 	}
 }
 

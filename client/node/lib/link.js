@@ -6,6 +6,7 @@ const timers = require("node:timers/promises");
 const { Connection } = require("./connection.js");
 const { ObjpoolError } = require("./errors.js");
 
+const TIMER_MAX = 2 ** 31 - 1;
 const DEFAULTS = { timeoutMs: 10_000, delayMs: 50, maxDelayMs: 2_000 };
 
 class Link extends EventEmitter {
@@ -18,12 +19,20 @@ class Link extends EventEmitter {
 		this.reconnect = reconnect === false ? null : { ...DEFAULTS, ...reconnect };
 		this.connect_ms = connectTimeoutMs;
 		this.lent_max = streamConnections;
-		this.connection = null; // null: there is none now
+		this.live = null; // the connection; null: there is none now
 		this.reaching = null; // the promise of one
+		this.begun = new Set(); // promises of connections for what was taken on
 		this.idle = []; // connections of streams that have ended
 		this.lent = new Set();
 		this.borrowed = 0; // how many are lent, or are about to be
+		this.is_ending = false;
 		this.is_closed = false;
+		this.ended = null; // the promise of its end
+	}
+
+	/** The connection for what is made now; null: there is none. */
+	get connection() {
+		return this.is_ending ? null : this.live;
 	}
 
 	/** A connection to the first address where a daemon answers. */
@@ -54,32 +63,40 @@ class Link extends EventEmitter {
 
 	/** Makes the first connection: there is one attempt. */
 	async begin() {
-		this.adopt(await this.open());
-		this.addresses = [this.connection.address];
+		const { address } = this.adopt(await this.open());
+		this.addresses = [address];
 	}
 
 	adopt(connection) {
-		this.connection = connection;
+		this.live = connection;
 		connection.once("lost", (error) => {
-			this.connection = null;
+			this.live = null;
 			if (!this.is_closed)
-				this.emit("disconnect", error);
+				process.nextTick(() => this.emit("disconnect", error)); // what is pending fails first
 		});
 		this.emit("connect");
+		return connection;
 	}
 
 	/** The promise of a connection; `limit` (AbortSignal) ends the wait. */
 	reach(limit) {
-		if (this.is_closed)
+		if (this.is_ending)
 			return Promise.reject(closed());
-		if (this.connection)
-			return Promise.resolve(this.connection);
+		if (this.live)
+			return Promise.resolve(this.live);
 		if (!this.reconnect)
 			return Promise.reject(new ObjpoolError("CONNECTION_LOST", "the connection is lost", { ran: "no" }));
 		this.reaching ??= this.try_again().finally(() => {
 			this.reaching = null;
 		});
-		return limit ? until(this.reaching, limit) : this.reaching;
+		return this.track(limit ? until(this.reaching, limit) : this.reaching);
+	}
+
+	track(promise) {
+		const settle = () => this.begun.delete(promise);
+		this.begun.add(promise);
+		promise.then(settle, settle);
+		return promise;
 	}
 
 	async try_again() {
@@ -87,8 +104,7 @@ class Link extends EventEmitter {
 		const end = performance.now() + timeoutMs;
 		for (let delay = delayMs; ; delay = Math.min(2 * delay, maxDelayMs)) {
 			try {
-				this.adopt(await this.open());
-				return this.connection;
+				return this.adopt(await this.open());
 			} catch (error) {
 				if (!may_pass(error) || this.is_closed || performance.now() + delay > end)
 					throw error;
@@ -99,8 +115,12 @@ class Link extends EventEmitter {
 
 	/** The promise of a connection for a stream alone, so that to read it slowly holds up nothing else. Where there are many,
 	 * or the daemon lets this user have no more, it is the common one. */
-	async lend() {
-		const common = this.connection ?? await this.reach();
+	lend() {
+		return this.track(this.find_own());
+	}
+
+	async find_own() {
+		const common = this.live ?? await this.reach();
 		if (this.borrowed >= this.lent_max)
 			return common;
 		this.borrowed++;
@@ -130,13 +150,52 @@ class Link extends EventEmitter {
 			this.idle.push(connection);
 	}
 
-	close() {
-		this.is_closed = true;
-		for (const connection of [...this.lent, ...this.idle])
-			connection.close();
-		this.connection?.close();
-		this.connection = null;
+	get connections() {
+		return [...this.lent, ...this.idle, ...(this.live ? [this.live] : [])];
 	}
+
+	/** Resolves when they are closed. */
+	close() {
+		this.is_ending = true;
+		this.is_closed = true;
+		return Promise.all(this.connections.map((connection) => connection.close()));
+	}
+
+	/** Takes on nothing new, and closes when what is under way has ended, or that time is over. Resolves when it is closed: with
+	 * false if something was still under way. */
+	end(milliseconds = TIMER_MAX) {
+		this.is_ending = true;
+		this.ended ??= this.finish(milliseconds);
+		return this.ended;
+	}
+
+	async finish(milliseconds) {
+		if (this.is_closed)
+			return true;
+		const late = timer(milliseconds);
+		const is_done = await Promise.race([this.settled().then(() => !this.is_closed), late.promise.then(() => false)]);
+		await Promise.race([this.close(), late.promise]);
+		late.clear();
+		return is_done;
+	}
+
+	/** Resolves when nothing is under way. */
+	async settled() {
+		do {
+			await Promise.allSettled([...this.begun, ...this.connections.map((connection) => connection.idle())]);
+			await timers.setImmediate(); // what has got its connection is under way on it now
+		} while (this.begun.size > 0 || this.connections.some((connection) => connection.pending.size > 0));
+	}
+}
+
+/** A promise that is resolved after that time. */
+function timer(milliseconds) {
+	let clear;
+	const promise = new Promise((resolve) => {
+		const set = setTimeout(resolve, Math.min(milliseconds, TIMER_MAX));
+		clear = () => clearTimeout(set);
+	});
+	return { promise, clear };
 }
 
 const closed = () => new ObjpoolError("CONNECTION_LOST", "the client has been closed", { ran: "no" });

@@ -87,9 +87,14 @@ class Part {
 		const { signal } = this.given;
 		if (signal?.aborted)
 			throw aborted(signal, "no");
-		const connection = this.source.connection ?? await reach(this.source, this.given);
-		connection.notify(...this.request(name, args));
-		await connection.drained();
+		const request = this.request(name, args);
+		for (;;) {
+			const connection = this.source.connection ?? await reach(this.source, this.given);
+			const chunk = connection.notify(...request);
+			await connection.drained();
+			if (!connection.has_kept(chunk))
+				return;
+		}
 	}
 
 	stream(name, args) {
@@ -116,13 +121,14 @@ class Part {
 		stream.feeder = new Feeder(source, is_async, stream);
 		const { kwargs, ...options } = this.given;
 		const request = request_of(this.target, name, null, to_wire(options, { stream: "runs", args_as }));
-		if (this.source.connection) {
-			stream.begin(this.source.connection, ...request);
+		const begin = (connection) => stream.begin(connection, ...request);
+		const begin_later = () => reach(this.source, this.given).then(begin, (error) => stream.give_up(error));
+		if (!this.source.connection) {
+			begin_later();
 			return;
 		}
-		reach(this.source, this.given).then(
-			(connection) => stream.begin(connection, ...request),
-			(error) => stream.give_up(error));
+		stream.again = this.source.reach ? begin_later : null;
+		begin(this.source.connection);
 	}
 
 	/** Only the reader holds up what comes here: it gets a connection of its own. */
@@ -132,9 +138,11 @@ class Part {
 			stream.begin(this.source.connection, ...request);
 			return;
 		}
-		reach(this.source, this.given).then(() => this.source.lend()).then(
+		const begin = () => reach(this.source, this.given).then(() => this.source.lend()).then(
 			(connection) => stream.begin(connection, ...request, () => this.source.give_back(connection)),
 			(error) => stream.give_up(error));
+		stream.again = begin;
+		begin();
 	}
 }
 

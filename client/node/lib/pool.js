@@ -118,14 +118,25 @@ class Lease extends Part {
 	}
 }
 
+/** The connection and the answer. If that is lost before the request has left, it is sent again on the next one. */
+async function ask_for(pool, wire, { signal, timeoutMs }, is_again = false) {
+	const connection = pool.source.connection ?? await reach(pool.source, { signal, timeoutMs });
+	try {
+		return { connection, got: await call({ connection }, "objpool.lease", [pool.target, wire], { signal }) };
+	} catch (error) {
+		if (is_again || error.code !== "CONNECTION_LOST" || error.ran !== "no")
+			throw error;
+		return ask_for(pool, wire, { signal, timeoutMs }, true);
+	}
+}
+
 async function take(pool, { slot, timeoutMs, leaseMs, signal }) {
 	if (signal?.aborted)
 		throw aborted(signal, "no");
-	const connection = pool.source.connection ?? await reach(pool.source, { signal, timeoutMs });
 	const wire = { // what is undefined is left out
 		slot, timeout_ms: milliseconds("timeoutMs", timeoutMs), lease_ms: milliseconds("leaseMs", leaseMs),
 	};
-	const got = await call({ connection }, "objpool.lease", [pool.target, wire], { signal });
+	const { connection, got } = await ask_for(pool, wire, { signal, timeoutMs });
 	if (signal?.aborted) {
 		connection.notify("objpool.release", [pool.target, got.slot]);
 		throw aborted(signal, "no");

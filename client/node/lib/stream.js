@@ -33,6 +33,8 @@ class Stream {
 		this.unread = 0; // bytes of runs, where no feeder bounds them
 		this.waiters = [];
 		this.msgid = 0;
+		this.chunk = 0;
+		this.again = null; // begins it on another connection
 		this.is_answered = false;
 		this.is_over = false; // nothing more is given
 		this.failure = null;
@@ -55,6 +57,8 @@ class Stream {
 			this.give_up(error);
 			return;
 		}
+		if (this.waiters.length === 0)
+			connection.unwatch(this);
 		this.feeder?.begin(connection, this.msgid);
 	}
 
@@ -89,6 +93,19 @@ class Stream {
 				this.connection.hold(this);
 		}
 		this.settle();
+	}
+
+	/** Its connection was lost before it was made: it begins on the next one, but only once. */
+	unsent(error) {
+		if (this.is_over || !this.again) {
+			this.answer(error, null);
+			return;
+		}
+		const { again } = this;
+		this.give_back?.();
+		this.again = null;
+		this.msgid = 0;
+		again();
 	}
 
 	answer(error, value) {
@@ -150,6 +167,12 @@ class Stream {
 				reject(error);
 			}
 		}
+		if (this.waiters.length === 0 && this.is_pending)
+			this.connection.unwatch(this);
+	}
+
+	get is_pending() {
+		return this.msgid !== 0 && !this.is_answered && !this.connection.lost;
 	}
 
 	/** What next() gives, where that is known now. */
@@ -178,6 +201,8 @@ class Stream {
 				return Promise.reject(here(error));
 			}
 			this.feeder?.pump();
+			if (this.is_pending)
+				this.connection.watch(this);
 		}
 		return new Promise((resolve, reject) => this.waiters.push({ resolve, reject, shape, face }));
 	}
@@ -204,7 +229,7 @@ class Stream {
 		this.at = 0;
 		this.feeder?.close();
 		off_abort(this.options.signal, this.on_abort);
-		if (this.msgid && !this.is_answered && !this.connection.lost) {
+		if (this.is_pending) {
 			this.connection.release(this);
 			if (cancels)
 				this.connection.notify("objpool.cancel", [this.msgid]);

@@ -71,6 +71,83 @@ test("what was under way when the daemon dies fails, and later calls connect ane
 	assert.equal(await pool.echo("and so on"), "and so on");
 });
 
+/** Kills the daemon, and returns when it is dead: this process has not had time to notice. */
+function kill_unnoticed(daemon) {
+	daemon.process.kill("SIGKILL");
+	const folder = `/proc/${daemon.process.pid}`;
+	const lives = () => fs.readFileSync(`${folder}/stat`, "utf8").split(") ")[1][0] !== "Z" // its first thread
+		|| fs.readdirSync(`${folder}/task`).length > 1;
+	for (const end = Date.now() + 20_000; lives();)
+		assert.ok(Date.now() < end);
+}
+
+test("what has not left the process when the daemon dies is sent to the next one", async (t) => {
+	const { daemon, pool } = await start(t);
+	const never = (await daemon.client(t, { reconnect: false })).pool("p");
+	const control = new AbortController();
+	kill_unnoticed(daemon);
+	const calls = [
+		pool.echo(1), pool.options({ timeoutMs: 20_000 }).echo(2), pool.options({ retry: 2 }).echo(3), pool.map.echo([4]),
+		pool.map.echo.stream([5]).toArray(), pool.lease({ slot: 1, timeoutMs: 20_000 }), pool.slot(0).set.notify(6),
+	];
+	const fails = assert.rejects(never.echo(1), { code: "CONNECTION_LOST", ran: "no" });
+	const cancelled = assert.rejects(pool.options({ signal: control.signal }).echo(1), { code: "CANCELLED", ran: "no" });
+	await fails;
+	control.abort();
+	await cancelled;
+	await daemon.exit;
+	await daemon.run();
+	const [one, other, third, map, stream, lease] = await Promise.all(calls);
+	assert.deepEqual([one, other, third, map, stream], [1, 2, 3, [4], [5]]);
+	assert.equal(await lease.slot, 1);
+	assert.equal(await pool.slot(0).get(), 6);
+});
+
+test("the end waits for calls and streams that are under way, and refuses new ones", async (t) => {
+	const { daemon, client, pool } = await start(t);
+	const other = await daemon.client(t);
+	const got = [];
+	const loop = (async () => {
+		for await (const value of pool.map.echo.stream([1, 2, 3])) {
+			got.push(value);
+			await other.ping();
+		}
+	})();
+	const calls = [pool.sleep(0.01), pool.echo(2), pool.series.stream(3).toArray(), pool.slot(0).set.notify(7)];
+	const ended = client.end();
+	await assert.rejects(pool.echo(1), { code: "CONNECTION_LOST", message: "the client has been closed", ran: "no" });
+	assert.equal(await ended, true);
+	assert.deepEqual(await Promise.all(calls), [0.01, 2, [0, 1, 2], undefined]);
+	await loop;
+	assert.deepEqual(got, [1, 2, 3]);
+	assert.equal(await other.pool("p").slot(0).get(), 7);
+	assert.equal(await client.end(), true);
+});
+
+test("the end has a deadline, and close() is the end of it", async (t) => {
+	const { daemon, client, pool } = await start(t);
+	const call = assert.rejects(pool.sleep(60), { code: "CONNECTION_LOST", ran: "maybe" });
+	assert.equal(await client.end({ timeoutMs: 20 }), false);
+	await call;
+	const other = await daemon.client(t);
+	const fails = assert.rejects(other.pool("p").sleep(60), { code: "CONNECTION_LOST" });
+	const ended = other[Symbol.asyncDispose]();
+	other.close();
+	await Promise.all([fails, ended]);
+	await assert.rejects(other.end({ timeoutMs: "1s" }), { name: "TypeError" });
+});
+
+test("the end waits for calls that wait for a connection", async (t) => {
+	const { daemon, client, pool } = await start(t);
+	const gone = once(client, "disconnect");
+	await daemon.kill();
+	await gone;
+	const call = pool.echo(1);
+	const ended = client.end();
+	await daemon.run();
+	assert.deepEqual(await Promise.all([call, ended]), [1, true]);
+});
+
 test("a call does not wait for a connection beyond its deadline, its signal, or reconnect.timeoutMs", async (t) => {
 	const { daemon, client, pool } = await start(t);
 	const impatient = await daemon.client(t, { reconnect: { timeoutMs: 30, delayMs: 10 } });
@@ -98,11 +175,14 @@ test("a call that has not run is sent again where retry says so", async (t) => {
 	assert.deepEqual(await Promise.all(calls), [0.1, 1, 2]);
 });
 
-test("a program ends when nothing is under way, though it has not closed its client", async (t) => {
+test("a program ends when it waits for nothing, though it has closed neither its client nor a stream", async (t) => {
 	const { daemon } = await start(t);
 	const program = `import { connect } from "objpool";
 		const pool = (await connect("${daemon.address}")).pool("p");
-		console.log(await pool.add(1, 2));`;
+		const stream = pool.slot(0).series.stream();
+		await stream.next();
+		const map = pool.map.echo.stream([1]);
+		console.log(await pool.slot(1).add(1, 2));`;
 	const cwd = new URL(".", import.meta.url).pathname;
 	const run = spawnSync(process.execPath, ["--input-type=module", "-e", program], { cwd, timeout: 20_000 });
 	assert.equal(run.stdout.toString(), "3\n", run.stderr.toString());
