@@ -47,7 +47,7 @@ PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 .DEFAULT_GOAL := all
 
 help: # this list
-	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk bench/bench.mk scripts/languages.mk client/*/*.mk packaging/install.mk | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk bench/bench.mk scripts/languages.mk client/*/*.mk packaging/*.mk | expand -t 24
 	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR='
 
 all: $(B)/objpoold $(B)/objpool-worker $(B)/objpool-backtrace $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
@@ -181,6 +181,7 @@ lint: # all warnings of gcc and clang as errors, cppcheck, circles of files, man
 
 include daemon/supervisor/http/page.mk
 include packaging/install.mk
+include packaging/wheel.mk
 include scripts/languages.mk
 -include tests/tests.mk
 -include bench/bench.mk

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12.
-#   scripts/deps.sh [build] [test] [vm] [valgrind] [bench] [lint] [bench-python] [node] [go] [rust] [java]   (no argument: build)
+#   scripts/deps.sh [build] [test] [vm] [valgrind] [bench] [lint] [bench-python] [node] [go] [rust] [java] [wheel]
+# Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
@@ -14,6 +15,7 @@ valgrind='valgrind'
 bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
 bench_python='python3-venv'
+wheel='python3-venv binutils hunspell-en-us'
 node='nodejs npm'
 go='golang-go ca-certificates'
 rust='rustc'
@@ -21,7 +23,7 @@ java='default-jdk-headless'
 servers='gearman-job-server nats-server redis-server'
 
 usage() {
-	sed -n 's/^# \{0,1\}//; 3,6p' "$0" >&2
+	sed -n 's/^# \{0,1\}//; 3,7p' "$0" >&2
 	exit 2
 }
 
@@ -62,6 +64,7 @@ for group; do
 	go) wanted="$wanted $go" ;;
 	rust) wanted="$wanted $rust" ;;
 	java) wanted="$wanted $java" ;;
+	wheel) wanted="$wanted $wheel" ;;
 	*) usage ;;
 	esac
 done

@@ -13,6 +13,7 @@
  */
 #include <objpool/plugin.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <hunspell/hunspell.h>
 #include <iconv.h>
@@ -142,6 +143,37 @@ static int copy_text(struct objpool_call *call, const char *name, const msgpack_
 	return *copy ? 0 : no_memory(call);
 }
 
+/* Has the folder a dictionary of the language? */
+static bool has_language(const char *folder, const char *language)
+{
+	char *affixes;
+
+	if (asprintf(&affixes, "%s/%s.aff", folder, language) < 0)
+		return false;
+	const bool found = access(affixes, R_OK) == 0;
+	free(affixes);
+	return found;
+}
+
+/* The folder of dictionaries where none is given: the system's, or `hunspell` beside this plugin if that alone has the language.
+ * To be freed; NULL: out of memory. */
+static char *default_path(const char *language)
+{
+	static const char here;
+	char *folder;
+	Dl_info plugin;
+
+	const char *slash = dladdr(&here, &plugin) ? strrchr(plugin.dli_fname, '/') : NULL;
+	if (!slash || has_language(DEFAULT_PATH, language))
+		return strdup(DEFAULT_PATH);
+	if (asprintf(&folder, "%.*s/hunspell", (int)(slash - plugin.dli_fname), plugin.dli_fname) < 0)
+		return NULL;
+	if (has_language(folder, language))
+		return folder;
+	free(folder);
+	return strdup(DEFAULT_PATH);
+}
+
 static void settings_free(struct settings *settings)
 {
 	free(settings->language);
@@ -154,11 +186,14 @@ static int read_settings(struct objpool_call *call, const struct objpool_args *a
 	const msgpack_object *values[3] = {NULL};
 
 	if (objpool_take(call, args, names, 1, values) < 0 ||
-	    copy_text(call, "language", values[0], DEFAULT_LANGUAGE, &settings->language) < 0 ||
-	    copy_text(call, "path", values[1], DEFAULT_PATH, &settings->path) < 0)
+	    copy_text(call, "language", values[0], DEFAULT_LANGUAGE, &settings->language) < 0)
 		return -1;
 	if (strchr(settings->language, '/'))
 		return objpool_bad_argument(call, "language is a name such as en_US; directories go into path");
+	if (values[1] && copy_text(call, "path", values[1], NULL, &settings->path) < 0)
+		return -1;
+	if (!settings->path && !(settings->path = default_path(settings->language)))
+		return no_memory(call);
 	settings->words = values[2];
 	if (settings->words && settings->words->type != MSGPACK_OBJECT_ARRAY)
 		return objpool_bad_argument(call, "words must be an array of strings");

@@ -4,6 +4,7 @@ import ctypes
 import grp
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -437,6 +438,15 @@ def test_the_defaults_are_as_the_manual_says(place):
     assert set(used) - set(told) == {"plugin", "class"}
     del told["plugin_dir"]      # `make install` fills in that of the installation
     assert told == {key: used[key] for key in told}
+
+
+def test_plugins_are_found_beside_the_program(place):
+    text = f"[daemon]\nlisten = unix:{place}/s\n"
+    done, path = check(place, text, "--print-config")
+    assert f"plugin_dir = {BUILD.resolve()}/plugins\n" in done.stdout
+    shutil.copy(BUILD / "objpoold", place)
+    done = subprocess.run([place / "objpoold", "--config", path, "--print-config"], text=True, capture_output=True, check=True, timeout=20)
+    assert re.search(r"^plugin_dir = (?!/tmp/).*/objpool/plugins$", done.stdout, re.M)
 
 
 def test_the_manual_has_the_keys_of_users():

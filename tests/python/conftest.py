@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each test has a daemon of its own, as in tests/integration, and runs in the package of the checkout."""
+"""Each test has a daemon of its own, as in tests/integration, and runs in the package of the checkout, or in the one that is
+installed in the folder OBJPOOL_PACKAGE."""
 import importlib.util
 import os
 import pathlib
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "client" / "python"
+PACKAGE = pathlib.Path(os.environ.get("OBJPOOL_PACKAGE", ROOT / "client" / "python"))
 sys.path[:0] = [str(PACKAGE), str(ROOT / "tests" / "integration")]
 os.environ["PYTHONPATH"] = str(PACKAGE)
 

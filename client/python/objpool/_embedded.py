@@ -81,6 +81,7 @@ def _candidates() -> Iterator[str]:
     if folder:
         yield f"{folder}/objpoold"
         return
+    yield f"{_above(0)}/bin/objpoold"
     yield f"{_above(3)}/build/objpoold"
     yield from (f"{folder}/objpoold" for folder in os.get_exec_path() if folder)
     yield from ("/usr/sbin/objpoold", "/usr/local/sbin/objpoold")

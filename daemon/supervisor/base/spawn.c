@@ -16,18 +16,7 @@
 
 char *spawn_find_worker(const char *configured)
 {
-	char self[4096];
-
-	if (configured)
-		return strdup(configured);
-	const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 32);
-	char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
-	if (slash) {
-		strcpy(slash + 1, "objpool-worker");
-		if (access(self, X_OK) == 0)
-			return strdup(self);
-	}
-	return strdup(paths_worker);
+	return configured ? strdup(configured) : paths_find("objpool-worker", paths_worker);
 }
 
 char *const *spawn_environment(void)

@@ -2,7 +2,6 @@
 #include "daemon/supervisor/config/config.h"
 
 #include "daemon/supervisor/config/config_table.h"
-#include "daemon/supervisor/config/paths.h"
 #include "proto/channel.h"
 
 #include <errno.h>
@@ -25,7 +24,7 @@ static const struct config_option daemon_options[] = {
 	{"http_max_body", T_SIZE, AT(http_max_body), "1M", NULL, 1024, 64 << 20},
 	{"http_hosts", T_HOSTS, AT(http_hosts), NULL, NULL, 0, 0},
 	{"http_origins", T_ORIGINS, AT(http_origins), NULL, NULL, 0, 0},
-	{"plugin_dir", T_TEXT, AT(plugin_dir), paths_plugins, NULL, 0, 0},
+	{"plugin_dir", T_TEXT, AT(plugin_dir), NULL, NULL, 0, 0},
 	{"worker_program", T_TEXT, AT(worker_program), NULL, NULL, 0, 0},
 	{"socket_mode", T_MODE, AT(socket_mode), "0660", NULL, 0, 0777},
 	{"socket_group", T_GROUP, AT(socket_group), NULL, NULL, 0, 0},

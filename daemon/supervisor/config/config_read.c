@@ -7,6 +7,7 @@
 #include "daemon/supervisor/config/config_values.h"
 #include "daemon/supervisor/config/config_words.h"
 #include "daemon/supervisor/config/inifile.h"
+#include "daemon/supervisor/config/paths.h"
 #include "daemon/supervisor/config/textfile.h"
 
 #include <ctype.h>
@@ -235,6 +236,9 @@ int config_load(struct config *config, const char *path)
 {
 	*config = (struct config){.tls_client = TLS_CLIENT_UNSET};
 	config_preset(config, &config_of_daemon);
+	config->plugin_dir = paths_find("plugins", paths_plugins);
+	if (!config->plugin_dir)
+		return config_no_memory(config);
 	if (!path)
 		return 0;
 	return load_file(config, path) < 0 || load_directory(config, path) < 0 ? -1 : 0;

@@ -4,8 +4,12 @@
 #ifndef SUPERVISOR_PATHS_H
 #define SUPERVISOR_PATHS_H
 
-extern const char paths_plugins[]; /* the default of plugin_dir */
+extern const char paths_plugins[]; /* the folder of plugins */
 extern const char paths_worker[];  /* objpool-worker */
 extern const char paths_config[];  /* the default of --config */
+
+/* What has this name in the folder of this program, as in a build tree, or else a copy of `installed`. To be freed; NULL: out of
+ * memory. */
+char *paths_find(const char *name, const char *installed);
 
 #endif

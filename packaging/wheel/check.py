@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Installs the package objpoold as a user would, with each Python of this machine, and tries it: check.py FOLDER [VERSION...]
+
+FOLDER has the wheel and the source archive. Each Python has a new virtual environment outside the checkout, for which pip gets
+what the tests import. Programs run there see nothing of the checkout. The source archive is built with the first Python.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, f"{ROOT}/scripts")
+
+import pythons  # noqa: E402
+
+THEN = ("numpy", "cloudpickle", "cryptography", "dill", "tqdm", "pytest", "pytest-xdist", "nbclient", "ipykernel")
+SUITES = ("compat_*", "fork", "spawn")
+CONFIG = """[daemon]
+listen = unix:{place}/s
+[pool dice]
+plugin = sampler
+class = Sampler
+[pool words]
+plugin = spell
+class = Dictionary
+[pool jobs]
+plugin = queue
+class = Queue
+"""
+
+
+class Installed:
+    """A virtual environment, in a folder of its own."""
+
+    def __init__(self, python, place):
+        self.place, self.bin = place, f"{place}/venv/bin"
+        # Nothing of the checkout, and of the person who runs this.
+        self.environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": place, "LANG": "C.UTF-8",
+                            **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "OPENBLAS_"))}}
+        self.run(python, "-m", "venv", f"{place}/venv")
+
+    def run(self, *command, **more):
+        """What it prints. It must succeed."""
+        done = subprocess.run(command, cwd=self.place, env={**self.environment, **more}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}")
+        return done.stdout
+
+    def pip(self, *arguments):
+        """pip install"""
+        return self.run(f"{self.bin}/pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+
+
+def first_example():
+    """The README's first program in Python."""
+    with open(f"{ROOT}/README.md", encoding="utf-8") as file:
+        return re.search(r"^```python\n(.*?)^```", file.read(), re.M | re.S).group(1)
+
+
+def try_example(installed):
+    told = installed.run(f"{installed.bin}/python", "-c", first_example())
+    assert told == "[0, 3, 6, 9, 12, 15, 18, 21, 24, 27]\n", told
+
+
+def try_commands(installed):
+    """A daemon for many programs, in this environment alone."""
+    path = f"{installed.place}/objpoold.conf"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(CONFIG.format(place=installed.place))
+    objpool = f"{installed.bin}/objpool"
+    with subprocess.Popen([f"{installed.bin}/objpoold", "--until-eof", "--config", path], cwd=installed.place,
+                          env=installed.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
+        for line in daemon.stderr:
+            if " ready: 3 pools, 3 of 3" in line:
+                break
+        address = f"unix:{installed.place}/s"
+        assert installed.run(objpool, "-s", address, "call", "words.check", '"hello"') == "true\n"
+        installed.run(objpool, "-s", address, "call", "jobs.put", "1")
+        told = installed.run(f"{installed.bin}/python", "-m", "objpool", address)
+        assert "Dictionary" in told and "/venv/" in told, told
+        daemon.stdin.close()
+        for _ in daemon.stderr:
+            pass
+    assert daemon.returncode == 0
+
+
+NOTEBOOK = '''
+import sys, nbformat, nbclient
+cells = """import objpool, time
+class Model:
+    def __init__(self, scale): self.scale = scale
+    def predict(self, x): return self.scale * x
+    def slow(self): time.sleep(60)
+pool = objpool.create_pool(Model, workers=2, args=[3])
+---
+pool.map.predict(range(4))
+---
+import _thread, signal, threading
+threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+try:
+    pool.slow()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+pool.all.predict(1)
+""".split("---\\n")
+book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+nbclient.NotebookClient(book, timeout=60, kernel_name="python3").execute()
+found = [output.get("text") or output["data"]["text/plain"] for cell in book.cells for output in cell.outputs]
+print(*found, sep="|")
+'''
+
+
+def try_notebook(installed):
+    """A kernel of Jupyter: a pool of a class of the notebook, a map, an interrupt, and the pool goes on."""
+    told = installed.run(f"{installed.bin}/python", "-W", "ignore", "-c", NOTEBOOK)
+    assert "[0, 3, 6, 9]|interrupted\n|[3, 3]" in told, told
+
+
+def run_suites(installed):
+    """The tests of the drop-in modules, and of workers of a program's own."""
+    site, = glob.glob(f"{installed.place}/venv/lib/python3*/site-packages")
+    files = [path for suite in SUITES for path in sorted(glob.glob(f"{ROOT}/tests/python/test_{suite}.py"))]
+    return installed.run(f"{installed.bin}/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
+                         *files, OBJPOOL_PACKAGE=site, OBJPOOL_BUILD=f"{site}/objpool/bin")
+
+
+def check(version, python, wheel):
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="objpool-") as place:
+        installed = Installed(python, place)
+        made = time.monotonic()
+        installed.pip(wheel)
+        try_example(installed)
+        print(f"Python {version}: {made - begin:.1f} s to make an environment, {time.monotonic() - made:.1f} s from "
+              "`pip install` to the first answer", flush=True)
+        try_commands(installed)
+        installed.pip(*THEN)
+        try_notebook(installed)
+        print(f"Python {version}:", run_suites(installed).strip().splitlines()[-1], flush=True)
+
+
+def check_source(python, archive):
+    """Builds the source archive, and runs the first example."""
+    with tempfile.TemporaryDirectory(prefix="objpool-") as place:
+        installed = Installed(python, place)
+        begin = time.monotonic()
+        installed.pip(archive)
+        try_example(installed)
+        print(f"source archive: {time.monotonic() - begin:.0f} s from `pip install` to the first answer", flush=True)
+
+
+def main(folder, *versions):
+    found = {version: next(iter(pythons.pyenv(version)), None) for version in versions or pythons.VERSIONS}
+    wheel, = glob.glob(f"{os.path.abspath(folder)}/objpoold-*.whl")
+    archive, = glob.glob(f"{os.path.abspath(folder)}/objpoold-*.tar.gz")
+    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, archive], check=True)
+    for version, python in found.items():
+        if python:
+            check(version, python, wheel)
+        else:
+            print(f"Python {version}: skipped: pyenv has none")
+    check_source("/usr/bin/python3", archive)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
