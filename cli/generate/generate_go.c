@@ -3,9 +3,13 @@
  * client/go. */
 #include "cli/generate/generate.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { KEYWORDS = 25 /* words of the language, the first of `reserved` */ };
+enum {
+	KEYWORDS = 25, /* words of the language, the first of `reserved` */
+	TUPLES = 17,   /* tuples of fewer parts have types of their own */
+};
 
 static const char *const reserved[] = {
 	"break",  "case",   "chan",   "const",    "continue",  "default",   "defer",  "else",    "fallthrough", "for",
@@ -15,7 +19,8 @@ static const char *const reserved[] = {
 	"ctx",    "client", "pool",   "settings", "options",   "args",      "kwargs", "objpool", "context",     "time",
 	"call",   "err",    "target", "keys",     "arguments", NULL};
 static const char *const members[] = {"Target", "Options", "Create", NULL};
-static const char *const globals[] = {"New", "Create", NULL};
+static const char *const globals[] = {"New",    "Create", "Tuple0",  "Tuple1",  "Tuple2",  "Tuple3",  "Tuple4",  "Tuple5",  "Tuple6",  "Tuple7",
+				      "Tuple8", "Tuple9", "Tuple10", "Tuple11", "Tuple12", "Tuple13", "Tuple14", "Tuple15", "Tuple16", NULL};
 
 /* ---- types ---- */
 
@@ -61,15 +66,46 @@ static void put_optional(FILE *out, const struct type *type)
 	put_type(out, inner);
 }
 
+/* Does the type have a value of the record in it, and not only a pointer to one? `seen` has a place for each record. */
+static bool holds(const struct model *model, const struct type *type, const struct record *record, bool *seen)
+{
+	if (type->kind == TYPE_TUPLE && type->count < TUPLES)
+		for (uint32_t i = 0; i < type->count; i++)
+			if (holds(model, &type->parts[i], record, seen))
+				return true;
+	if (type->kind != TYPE_RECORD || type->record == record)
+		return type->kind == TYPE_RECORD;
+	if (seen[type->record - model->records])
+		return false;
+	seen[type->record - model->records] = true;
+	for (uint32_t i = 0; i < type->record->count; i++)
+		if (!type->record->fields[i].optional && holds(model, &type->record->fields[i].type, record, seen))
+			return true;
+	return false;
+}
+
+/* Would a struct of the record have itself in it, if it had a value of that type? Without memory, too. */
+static bool is_endless(const struct model *model, const struct type *type, const struct record *record)
+{
+	bool *seen = calloc(model->record_count, sizeof *seen);
+	const bool endless = !seen || holds(model, type, record, seen);
+
+	free(seen);
+	return endless;
+}
+
 static void put_tuple(FILE *out, const struct type *type)
 {
-	fputs("struct {\n\t\t_msgpack struct{} `msgpack:\",as_array\"`\n", out);
-	for (uint32_t i = 0; i < type->count; i++) {
-		fprintf(out, "\t\tV%u ", i);
-		put_type(out, &type->parts[i]);
-		fputc('\n', out);
+	if (type->count >= TUPLES) {
+		fputs("[]any", out);
+		return;
 	}
-	fputs("\t}", out);
+	fprintf(out, "Tuple%u", type->count);
+	for (uint32_t i = 0; i < type->count; i++) {
+		fputs(i == 0 ? "[" : ", ", out);
+		put_type(out, &type->parts[i]);
+	}
+	fputs(type->count > 0 ? "]" : "", out);
 }
 
 static void put_list(FILE *out, const struct type *type)
@@ -100,7 +136,7 @@ static void put_type(FILE *out, const struct type *type)
 					    [TYPE_STR] = "string",
 					    [TYPE_BYTES] = "[]byte",
 					    [TYPE_TIMESTAMP] = "time.Time",
-					    [TYPE_NDARRAY] = "objpool.Ext"};
+					    [TYPE_NDARRAY] = "objpool.NdArray"};
 
 	switch (type->kind) {
 	case TYPE_ANY:
@@ -136,6 +172,73 @@ static void put_type(FILE *out, const struct type *type)
 	}
 }
 
+/* ---- what the file needs ---- */
+
+/* What types that are written have in them. */
+struct uses {
+	bool time;
+	bool tuples[TUPLES]; /* of so many parts */
+};
+
+/* Notes what put_type writes of the type. */
+static void use_type(struct uses *uses, const struct type *type)
+{
+	uint32_t parts = 0;
+
+	switch (type->kind) {
+	case TYPE_TIMESTAMP:
+		uses->time = true;
+		break;
+	case TYPE_LIST:
+	case TYPE_REST:
+	case TYPE_ITERATOR:
+		parts = 1;
+		break;
+	case TYPE_DICT:
+		parts = is_key(&type->parts[0]) ? 2 : 0;
+		break;
+	case TYPE_TUPLE:
+		parts = type->count < TUPLES ? type->count : 0;
+		if (type->count < TUPLES)
+			uses->tuples[type->count] = true;
+		break;
+	case TYPE_UNION:
+		if (type_optional(type))
+			use_type(uses, type_optional(type));
+		break;
+	case TYPE_ANY:
+	case TYPE_NONE:
+	case TYPE_BOOL:
+	case TYPE_INT:
+	case TYPE_FLOAT:
+	case TYPE_STR:
+	case TYPE_BYTES:
+	case TYPE_NDARRAY:
+	case TYPE_RECORD:
+		break;
+	}
+	for (uint32_t i = 0; i < parts; i++)
+		use_type(uses, &type->parts[i]);
+}
+
+static void use_fields(struct uses *uses, const struct field *fields, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		use_type(uses, &fields[i].type);
+}
+
+static void use_all(struct uses *uses, const struct model *model)
+{
+	for (uint32_t i = 0; i < model->record_count; i++)
+		use_fields(uses, model->records[i].fields, model->records[i].count);
+	use_fields(uses, model->constructor.fields, model->constructor.count);
+	for (uint32_t i = 0; i < model->method_count; i++) {
+		const struct method *method = &model->methods[i];
+		use_fields(uses, method->fields, method->count);
+		use_type(uses, method->yields ? &method->returns.parts[0] : &method->returns);
+	}
+}
+
 /* ---- structs ---- */
 
 /* Of arguments that may be left out, the field's name in the struct of options. The argument's name differs from the others'. */
@@ -148,9 +251,10 @@ static const char *pascal(const struct model *model, const struct field *field)
 	return made ? made : "X";
 }
 
+/* A comment above a field: behind it, it would have to be aligned with others. */
 static void put_field_note(FILE *out, const struct field *field)
 {
-	fputs(" // ", out);
+	fputs("\t// ", out);
 	code_type(out, &field->type);
 	if (field->value) {
 		fputs("; by default ", out);
@@ -168,22 +272,39 @@ static void put_tag(FILE *out, model_text name)
 	}
 }
 
-static void put_record(FILE *out, const struct record *record)
+static void put_record(FILE *out, const struct model *model, const struct record *record)
 {
 	fprintf(out, "\n// %s is a record.\ntype %s struct {\n", record->ident, record->ident);
 	for (uint32_t i = 0; i < record->count; i++) {
 		const struct field *field = &record->fields[i];
+		put_field_note(out, field);
 		fprintf(out, "\t%s ", field->ident);
-		if (field->optional)
+		if (field->optional) {
 			put_optional(out, &field->type);
-		else
+		} else {
+			fputs(is_endless(model, &field->type, record) ? "*" : "", out);
 			put_type(out, &field->type);
+		}
 		fputs(" `msgpack:\"", out);
 		put_tag(out, field->name);
-		fputs(field->optional ? ",omitempty\"`" : "\"`", out);
-		put_field_note(out, field);
+		fputs(field->optional ? ",omitempty\"`\n" : "\"`\n", out);
 	}
 	fputs("}\n", out);
+}
+
+static void put_tuples(FILE *out, const struct uses *uses)
+{
+	for (unsigned count = 0; count < TUPLES; count++) {
+		if (!uses->tuples[count])
+			continue;
+		fprintf(out, "\n// Tuple%u is a tuple of %u.\ntype Tuple%u", count, count, count);
+		for (unsigned i = 0; i < count; i++)
+			fprintf(out, "%sT%u", i == 0 ? "[" : ", ", i);
+		fprintf(out, "%s struct {\n\t_msgpack struct{} `msgpack:\",as_array\"`\n", count > 0 ? " any]" : "");
+		for (unsigned i = 0; i < count; i++)
+			fprintf(out, "\tV%-7u T%u\n", i, i);
+		fputs("}\n", out);
+	}
 }
 
 static void put_options(FILE *out, const struct model *model, const struct method *method, const char *name)
@@ -197,6 +318,7 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 		const struct field *field = &method->fields[i];
 		if (field_is_required(field))
 			continue;
+		put_field_note(out, field);
 		fprintf(out, "\t%s ", pascal(model, field));
 		if (field->kind == FIELD_REST) {
 			fputs("[]", out);
@@ -207,9 +329,53 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 		} else {
 			put_optional(out, &field->type);
 		}
-		put_field_note(out, field);
+		fputc('\n', out);
 	}
 	fputs("}\n", out);
+}
+
+/* ---- docs ---- */
+
+static bool is_space(char c)
+{
+	return (unsigned char)c <= ' ';
+}
+
+/* Does a line begin as an item of a list? gofmt would indent it otherwise than we do. */
+static bool is_item(model_text line)
+{
+	uint32_t digits = 0;
+
+	while (digits < line.size && line.ptr[digits] >= '0' && line.ptr[digits] <= '9')
+		digits++;
+	return digits > 0 || (line.size > 0 && (strchr("*+-", line.ptr[0]) || line.ptr[0] == '\xe2'));
+}
+
+static void put_doc_line(FILE *out, model_text line)
+{
+	while (line.size > 0 && is_space(line.ptr[line.size - 1]))
+		line.size--;
+	fputs(line.size > 0 ? "//\t" : "//", out);
+	code_text(out, line);
+	fputc('\n', out);
+}
+
+/* Writes a text into the comment of a declaration, as gofmt leaves it: indented, because gofmt changes other text. */
+static void put_doc_text(FILE *out, model_text text)
+{
+	while (text.size > 0 && is_space(text.ptr[0]))
+		text = (model_text){.ptr = text.ptr + 1, .size = text.size - 1};
+	while (text.size > 0 && is_space(text.ptr[text.size - 1]))
+		text.size--;
+	if (text.size == 0)
+		return;
+	fputs(is_item(text) ? "//\n//\tDescription:\n" : "//\n", out);
+	for (uint32_t begin = 0; begin < text.size;) {
+		const char *line = text.ptr + begin, *end = memchr(line, '\n', text.size - begin);
+		const uint32_t n = end ? (uint32_t)(end - line) : text.size - begin;
+		put_doc_line(out, (model_text){.ptr = line, .size = n});
+		begin += n + 1;
+	}
 }
 
 /* ---- methods ---- */
@@ -273,10 +439,7 @@ static void put_doc(FILE *out, const struct method *method)
 {
 	fprintf(out, "\n// %s calls ", method->ident);
 	code_lines(out, method->name, "");
-	if (method->doc.size > 0) {
-		fputs("//\n", out);
-		code_lines(out, method->doc, "// ");
-	}
+	put_doc_text(out, method->doc);
 }
 
 static void put_method(FILE *out, const struct model *model, const struct method *method)
@@ -353,13 +516,13 @@ static const char *package_name(const struct model *model)
 	return name && strcmp(name, "main") != 0 && strcmp(name, "_") != 0 ? name : "client";
 }
 
-static void put_package(FILE *out, const struct model *model)
+static void put_package(FILE *out, const struct model *model, const struct uses *uses)
 {
 	fputs("// A typed client of the pool ", out);
 	code_lines(out, model->pool, "");
 	fputs("//\n// Code generated by objpool describe --generate go. DO NOT EDIT.\n\n", out);
 	fprintf(out, "package %s\n\nimport (\n\t\"context\"\n", package_name(model));
-	if (model_uses(model, TYPE_TIMESTAMP))
+	if (uses->time)
 		fputs("\t\"time\"\n", out);
 	fputs("\n\tobjpool \"objpool.dev/go\"\n)\n", out);
 }
@@ -367,10 +530,7 @@ static void put_package(FILE *out, const struct model *model)
 static void put_client(FILE *out, const struct model *model)
 {
 	fprintf(out, "\n// %s calls a pool, or some of its instances, with the options of calls.\n", model->ident);
-	if (model->doc.size > 0) {
-		fputs("//\n", out);
-		code_lines(out, model->doc, "// ");
-	}
+	put_doc_text(out, model->doc);
 	fprintf(out, "type %s struct {\n\tTarget  objpool.Target\n\tOptions objpool.Options\n}\n", model->ident);
 	fprintf(out,
 		"\n// New makes a client of a target: a pool, or a slot or a key of it. Calls have the target's options.\n"
@@ -384,11 +544,15 @@ static void put_client(FILE *out, const struct model *model)
 
 static void write_go(const struct model *model, FILE *out)
 {
-	put_package(out, model);
+	struct uses uses = {0};
+
+	use_all(&uses, model);
+	put_package(out, model, &uses);
 	put_client(out, model);
 	fputs(common, out);
+	put_tuples(out, &uses);
 	for (uint32_t i = 0; i < model->record_count; i++)
-		put_record(out, &model->records[i]);
+		put_record(out, model, &model->records[i]);
 	put_create(out, model);
 	for (uint32_t i = 0; i < model->method_count; i++)
 		put_method(out, model, &model->methods[i]);

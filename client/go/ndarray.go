@@ -48,7 +48,7 @@ func ArrayOf[T Element](values []T, shape ...int) NdArray {
 	if len(shape) == 0 {
 		shape = []int{len(values)}
 	}
-	return NdArray{DType: dtypeOf[T]().String(), Shape: shape, Data: append([]byte{}, memoryOf(values)...)}
+	return NdArray{DType: dtypeOf[T]().String(), Shape: shape, Order: "C", Data: append([]byte{}, memoryOf(values)...)}
 }
 
 // Elements returns the elements of an array as values of type T, the last index running fastest. They are converted where the array

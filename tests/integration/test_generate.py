@@ -17,6 +17,7 @@ POOLS = {"types": {"plugin": "probe", "class": "Types"}, "default": {"plugin": "
                     "python_path": f'["{ROOT}/tests/integration/classes"]'},
          "probe": {}, "queue": {"plugin": "queue", "class": "Queue"},
          "words": {"plugin": "spell", "class": "Dictionary"}, "dice": {"plugin": "sampler", "class": "Sampler"},
+         "knots": {"plugin": "python", "class": "knots:Knots", "python_path": f'["{ROOT}/tests/integration/classes"]'},
          "py": {"plugin": "python", "class": "typed:Typed", "python_path": f'["{ROOT}/tests/integration/classes"]'}}
 HERE = pathlib.Path(__file__).parent / "generated"
 
@@ -109,6 +110,7 @@ def test_go(daemon, place):
                                   f"replace objpool.dev/go => {ROOT}/client/go\n")
     environment = {**os.environ, "GOFLAGS": "-mod=mod", "OBJPOOL_ADDRESS": daemon.address}
     run(GO, "vet", "./...", cwd=place, env=environment)
+    assert run(pathlib.Path(GO).resolve().with_name("gofmt"), "-d", ".", cwd=place) == ""
     assert run(GO, "run", "./calls", cwd=place, env=environment) == "done\n"
 
 
