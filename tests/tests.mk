@@ -47,7 +47,7 @@ $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fie
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --fair-sched=yes
 CLIENT_UNIT := $(filter $(B)/tests/test_client_%,$(UNIT))
 CLIENT_TESTS := tests/wire/test_c_client.py tests/abi/test_abi.py $(addprefix tests/integration/test_,client_direct.py \
-	client_streams.py tls_clients.py man3.py)
+	client_payloads.py client_streams.py tls_clients.py man3.py)
 check-valgrind: all $(CLIENT_UNIT) # libobjpool's tests under valgrind (some minutes)
 	@sh scripts/deps.sh build test valgrind
 	@set -e; for t in $(CLIENT_UNIT); do $(VALGRIND) ./$$t; done

@@ -21,6 +21,7 @@ import (
 func TestDialogues(t *testing.T) {
 	objpool.SetGrace(deadline)
 	t.Cleanup(func() { objpool.SetGrace(20 * time.Millisecond) })
+	certificates := t.TempDir()
 	files, err := filepath.Glob("../../tests/wire/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal("there are no dialogues", err)
@@ -32,12 +33,20 @@ func TestDialogues(t *testing.T) {
 			}
 			name := strings.TrimSuffix(filepath.Base(file), ".json")
 			playing(t, name+" against a daemon", file, "real_server.py", file)
-			for _, piece := range []string{"1", "3", "4096"} {
-				playing(t, name+" in pieces of "+piece, file, "fake_server.py", file, "--piece", piece)
+			if overNetwork[name] {
+				ca := filepath.Join(certificates, name+".pem")
+				playing(t, name+" over TCP", file, "real_server.py", file, "--tcp")
+				playing(t, name+" over TLS", file, "real_server.py", file, "--tls", ca)
 			}
+			playing(t, name+" in pieces of 1", file, "fake_server.py", file, "--piece", "1")
+			playing(t, name+" in pieces of 3 over TCP", file, "fake_server.py", file, "--piece", "3", "--tcp")
+			playing(t, name+" in pieces of 4096", file, "fake_server.py", file, "--piece", "4096")
 		}
 	})
 }
+
+// overNetwork is what is played over TCP and TLS, too.
+var overNetwork = map[string]bool{"call_any": true, "errors_map": true, "feed": true, "stream": true}
 
 // asks reports whether a program asks anything in a dialogue.
 func asks(all []step) bool {
@@ -55,6 +64,9 @@ func playing(t *testing.T, name, file string, script ...string) {
 		served := serve(t, script...)
 		all := steps(t, file)
 		config := objpool.Config{Address: served.address, StreamConnections: -1}
+		if script[len(script)-2] == "--tls" {
+			config.TLSCA = script[len(script)-1]
+		}
 		for _, s := range all {
 			if token, ok := s["token"].(string); ok && s["do"] == "connect" {
 				config.Token = token

@@ -129,7 +129,7 @@ static int the_same_memory_again(struct objpool_client *client)
 	EXPECT((before > 0) == descriptors);
 	for (unsigned i = 0; i < 30; i++)
 		EXPECT(echo(client, 3 * MIB - i, i) == 0);
-	EXPECT(count_files("objpool-payload") == before);
+	EXPECT(count_files("objpool-payload") <= before); /* fewer: what is not used for some seconds is let go */
 	return 0;
 }
 

@@ -7,6 +7,7 @@ import sys
 import objpool
 import objpool.aio
 import pytest
+from certificates import Authority
 from harness import DEADLINE, ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "wire"))
@@ -16,6 +17,7 @@ import real_server  # noqa: E402
 from fake_server import Served  # noqa: E402
 
 PATHS = [path for path in dialogue.paths() if any("do" in step for step in dialogue.read(path)["steps"])]
+WAYS = dialogue.ways(PATHS)
 PIECES = [1, 3, 4096]
 
 
@@ -288,21 +290,24 @@ def credentials(place, steps):
 
 
 @pytest.mark.parametrize("play", [play_sync, play_async])
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_against_the_daemon(start, place, path, play):
+@pytest.mark.parametrize("path, kind", WAYS, ids=[f"{path.stem}-{kind}" for path, kind in WAYS])
+def test_against_the_daemon(start, place, path, kind, play):
     told = dialogue.read(path)
-    daemon = start(**real_server.settings(told.get("setup", {})))
-    play(told["steps"], daemon.address, credentials(place, told["steps"]))
+    authority = Authority(place) if kind == "tls" else None
+    daemon = start(**real_server.settings(told.get("setup", {}), authority))
+    secure = {"tls_ca": authority.path} if authority else {}
+    play(told["steps"], real_server.address(daemon, kind), {**credentials(place, told["steps"]), **secure})
 
 
 @pytest.mark.parametrize("play", [play_sync, play_async])
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_against_the_fake_server(place, path, play):
-    steps = dialogue.read(path)["steps"]
+    told = dialogue.read(path)
+    steps = told["steps"]
     for piece in PIECES:
         folder = place / str(piece)
         folder.mkdir()
-        served = Served(folder, steps, piece)
+        served = Served(folder, steps, piece, tcp=piece == 3 and dialogue.kind_of_address(told, "tcp") == "tcp")
         try:
             play(steps, served.address, credentials(folder, steps))
         except BaseException as error:

@@ -11,6 +11,7 @@ import msgpack
 
 FOLDER = pathlib.Path(__file__).parent
 WIDTH = 130
+OVER_NETWORK = ["call_any", "errors_map", "feed", "stream", "token"]  # what tests of libraries play over TCP and TLS, too
 
 
 def paths():
@@ -33,6 +34,12 @@ def write(path, dialogue):
     head = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in dialogue.items() if key != "steps"]
     steps = ",\n".join(map(line, dialogue["steps"]))
     pathlib.Path(path).write_text("{\n" + ",\n".join([*head, f'  "steps": [\n{steps}\n  ]']) + "\n}\n")
+
+
+def ways(paths):
+    """(file, kind of address) for the test of a library against a daemon."""
+    return [(path, kind) for path in paths for kind in ("unix", "tcp", "tls")
+            if kind == "unix" or path.stem in OVER_NETWORK and kind == kind_of_address(read(path), kind)]
 
 
 def kind_of_address(dialogue, kind):

@@ -239,10 +239,10 @@ def listen(tcp, place):
 
 
 class Served:
-    """A fake server in a thread of a test, with its socket in the folder `place`."""
+    """A fake server in a thread of a test, at a port, or with its socket in the folder `place`."""
 
-    def __init__(self, place, steps, piece):
-        self.listener, self.address = listen(False, str(place))
+    def __init__(self, place, steps, piece, tcp=False):
+        self.listener, self.address = listen(tcp, str(place))
         self.amiss = None
         self.thread = threading.Thread(target=self.serve, args=(steps, piece), daemon=True)
         self.thread.start()
@@ -263,12 +263,13 @@ class Served:
 
 
 def main(path, piece, tcp):
+    told = dialogue.read(path)
     with tempfile.TemporaryDirectory(prefix="objpool-") as place:
-        listener, address = listen(tcp, place)
+        listener, address = listen(tcp and dialogue.kind_of_address(told, "tcp") == "tcp", place)
         print(address, flush=True)
         sock, _ = listener.accept()
         try:
-            Server(sock, dialogue.read(path)["steps"], piece).play()
+            Server(sock, told["steps"], piece).play()
         except Amiss as error:
             sys.exit(f"{path}: {error}")
         finally:

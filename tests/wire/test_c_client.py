@@ -11,6 +11,7 @@ from fake_server import Served
 from harness import BUILD, DEADLINE, ROOT, UNDER
 
 PATHS = [path for path in dialogue.paths() if any("do" in step for step in dialogue.read(path)["steps"])]
+WAYS = dialogue.ways(PATHS)
 PIECES = [1, 3, 4096]
 
 
@@ -25,10 +26,10 @@ def client(tmp_path_factory):
     return program
 
 
-def play(client, place, path, address):
+def play(client, place, path, address, **environment):
     """The exit status of the client, and what it says."""
     token = next(step.get("token") for step in dialogue.read(path)["steps"] if step.get("do") == "connect")
-    environment = dict(os.environ)
+    environment = {**os.environ, **environment}
     if token:
         (place / "token").touch(0o600)
         (place / "token").write_text(token)
@@ -37,17 +38,18 @@ def play(client, place, path, address):
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_against_the_daemon(client, start, place, path):
-    daemon = start(**real_server.settings(dialogue.read(path).get("setup", {})))
-    assert play(client, place, path, daemon.address) == (0, "")
+@pytest.mark.parametrize("path, kind", WAYS, ids=[f"{path.stem}-{kind}" for path, kind in WAYS])
+def test_against_the_daemon(client, start, place, authority, path, kind):
+    daemon = start(**real_server.settings(dialogue.read(path).get("setup", {}), authority if kind == "tls" else None))
+    assert play(client, place, path, real_server.address(daemon, kind), OBJPOOL_TLS_CA=str(authority.path)) == (0, "")
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_against_the_fake_server(client, place, path):
+    told = dialogue.read(path)
     for piece in PIECES:
         folder = place / str(piece)
         folder.mkdir()
-        served = Served(folder, dialogue.read(path)["steps"], piece)
+        served = Served(folder, told["steps"], piece, tcp=piece == 3 and dialogue.kind_of_address(told, "tcp") == "tcp")
         played = play(client, folder, path, served.address)
         assert (played, served.end()) == ((0, ""), None)

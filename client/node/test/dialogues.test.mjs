@@ -14,6 +14,7 @@ const WIRE = path.join(ROOT, "tests/wire");
 const asks = (name) => name.endsWith(".json") && read(path.join(WIRE, name)).steps.some((step) => step.do);
 const FILES = fs.readdirSync(WIRE).filter(asks);
 const PYTHON = fs.existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3"; // Debian's has msgpack
+const OVER_NETWORK = ["call_any.json", "errors_map.json", "feed.json", "stream.json"]; // these are played over TCP and TLS, too
 const DEADLINE_MS = 30_000;
 
 /** A server that is a process; it prints its address. */
@@ -35,9 +36,9 @@ async function serve(t, script, ...args) {
 	return { address: address.toString().trim(), end, complaint: () => complaint };
 }
 
-async function play(steps, server) {
+async function play(steps, server, options = {}) {
 	const { token } = steps.find((step) => step.do === "connect");
-	const client = await connect(server.address, { token, streamConnections: 0 });
+	const client = await connect(server.address, { token, streamConnections: 0, ...options });
 	try {
 		await new Player(client).play(steps);
 	} catch (error) {
@@ -53,6 +54,16 @@ for (const name of FILES) {
 	const file = path.join(WIRE, name);
 	const served = (...server) => async (t) => play(read(file).steps, await serve(t, ...server));
 	test(`${name} against a daemon`, { timeout: DEADLINE_MS }, served("real_server.py", file));
-	for (const piece of ["1", "3", "4096"])
-		test(`${name} in pieces of ${piece}`, { timeout: DEADLINE_MS }, served("fake_server.py", file, "--piece", piece));
+	test(`${name} in pieces of 1`, { timeout: DEADLINE_MS }, served("fake_server.py", file, "--piece", "1"));
+	test(`${name} in pieces of 3 over TCP`, { timeout: DEADLINE_MS }, served("fake_server.py", file, "--piece", "3", "--tcp"));
+	test(`${name} in pieces of 4096`, { timeout: DEADLINE_MS }, served("fake_server.py", file, "--piece", "4096"));
+	if (!OVER_NETWORK.includes(name))
+		continue;
+	test(`${name} over TCP`, { timeout: DEADLINE_MS }, served("real_server.py", file, "--tcp"));
+	test(`${name} over TLS`, { timeout: DEADLINE_MS }, async (t) => {
+		const folder = fs.mkdtempSync("/tmp/objpool-node-");
+		t.after(() => fs.rmSync(folder, { recursive: true }));
+		const server = await serve(t, "real_server.py", file, "--tls", `${folder}/ca.pem`);
+		await play(read(file).steps, server, { tlsCa: `${folder}/ca.pem` });
+	});
 }
