@@ -20,18 +20,20 @@ comma := ,
 B := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 CC ?= gcc
 CFLAGS ?= -O2 -g
+include scripts/needs.mk
 LTO := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects) # fat: libobjpool.a is for programs without it, too
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla $(if $(DEVELOPER),-Werror -Wconversion -Wformat=2)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -O1)
+# A packager's CPPFLAGS, CFLAGS and LDFLAGS come after what is needed in any case, and after the hardening.
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
-	-DOBJPOOL_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
+	-DOBJPOOL_VERSION='"$(VERSION)"' $(NEEDED_FLAGS) $(HARDEN) $(OWN_FLAGS) $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
 # What daemon and templates say to each other, and the memory that they share, is for one build: they compare this.
 CHANNEL_FLAGS := -DCHANNEL_BUILD='"$(shell cat $(sort $(wildcard proto/*.h)) | sha1sum | cut -c 1-16)"'
 # For daemon/supervisor/config/paths.c alone.
 PATH_FLAGS = -DOBJPOOL_PLUGIN_DIR='"$(plugindir)"' -DOBJPOOL_LIBEXEC_DIR='"$(libexecdir)/objpool"' -DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"'
-ALL_LDFLAGS = $(LDFLAGS) $(LTO) $(if $(LTO),-O2) $(SAN) -Wl,--as-needed
+ALL_LDFLAGS = $(HARDEN_LINK) $(OWN_LDFLAGS) $(LDFLAGS) $(LTO) $(if $(LTO),-O2 $(HARDEN)) $(SAN) -Wl,--as-needed
 
-objs = $(patsubst %.c,$(B)/%.o,$(wildcard $(addsuffix /*.c,$(1))))
+objs = $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(1)))))
 PROTO  := $(call objs,proto)
 CORE   := $(call objs,daemon/core/*)
 SUPER  := $(call objs,daemon/supervisor daemon/supervisor/*)
@@ -40,7 +42,7 @@ CAGE   := $(call objs,daemon/worker/cage)
 BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standard.o
 CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program
 CLI    := $(call objs,cli cli/generate)
-PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
+PLUGIN_NAMES := $(filter-out $(PLUGINS_LEFT_OUT),$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
 .PHONY: help all forked deps check demo integration python-check python-versions locks-soak bench clean format lint
@@ -48,47 +50,48 @@ PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
 help: # this list
 	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk bench/bench.mk scripts/languages.mk client/*/*.mk packaging/*.mk | expand -t 24
-	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR='
+	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR=  CC  CFLAGS  CPPFLAGS  LDFLAGS'
+	@echo '  Left out: WITHOUT="backtrace seccomp curses spell python"'
 
-all: $(B)/objpoold $(B)/objpool-worker $(B)/objpool-backtrace $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
+all: $(B)/objpoold $(B)/objpool-worker $(if $(WITH_backtrace),$(B)/objpool-backtrace) $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
 
 CHANNEL_OBJECTS := $(foreach o,daemon/worker/class_load.o daemon/supervisor/workers/loading.o,$(B)/$(o) $(B)/plain/$(o))
-$(CHANNEL_OBJECTS): private CPPFLAGS += $(CHANNEL_FLAGS)
+$(CHANNEL_OBJECTS): private OWN_FLAGS += $(CHANNEL_FLAGS)
 $(CHANNEL_OBJECTS): $(wildcard proto/*.h)
 
-$(B)/%.o: %.c Makefile
+$(B)/%.o: %.c Makefile $(NEEDS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_openssl -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc -lssl -lcrypto
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(DAEMON_LIBS) -lsystemd $(MSGPACK_LIBS)
 
 $(B)/objpool-worker: $(WORKER) $(CAGE) $(PROTO)
-	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lmsgpackc -lseccomp -ldl
+	$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ $(MSGPACK_LIBS) $(LIBS_OF_seccomp) -ldl
 
 $(B)/objpool-backtrace: $(BACKTRACE)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ldw
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(LIBS_OF_backtrace)
 
 $(B)/libobjpool.a: $(CLIENT) $(PROTO)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
 $(B)/libobjpool.so: $(CLIENT) $(PROTO) client/c/libobjpool.map
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libobjpool.so.0 -Wl,--version-script=client/c/libobjpool.map -o $@ $(CLIENT) $(PROTO) -lmsgpackc
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libobjpool.so.0 -Wl,--version-script=client/c/libobjpool.map -o $@ $(CLIENT) $(PROTO) $(MSGPACK_LIBS)
 	@ln -sf libobjpool.so $(B)/libobjpool.so.0
 
 $(B)/objpool: $(CLI) $(B)/libobjpool.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -lmsgpackc -lncursesw -ltinfo -lm -lcrypto
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(CLI_LIBS) $(MSGPACK_LIBS) $(LIBS_OF_curses) -lm
 
 $(B)/plugins/%.so: plugins/%
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(PLUGIN_FLAGS_$*) $(ALL_LDFLAGS) -shared -o $@ $(wildcard $</*.c) -lmsgpackc $(PLUGIN_LIBS_$*)
-PLUGIN_LIBS_spell := -lhunspell-1.7
+	$(CC) $(ALL_CFLAGS) $(PLUGIN_FLAGS_$*) $(ALL_LDFLAGS) -shared -o $@ $(wildcard $</*.c) $(MSGPACK_LIBS) $(PLUGIN_LIBS_$*)
+PLUGIN_LIBS_spell := $(LIBS_OF_spell)
 PLUGIN_LIBS_sampler := -lm
 # The Python that is embedded is the system's, whatever other `python3` the PATH has.
-PYTHON = $(shell pkg-config --variable=exec_prefix python3-embed)/bin/python3
-PLUGIN_FLAGS_python = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags python3-embed)) -I$(B)/generated -DPYTHON_PROGRAM='"$(PYTHON)"'
-PLUGIN_LIBS_python = $(shell pkg-config --libs python3-embed)
+PYTHON := $(if $(WITH_python),$(shell $(PKG_CONFIG) --variable=exec_prefix python3-embed)/bin/python3,python3)
+PLUGIN_FLAGS_python = $(patsubst -I%,-isystem %,$(FLAGS_OF_python)) -I$(B)/generated -DPYTHON_PROGRAM='"$(PYTHON)"'
+PLUGIN_LIBS_python := $(LIBS_OF_python)
 $(B)/plugins/python.so: $(B)/generated/python-host.h
 # Each file imports only those before it.
 PYTHON_HOST := client/python/objpool/_by_value.py $(addprefix plugins/python/host/,text.py resolve.py objects.py arrays.py \
@@ -104,28 +107,28 @@ $(B)/generated/python-host.h: $(PYTHON_HOST) scripts/embed-python.py
 # Never with sanitizers: a program that is built without them can't load what has them.
 ifdef FOR
 PYTHONS := $(or $(shell $(PYTHON) scripts/pythons.py $(FOR)),$(error FOR=$(FOR)))
-else ifeq ($(filter clean help,$(MAKECMDGOALS)),)
+else ifeq ($(filter clean help,$(MAKECMDGOALS))$(filter python,$(WITHOUT)),)
 -include $(B)/pythons.mk
 endif
-$(B)/pythons.mk: scripts/pythons.py $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions)
+$(B)/pythons.mk: scripts/pythons.py $(B)/needs.mk $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions)
 	@mkdir -p $(@D)
 	@echo PYTHONS := $$($(PYTHON) scripts/pythons.py) > $@
 PLAIN := $(B)$(if $(SANITIZE),/plain)
 TEMPLATE_PARTS := $(patsubst $(B)/%,$(PLAIN)/%,$(filter-out %/main.o,$(WORKER)) $(PROTO))
 WIRE_PARTS := $(patsubst %,$(PLAIN)/proto/%.o,read scan payload_ref)
 ifdef SANITIZE
-$(PLAIN)/%.o: %.c Makefile
+$(PLAIN)/%.o: %.c Makefile $(NEEDS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 endif
 $(B)/plain/% $(B)/python/%: private SAN :=
 
 define python_modules
-$(B)/python/$(1:.%.so=%)/%.o: %.c Makefile $(B)/generated/python-host.h
+$(B)/python/$(1:.%.so=%)/%.o: %.c Makefile $(NEEDS) $(B)/generated/python-host.h
 	@mkdir -p $$(@D)
 	$$(CC) $$(ALL_CFLAGS) -isystem $(2) -I$(B)/generated -DPYTHON_PROGRAM='"$$(PYTHON)"' -c -o $$@ $$<
 $(B)/python/objpool_forked$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard plugins/python/forked/*.c plugins/python/*.c)) $(TEMPLATE_PARTS)
-	$$(CC) $$(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $$@ $$(filter %.o,$$^) -lmsgpackc -ldl
+	$$(CC) $$(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $$@ $$(filter %.o,$$^) $(MSGPACK_LIBS) -ldl
 $(B)/python/objpool_sync$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard client/python/sync/*.c))
 	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$(filter %.o,$$^)
 $(B)/python/objpool_wire$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard client/python/wire/*.c)) $(WIRE_PARTS)
@@ -136,7 +139,7 @@ $(foreach p,$(PYTHONS),$(eval $(call python_modules,$(word 1,$(subst :, ,$(p))),
 all: $(PYTHON_MODULES)
 forked: $(PYTHON_MODULES) # workers, locks and queues, small calls for programs of one Python (FOR=python3.13)
 
-$(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile))
+$(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile $(NEEDS)))
 
 deps: # install what is missing to build and test (Debian, apt-get)
 	@sh scripts/deps.sh build test

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Measurements beside peers. Included by the Makefile.
 BENCH := $(addprefix $(B)/bench/,load relay client small gearman nats stream turns pong waiters tls)
-BENCH_LIBS_client := -Iclient/include $(B)/libobjpool.a -lmsgpackc
+BENCH_LIBS_client := -Iclient/include $(B)/libobjpool.a $(MSGPACK_LIBS)
 BENCH_LIBS_small := $(BENCH_LIBS_client)
 BENCH_LIBS_tls := -lssl -lcrypto
 BENCH_LIBS_gearman := -lgearman

@@ -15,7 +15,7 @@ CONFIG := $(sysconfdir)/objpool/objpoold.conf
 PATHS := $(prefix) $(sysconfdir) $(libexecdir) $(plugindir) $(sbindir) $(libdir) $(includedir)
 PATHS_OBJECT := $(B)/daemon/supervisor/config/paths.o
 $(PATHS_OBJECT): $(B)/paths
-$(PATHS_OBJECT): private CPPFLAGS += $(PATH_FLAGS)
+$(PATHS_OBJECT): private OWN_FLAGS += $(PATH_FLAGS)
 .PHONY: paths-may-have-changed
 $(B)/paths: paths-may-have-changed
 	@mkdir -p $(@D); echo '$(PATHS)' | cmp -s - $@ || \
@@ -55,7 +55,7 @@ FILES := \
 	755:$(B)/objpoold:$(sbindir)/objpoold \
 	755:$(B)/objpool:$(bindir)/objpool \
 	755:$(B)/objpool-worker:$(libexecdir)/objpool/objpool-worker \
-	755:$(B)/objpool-backtrace:$(libexecdir)/objpool/objpool-backtrace \
+	$(if $(WITH_backtrace),755:$(B)/objpool-backtrace:$(libexecdir)/objpool/objpool-backtrace) \
 	755:$(B)/libobjpool.so:$(libdir)/libobjpool.so.0.$(VERSION) \
 	644:$(B)/libobjpool.a:$(libdir)/libobjpool.a \
 	644:client/include/objpool/client.h:$(includedir)/objpool/client.h \

@@ -1,19 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing to build, test, measure and check objpool on Debian 12.
+# Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
 #   scripts/deps.sh [build] [test] [vm] [valgrind] [bench] [lint] [bench-python] [node] [go] [rust] [java] [wheel]
 # Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
 
-build='build-essential pkg-config libevent-dev libmsgpack-dev libsystemd-dev libinih-dev libjansson-dev libssl-dev libhunspell-dev
+# a|b: the first of these that this release of Debian has.
+build='build-essential pkg-config libevent-dev libmsgpack-dev|libmsgpack-c-dev libsystemd-dev libinih-dev libjansson-dev libssl-dev libhunspell-dev
 	hunspell-en-us libdw-dev libseccomp-dev libncurses-dev python3-dev'
 test='libcmocka-dev python3-msgpack python3-cryptography python3-pynvim openssl curl socat python3-pytest python3-pytest-xdist python3-numpy python3-cloudpickle python3-dill systemd-container procps'
 vm='qemu-system-x86 cpio'
 valgrind='valgrind'
 bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
-lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
+lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev|libclang-rt-dev mandoc'
 bench_python='python3-venv'
 wheel='python3-venv binutils hunspell-en-us'
 node='nodejs npm'
@@ -29,6 +30,20 @@ usage() {
 
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+first_known() {
+	for name in $(echo "$1" | tr '|' ' '); do
+		! apt-cache show "$name" >/dev/null 2>&1 || break
+	done
+	echo "$name"
+}
+
+any_installed() {
+	for name in $(echo "$1" | tr '|' ' '); do
+		! installed "$name" || return 0
+	done
+	return 1
 }
 
 as_root() {
@@ -72,7 +87,7 @@ done
 command -v apt-get >/dev/null || { echo "deps.sh: no apt-get here; needed:$wanted" >&2; exit 1; }
 missing=
 for package in $wanted; do
-	installed "$package" || missing="$missing $package"
+	any_installed "$package" || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 
@@ -83,8 +98,12 @@ if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
 fi
 forbid_starts
 as_root apt-get -qq update
+known=
+for package in $missing; do
+	known="$known $(first_known "$package")"
+done
 # shellcheck disable=SC2086  # a list of words
-as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >&2
+as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $known >&2
 
 for server in $servers; do
 	case " $missing " in

@@ -13,12 +13,12 @@ unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, an
 
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka -lmsgpackc $(LIBS_$*) -lpthread -ldl -lm
+	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka $(MSGPACK_LIBS) $(LIBS_$*) -lpthread -ldl -lm
 
 # The worker's parts, and allocations that fail (tests/unit/failing.h).
 $(B)/tests/test_worker: $(filter-out %/main.o,$(WORKER))
 WITHOUT_MEMORY := $(addprefix $(B)/tests/test_,worker client_memory client_direct core_memory)
-$(WITHOUT_MEMORY): private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
+$(WITHOUT_MEMORY): private OWN_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
 
 $(B)/tests/test_signature: $(call objs,daemon/worker/types)
 
@@ -28,9 +28,9 @@ $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
 # The supervisor's, and a command's, own parts.
 $(B)/tests/test_awake: $(B)/daemon/worker/awake.o
 $(B)/tests/test_cage: $(CAGE)
-LIBS_cage := -lseccomp
+LIBS_cage := $(LIBS_OF_seccomp)
 $(B)/tests/test_cgroup: $(B)/daemon/supervisor/base/cgroup.o $(B)/daemon/supervisor/base/procfs.o
-$(B)/tests/test_cgroup: private LDFLAGS += -Wl,--wrap=rmdir
+$(B)/tests/test_cgroup: private OWN_LDFLAGS += -Wl,--wrap=rmdir
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
 $(B)/tests/test_json: $(addprefix $(B)/daemon/supervisor/http/,from_json.o to_json.o)
@@ -38,7 +38,7 @@ LIBS_json := -levent_core
 $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o
 $(B)/tests/test_intake: $(addprefix $(B)/daemon/supervisor/,transport/intake.o transport/socket.o base/closer.o)
 $(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER))
-LIBS_transport := -levent_openssl -levent_extra -levent_core -linih -ljansson -lsystemd -lssl -lcrypto
+LIBS_transport := $(DAEMON_LIBS) -lsystemd
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
@@ -75,7 +75,7 @@ $(B)/sim: $(call objs,tests/sim) $(CORE) $(PROTO)
 
 # What a fuzz target needs beside proto/.
 FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c daemon/supervisor/*/*.c)) $(wildcard daemon/core/*/*.c)
-FUZZ_SUPER_LIBS = -levent_openssl -levent_extra -levent_core -linih -ljansson -lsystemd -lssl -lcrypto -lmsgpackc
+FUZZ_SUPER_LIBS = $(DAEMON_LIBS) -lsystemd $(MSGPACK_LIBS)
 FUZZ_PARTS_scan =
 FUZZ_PARTS_request = $(wildcard daemon/core/*/*.c)
 FUZZ_PARTS_worker = $(FUZZ_PARTS_request)
@@ -86,17 +86,17 @@ FUZZ_PARTS_http = $(FUZZ_SUPER)
 FUZZ_PARTS_rights = $(FUZZ_SUPER)
 FUZZ_PARTS_tls = $(FUZZ_SUPER)
 FUZZ_PARTS_json = daemon/supervisor/http/from_json.c daemon/supervisor/http/to_json.c
-FUZZ_PARTS_reply = $(filter-out %/example.c cli/main.c,$(wildcard client/c/*.c cli/*.c cli/generate/*.c))
-FUZZ_LIBS_scan = -lmsgpackc
-FUZZ_LIBS_request = -lmsgpackc
-FUZZ_LIBS_worker = -lmsgpackc
-FUZZ_LIBS_direct = -lmsgpackc -lpthread -ldl
-FUZZ_LIBS_signature = -lmsgpackc
+FUZZ_PARTS_reply = $(filter-out %/example.c cli/main.c $(LEFT_OUT),$(wildcard client/c/*.c cli/*.c cli/generate/*.c))
+FUZZ_LIBS_scan = $(MSGPACK_LIBS)
+FUZZ_LIBS_request = $(MSGPACK_LIBS)
+FUZZ_LIBS_worker = $(MSGPACK_LIBS)
+FUZZ_LIBS_direct = $(MSGPACK_LIBS) -lpthread -ldl
+FUZZ_LIBS_signature = $(MSGPACK_LIBS)
 FUZZ_LIBS_config = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_http = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_rights = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_tls = $(FUZZ_SUPER_LIBS)
-FUZZ_LIBS_reply = -ljansson -lmsgpackc -lncursesw -ltinfo -lm -lcrypto
+FUZZ_LIBS_reply = $(CLI_LIBS) $(MSGPACK_LIBS) $(LIBS_OF_curses) -lm
 FUZZ_LIBS_json = -levent_core -lm
 
 # The targets without a fuzzer, for what has been found.
@@ -104,7 +104,7 @@ fuzz_objs = $(patsubst %.c,$(B)/%.o,$(FUZZ_PARTS_$(1)))
 .SECONDEXPANSION:
 $(B)/tests/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/files.o $$(call fuzz_objs,$$*) $(PROTO)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(SAN) -fno-lto -Wl,--as-needed -o $@ $^ $(FUZZ_LIBS_$*)
+	$(CC) $(OWN_LDFLAGS) $(LDFLAGS) $(SAN) -fno-lto -Wl,--as-needed -o $@ $^ $(FUZZ_LIBS_$*)
 
 # clang's libFuzzer; what it finds is kept in the corpus.
 fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config rights reply http tls json signature" (clang; FUZZ_SECONDS=60 each)
@@ -115,7 +115,7 @@ fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config 
 		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 $(B)/fuzz/corpus-$$f tests/fuzz/corpus/$$f; \
 	done
 
-FUZZ_CC = clang $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(PATH_FLAGS) $(CHANNEL_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+FUZZ_CC = clang $(filter-out -MMD -MP $(HARDEN),$(ALL_CFLAGS)) $(PATH_FLAGS) $(CHANNEL_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 $(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_PARTS_$$*) $(wildcard proto/*.[ch])
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)

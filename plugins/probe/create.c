@@ -59,7 +59,7 @@ static int read_fail_slots(struct objpool_call *call, const msgpack_object *slot
 	return spared;
 }
 
-/* Subtracts one from the number in the file, which all slots share. False: it was 0 already, or there is no such file. */
+/* Subtracts one from the number in the file, which all slots share. False: it was 0 already, or this failed. */
 static bool count_down(const char *path)
 {
 	char text[32] = "";
@@ -70,10 +70,10 @@ static bool count_down(const char *path)
 	(void)flock(fd, LOCK_EX);
 	const ssize_t n = pread(fd, text, sizeof text - 1, 0);
 	const long left = n > 0 ? strtol(text, NULL, 10) : 0;
-	if (left > 0 && ftruncate(fd, 0) == 0)
-		(void)pwrite(fd, text, (size_t)snprintf(text, sizeof text, "%ld\n", left - 1), 0);
+	const int size = snprintf(text, sizeof text, "%ld\n", left - 1);
+	const bool counted = left > 0 && ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)size, 0) == size;
 	(void)close(fd);
-	return left > 0;
+	return counted;
 }
 
 /* Takes one failure from the number in the file. 1: there is none left; 0; -1: the argument is wrong, and has failed the call. */

@@ -9,7 +9,7 @@ import re
 import subprocess
 
 import pytest
-from harness import BUILD, DEADLINE, ROOT, UNDER
+from harness import BUILD, DEADLINE, MSGPACK, ROOT, UNDER
 
 HERE = pathlib.Path(__file__).parent
 FROZEN = [f"-I{HERE / '1'}"]
@@ -27,7 +27,7 @@ def compiled(place, source, includes, *more, compiler=("cc", "-std=gnu11"), name
 @pytest.fixture(scope="session")
 def plugin(tmp_path_factory):
     """plugin.c, built with the headers of ABI 1."""
-    return compiled(tmp_path_factory.mktemp("plugin"), "plugin.c", FROZEN, "-fPIC", "-shared", "-lmsgpackc", *STRICT, name="old.so")
+    return compiled(tmp_path_factory.mktemp("plugin"), "plugin.c", FROZEN, "-fPIC", "-shared", *MSGPACK, *STRICT, name="old.so")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def daemon(start, plugin):
 
 
 SHARED = [f"-L{BUILD}", "-lobjpool", f"-Wl,-rpath,{BUILD.resolve()}"]
-STATIC = [BUILD / "libobjpool.a", "-lmsgpackc"]
+STATIC = [BUILD / "libobjpool.a", *MSGPACK]
 
 
 @pytest.mark.parametrize("library", [SHARED, STATIC], ids=["shared", "static"])

@@ -15,6 +15,7 @@ import subprocess
 import time
 
 import msgpack
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("OBJPOOL_BUILD", "build"))
@@ -24,6 +25,16 @@ SLOW = "address" in BUILD.name or "thread" in BUILD.name
 DEADLINE = float(os.environ.get("OBJPOOL_TEST_DEADLINE", 60 if SLOW else 20))
 # Words before a client program in C: `make check-valgrind` has these programs run under valgrind.
 UNDER = shlex.split(os.environ.get("OBJPOOL_UNDER", ""))
+# What `make` found: NAME := value. A plugin and a program with libobjpool.a are linked with MSGPACK.
+FOUND = dict(re.findall(r"^(\w+) := *(.*?) *$", (BUILD / "needs.mk").read_text(), re.M))
+MSGPACK = FOUND["MSGPACK_LIBS"].split()
+
+
+def needs(part):
+    """The mark of a test for which an optional part of the build is needed."""
+    return pytest.mark.skipif(f"WITH_{part}" not in FOUND, reason=f"objpool was built without {part}")
+
+
 SANITIZERS = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer")
 
 
@@ -142,6 +153,8 @@ class Daemon:
         lines = ["[daemon]", f"listen = {self.address}", "listen = tcp:127.0.0.1:0"]
         lines += [f"{key} = {value}" for key, value in self.daemon.items()]
         for name, keys in self.pools.items():
+            if keys.get("plugin") in ("spell", "python") and f"WITH_{keys['plugin']}" not in FOUND:
+                pytest.skip(f"objpool was built without the plugin {keys['plugin']}")
             lines += ["", f"[pool {name}]"]
             lines += [f"{key} = {value}" for key, value in {"plugin": "probe", "class": "Probe", "workers": 2, **keys}.items()]
         self.config.write_text("\n".join(lines) + "\n" + self.users)

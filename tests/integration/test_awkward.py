@@ -4,7 +4,7 @@ import subprocess
 
 import msgpack
 import pytest
-from harness import BUILD, ROOT, wait_for
+from harness import BUILD, MSGPACK, ROOT, wait_for
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def awkward(start, place):
     def start_awkward(daemon=None, **keys):
         library = place / "awkward.so"
         subprocess.run(["cc", "-std=gnu11", "-shared", "-fPIC", f"-I{ROOT}/plugins/include", "-o", library,
-                        ROOT / "tests/integration/awkward.c", "-lmsgpackc"], check=True)
+                        ROOT / "tests/integration/awkward.c", *MSGPACK], check=True)
         return start({"p": {"plugin": library, "class": "Awkward", "workers": 1, **keys}}, daemon)
     return start_awkward
 

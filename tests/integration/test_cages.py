@@ -12,7 +12,9 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, is_alive, wait_for
+from harness import BUILD, is_alive, needs, wait_for
+
+pytestmark = needs("seccomp")
 
 CLASSES = pathlib.Path(__file__).parent / "classes"
 LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1)

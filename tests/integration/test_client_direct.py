@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, DEADLINE, ROOT, UNDER, wait_for
+from harness import BUILD, DEADLINE, MSGPACK, ROOT, UNDER, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def program(tmp_path_factory):
     path = tmp_path_factory.mktemp("client") / "direct"
     sanitize = ["-fsanitize=address,undefined"] if "address" in BUILD.name else []
     subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", *sanitize, f"-I{ROOT}/client/include",
-                    pathlib.Path(__file__).with_name("client_direct.c"), BUILD / "libobjpool.a", "-lmsgpackc", "-o", path],
+                    pathlib.Path(__file__).with_name("client_direct.c"), BUILD / "libobjpool.a", *MSGPACK, "-o", path],
                    check=True, timeout=DEADLINE)
     return path
 

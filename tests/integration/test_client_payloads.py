@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, DEADLINE, ROOT, UNDER
+from harness import BUILD, DEADLINE, MSGPACK, ROOT, UNDER
 from test_payloads import Census
 
 
@@ -16,7 +16,7 @@ def program(tmp_path_factory):
     path = tmp_path_factory.mktemp("client") / "payloads"
     sanitize = ["-fsanitize=address,undefined"] if "address" in BUILD.name else ["-fsanitize=thread"] if "thread" in BUILD.name else []
     subprocess.run(["cc", "-g", "-O3", "-Wall", "-Wextra", "-Werror", *sanitize, f"-I{ROOT}/client/include",
-                    pathlib.Path(__file__).with_name("client_payloads.c"), BUILD / "libobjpool.a", "-lmsgpackc", "-lpthread", "-o", path],
+                    pathlib.Path(__file__).with_name("client_payloads.c"), BUILD / "libobjpool.a", *MSGPACK, "-lpthread", "-o", path],
                    check=True, timeout=DEADLINE)
     return path
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from harness import BUILD, DEADLINE, ROOT
+from harness import BUILD, DEADLINE, MSGPACK, ROOT
 
 SANITIZE = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
 POOLS = {"types": {"plugin": "probe", "class": "Types"}, "default": {"plugin": "python", "class": "names:Promise", "args": "[1, \"\", [], \"\", 1, 1]",
@@ -62,7 +62,7 @@ def test_c_compiles(daemon, place, compiler):
 def test_c(daemon, place):
     generate(daemon, "types", "c", place / "types.h")
     run("cc", "-std=c11", *SANITIZE, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", f"-I{place}", f"-I{ROOT}/client/include", HERE / "calls.c",
-        "-o", place / "calls", BUILD / "libobjpool.a", "-lmsgpackc")
+        "-o", place / "calls", BUILD / "libobjpool.a", *MSGPACK)
     assert run(place / "calls", env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
 
 

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from harness import BUILD, DEADLINE, ROOT, UNDER
+from harness import BUILD, DEADLINE, MSGPACK, ROOT, UNDER
 
 PAGES = BUILD / "man3"
 # These answer with a number that is no error.
@@ -54,7 +54,7 @@ def test_the_example_of_the_overview(start, place):
     (place / "example.c").write_text(program.replace(r"\e", "\\").replace(r"\&", ""))
     sanitize = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
     subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", *sanitize, f"-I{ROOT}/client/include", place / "example.c",
-                    BUILD / "libobjpool.a", "-lmsgpackc", "-o", place / "example"], check=True, timeout=DEADLINE)
+                    BUILD / "libobjpool.a", *MSGPACK, "-o", place / "example"], check=True, timeout=DEADLINE)
     daemon = start({"p": {"workers": 1}})
     done = subprocess.run([*UNDER, place / "example", "p.echo", "7"], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address},
                           text=True, capture_output=True, timeout=DEADLINE)

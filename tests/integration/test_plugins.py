@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, ROOT
+from harness import BUILD, MSGPACK, ROOT
 
 INCLUDES = [f"-I{ROOT / 'plugins/include'}", f"-I{ROOT / 'client/include'}"]
 SANITIZE = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
@@ -40,7 +40,7 @@ REDEFINE = "#undef CLASS\n#define CLASS "
 def compile_plugin(place, more):
     (place / "tried.c").write_text(SOURCE % more)
     subprocess.run(["cc", "-std=gnu11", "-w", "-fPIC", "-shared", *SANITIZE, *INCLUDES, place / "tried.c", "-o", place / "tried.so",
-                    "-lmsgpackc"], check=True)
+                    *MSGPACK], check=True)
     return {"p": {"plugin": place / "tried.so", "class": "C", "workers": 1}}
 
 

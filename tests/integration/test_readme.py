@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 import pytest
-from harness import BUILD, ROOT
+from harness import BUILD, MSGPACK, ROOT
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -152,7 +152,7 @@ def test_c(dice, place):
     (place / "first.c").write_text(block("c", "objpool_callf"))
     sanitize = os.environ.get("SANITIZE") or ("address,undefined" if "address" in BUILD.name else "")
     run("cc", "-Wall", "-Wextra", "-Werror", *([f"-fsanitize={sanitize}"] if sanitize else []), f"-I{ROOT}/client/include",
-        place / "first.c", BUILD / "libobjpool.a", "-lmsgpackc", "-o", place / "first")
+        place / "first.c", BUILD / "libobjpool.a", *MSGPACK, "-o", place / "first")
     assert run(place / "first", env=environment) == "2\n"
     run(BUILD / "objpool", "scale", "dice", "1", env=environment)
     failed = subprocess.run([place / "first"], text=True, capture_output=True, timeout=60, env=environment)

@@ -13,8 +13,9 @@ import subprocess
 import sys
 
 import pytest
-from harness import BUILD, DEADLINE, is_alive, wait_for
+from harness import BUILD, DEADLINE, is_alive, needs, wait_for
 
+pytestmark = needs("backtrace")
 BACKTRACE = BUILD / "objpool-backtrace"
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17

@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from harness import MSGPACK
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -192,7 +193,7 @@ def box(tree, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("box")
     (scratch / "box.c").write_text(PLUGIN)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", scratch / "box.so", scratch / "box.c",
-                    f"-I{tree / 'usr/include'}", "-lmsgpackc"], check=True)
+                    f"-I{tree / 'usr/include'}", *MSGPACK], check=True)
     box = Box(scratch / "root")
     try:
         box.sdbox("cp", tree.directory, "/")

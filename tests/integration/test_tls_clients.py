@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from certificates import DAY, Authority, now, serve_tls
-from harness import BUILD, DEADLINE, ROOT, UNDER
+from harness import BUILD, DEADLINE, MSGPACK, ROOT, UNDER
 from relay import Relay
 
 USERS = ("[user ann]\ncert = cn:ann\ncall = p.*\n[user ci]\ntoken_sha256 = " + hashlib.sha256(b"secret").hexdigest() + "\ncall = p.*\n")
@@ -26,7 +26,7 @@ def program(tmp_path_factory):
     path = tmp_path_factory.mktemp("client") / "client_tls"
     sanitize = ["-fsanitize=address,undefined"] if "address" in BUILD.name else []
     subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-g", *sanitize, f"-I{ROOT}/client/include",
-                    pathlib.Path(__file__).with_name("client_tls.c"), BUILD / "libobjpool.a", "-lmsgpackc", "-o", path],
+                    pathlib.Path(__file__).with_name("client_tls.c"), BUILD / "libobjpool.a", *MSGPACK, "-o", path],
                    check=True, timeout=DEADLINE)
     return path
 

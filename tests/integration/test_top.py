@@ -16,7 +16,9 @@ import time
 
 import msgpack
 import pytest
-from harness import BUILD, DEADLINE, SANITIZERS, wait_for
+from harness import BUILD, DEADLINE, SANITIZERS, needs, wait_for
+
+pytestmark = needs("curses")
 
 # ---- daemons ----
 

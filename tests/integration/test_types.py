@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, ROOT, wait_for
+from harness import BUILD, MSGPACK, ROOT, wait_for
 
 SANITIZE = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
 TODAY, FROZEN = ROOT / "plugins/include", ROOT / "tests/abi/1"
@@ -31,7 +31,7 @@ TABLE = ".methods = methods"
 def plugin(place, methods="", keys=TABLE, include=TODAY, listed='"\\x90"', told=""):
     (place / "typed.c").write_text(SOURCE.replace("METHODS", methods, 1).replace("CLASS}", keys + "}").replace("LISTED", listed).replace("TOLD", told))
     subprocess.run(["cc", "-std=gnu11", "-w", "-fPIC", "-shared", *SANITIZE, f"-I{include}", place / "typed.c", "-o", place / "typed.so",
-                    "-lmsgpackc"], check=True)
+                    *MSGPACK], check=True)
     return {"p": {"plugin": place / "typed.so", "class": "C", "workers": 1}}
 
 

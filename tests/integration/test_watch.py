@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import ROOT, wait_for
+from harness import MSGPACK, ROOT, wait_for
 from test_direct import Owner
 
 
@@ -13,7 +13,7 @@ from test_direct import Owner
 def library(tmp_path_factory):
     path = tmp_path_factory.mktemp("ticker") / "ticker.so"
     subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-I", ROOT / "plugins/include", "-o", path,
-                    ROOT / "tests/integration/ticker.c", "-lmsgpackc"], check=True)
+                    ROOT / "tests/integration/ticker.c", *MSGPACK], check=True)
     return path
 
 

@@ -8,7 +8,7 @@ import dialogue
 import pytest
 import real_server
 from fake_server import Served
-from harness import BUILD, DEADLINE, ROOT, UNDER
+from harness import BUILD, DEADLINE, MSGPACK, ROOT, UNDER
 
 PATHS = [path for path in dialogue.paths() if any("do" in step for step in dialogue.read(path)["steps"])]
 WAYS = dialogue.ways(PATHS)
@@ -21,7 +21,7 @@ def client(tmp_path_factory):
     program = tmp_path_factory.mktemp("client") / "client"
     sanitize = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
     subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Wshadow", "-Werror", *sanitize, f"-I{ROOT}/client/include",
-                    pathlib.Path(__file__).with_name("client.c"), BUILD / "libobjpool.a", "-lmsgpackc", "-ljansson", "-o", program],
+                    pathlib.Path(__file__).with_name("client.c"), BUILD / "libobjpool.a", *MSGPACK, "-ljansson", "-o", program],
                    check=True, timeout=DEADLINE)
     return program
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `make` has built, looked at from outside; and what it says where something is missing."""
+import os
+import re
+import subprocess
+
+import pytest
+from harness import BUILD, FOUND, ROOT
+
+PROGRAMS = ["objpoold", "objpool-worker", "objpool", *(["objpool-backtrace"] if "WITH_backtrace" in FOUND else [])]
+LIBRARIES = ["libobjpool.so", "plugins/probe.so"]
+
+
+def run(*command, **environment):
+    return subprocess.run([str(c) for c in command], env={**os.environ, "LC_ALL": "C", **environment}, text=True, capture_output=True,
+                          check=True, timeout=60).stdout
+
+
+# ---- hardening ----
+
+
+@pytest.mark.skipif("-" in BUILD.name, reason="a build with sanitizers has checks of its own")
+@pytest.mark.parametrize("name", PROGRAMS + LIBRARIES)
+def test_hardened(name):
+    told = run("readelf", "-W", "-h", "-l", "-d", "--dyn-syms", BUILD / name)
+    assert re.search(r"Type: +DYN ", told)
+    assert re.search(r"^ +GNU_RELRO ", told, re.M) and re.search(r"FLAGS.* (BIND_)?NOW", told)
+    assert re.search(r"^ +GNU_STACK .* RW +0x", told, re.M)
+    if name in PROGRAMS:
+        assert re.search(r"FLAGS_1.* PIE", told)
+    if name != "objpool-backtrace":  # which has no array on its stack
+        assert "__stack_chk_fail" in told
+    assert name in LIBRARIES or re.search(r"\b__\w+_chk\b", told)
+
+
+# ---- what is found, and what is missing ----
+
+
+PLAIN = {"CC": "cc", "PKG_CONFIG": "pkg-config", "CFLAGS": "-O2", "CPPFLAGS": "", "SANITIZE": "", "WITHOUT": ""}
+
+
+def needs(place, *libraries, **environment):
+    """What scripts/needs.sh prints where pkg-config knows these libraries only."""
+    for library in libraries:
+        name, _, link = library.partition("=")
+        (place / f"{name}.pc").write_text(f"Name: {name}\nDescription: {name}\nVersion: 99\nLibs: -l{link or name}\n")
+    told = run("sh", ROOT / "scripts/needs.sh", PKG_CONFIG_LIBDIR=str(place), **{**PLAIN, **environment})
+    return dict(re.findall(r"^(\w+) := *(.*?) *$", told, re.M))
+
+
+ALL = ["libevent_core", "libevent_extra", "libevent_openssl", "inih", "jansson", "openssl", "libcrypto"]
+
+
+@pytest.mark.parametrize("name, link", [("msgpack-c", "msgpack-c"), ("msgpack", "msgpackc"), ("msgpackc", "msgpackc")])
+def test_names_of_msgpack(place, name, link):
+    found = needs(place, *ALL, f"{name}={link}")
+    assert not found["MISSING"] and found["MSGPACK"] == name and found["MSGPACK_LIBS"] == f"-l{link}"
+
+
+def test_missing_libraries_are_named(place):
+    found = needs(place, *ALL[1:])
+    assert "libevent_core 2.1 or later is not found" in found["MISSING"]
+    assert "neither as msgpack-c nor msgpack nor msgpackc" in found["MISSING"]
+
+
+def test_a_msgpack_that_is_too_old(place):
+    (place / "msgpack.pc").write_text("Name: msgpack\nDescription: old\nVersion: 1.0\nLibs: -lmsgpackc\n")
+    assert "msgpack-c 3.1 or later" in needs(place, *ALL)["MISSING"]
+
+
+def test_no_compiler(place):
+    found = needs(place, *ALL, "msgpack=msgpackc", CC="no-such-cc")
+    assert found["MISSING"] == "No C compiler: no-such-cc is not installed (Debian: build-essential)."
+
+
+def test_what_is_missing_stops_the_build(place):
+    """With one sentence, and not before something is compiled: `make help` and `make clean` need nothing."""
+    make = ["make", "-C", ROOT, f"B={place}/build", "PKG_CONFIG=no-such-pkg-config"]
+    failed = subprocess.run([*make, f"{place}/build/proto/scan.o"], text=True, capture_output=True, timeout=60)
+    assert failed.returncode == 2 and "objpool can not be built here. no-such-pkg-config is not installed" in failed.stderr
+    assert run(*make, "help").count("no-such-pkg-config") == 0
+
+
+def test_optional_parts(place):
+    found = needs(place, *ALL, "msgpack=msgpackc", "libdw=dw", "libseccomp=seccomp", WITHOUT="seccomp")
+    assert found["WITH_backtrace"] == "1" and found["LIBS_OF_backtrace"] == "-ldw"
+    assert "WITH_seccomp" not in found and "system calls (cages), left out (WITHOUT=seccomp)" in found["WITHOUT_PARTS"]
+    assert "the plugin spell: hunspell is not found" in found["WITHOUT_PARTS"]
+
+
+def test_packagers_flags_win(place):
+    """Their level of _FORTIFY_SOURCE, and a build without optimization, which can't have it."""
+    assert "-D_FORTIFY_SOURCE=3" in needs(place)["HARDEN"]
+    assert "_FORTIFY_SOURCE" not in needs(place, CPPFLAGS="-D_FORTIFY_SOURCE=2")["HARDEN"]
+    assert "_FORTIFY_SOURCE" not in needs(place, CFLAGS="-O0")["HARDEN"]
+    assert needs(place, SANITIZE="address")["HARDEN"] == ""
