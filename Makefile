@@ -184,9 +184,10 @@ lint: # all warnings of gcc and clang as errors, cppcheck, circles of files, man
 
 include daemon/supervisor/http/page.mk
 include packaging/install.mk
+include packaging/deb.mk
 include packaging/wheel.mk
 include scripts/languages.mk
 -include tests/tests.mk
 -include bench/bench.mk
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path '$(B)/deb' -prune -o -path '$(B)/rpm' -prune -o -name '*.d' -type f -print 2>/dev/null)

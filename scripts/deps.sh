@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
 #   scripts/deps.sh [build] [test] [vm] [valgrind] [bench] [lint] [bench-python] [node] [go] [rust] [java] [wheel]
+#                   [deb]
 # Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
@@ -21,10 +22,11 @@ node='nodejs npm'
 go='golang-go ca-certificates'
 rust='rustc'
 java='default-jdk-headless'
+deb='dpkg-dev debhelper dh-python lintian libcmocka-dev'
 servers='gearman-job-server nats-server redis-server'
 
 usage() {
-	sed -n 's/^# \{0,1\}//; 3,7p' "$0" >&2
+	sed -n 's/^# \{0,1\}//; 3,8p' "$0" >&2
 	exit 2
 }
 
@@ -80,6 +82,7 @@ for group; do
 	rust) wanted="$wanted $rust" ;;
 	java) wanted="$wanted $java" ;;
 	wheel) wanted="$wanted $wheel" ;;
+	deb) wanted="$wanted $deb" ;;
 	*) usage ;;
 	esac
 done

@@ -108,6 +108,13 @@ def test_no_function_of_the_library_is_missing():
     assert len(declared) > 60 and set(declared) <= set(re.findall(r" T (objpool_\w+)", symbols))
 
 
+def test_the_list_of_the_package_names_all_functions():
+    """dpkg-gensymbols refuses to build a package of a library that has others than its list."""
+    listed = re.findall(r"^ (objpool_\w+)@LIBOBJPOOL_0 ", (ROOT / "packaging/debian/libobjpool0.symbols").read_text(), re.MULTILINE)
+    symbols = subprocess.run(["nm", "-D", "--defined-only", BUILD / "libobjpool.so"], check=True, text=True, capture_output=True).stdout
+    assert sorted(listed) == sorted(re.findall(r" T (objpool_\w+)", symbols))
+
+
 COMPILERS = [("cc", "-std=c11"), ("cc", "-std=gnu11"), ("c++", "-xc++", "-std=c++11"), ("c++", "-xc++", "-std=c++20")]
 
 
