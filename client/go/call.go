@@ -43,6 +43,10 @@ func Begin[T any](ctx context.Context, on Callable, method string, args ...any) 
 }
 
 func (f *Future[T]) begin(client *Client, r *Request) *Error {
+	if err := client.enter(r.lease); err != nil {
+		return err
+	}
+	defer client.work.leave()
 	if f.ctx.Err() != nil {
 		return fromContext(f.ctx, RanNo)
 	}

@@ -37,11 +37,15 @@ type Config struct {
 	StreamConnections int
 	// Retry is for all calls that have no Options.Retry. Nil: a call is made once.
 	Retry *Retry
+	// Trace is told of connections.
+	Trace Trace
 }
 
 // A Client is a connection to a daemon, which is made anew when it is lost. Any number of goroutines may use it.
 type Client struct {
 	config Config
+	work   work
+	done   chan struct{} // closed when the client is
 
 	mu      sync.Mutex
 	conn    *conn
@@ -60,7 +64,7 @@ func Connect(ctx context.Context, address string) (*Client, error) {
 
 // Connect connects to the daemon that the Config names. The context is for connecting alone.
 func (g *Config) Connect(ctx context.Context) (*Client, error) {
-	c := &Client{config: *g}
+	c := &Client{config: *g, work: work{none: make(chan struct{})}, done: make(chan struct{})}
 	conn, err := c.config.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -69,10 +73,15 @@ func (g *Config) Connect(ctx context.Context) (*Client, error) {
 	return c, nil
 }
 
-// Close closes the connection. Calls that are under way fail with ConnectionLost. Notifications that were made are carried out.
+// Close closes the connection at once. Calls that are under way fail with ConnectionLost: [Client.Shutdown] waits for them.
+// Notifications that were made are carried out.
 func (c *Client) Close() error {
+	c.work.end()
 	c.mu.Lock()
 	conn := c.conn
+	if !c.closed {
+		close(c.done)
+	}
 	c.closed = true
 	c.mu.Unlock()
 	c.routes.close()
@@ -146,9 +155,7 @@ func (c *Client) turn() (conn *conn, mine bool, wait chan struct{}, err *Error) 
 	defer c.mu.Unlock()
 	switch {
 	case c.closed:
-		e := *errClientClosed
-		e.Ran = RanNo
-		return nil, false, nil, &e
+		return nil, false, nil, errClientClosed.withRan(RanNo)
 	case c.conn != nil && !c.conn.isLost():
 		return c.conn, false, nil, nil
 	case c.dialing != nil:
@@ -200,8 +207,10 @@ func (g *Config) connect(ctx context.Context) (*conn, *Error) {
 	for _, address := range addresses(g.Address) {
 		conn, err := g.connectTo(ctx, address)
 		if err == nil {
+			g.Trace.connected(conn)
 			return conn, nil
 		}
+		g.Trace.failed(address, err)
 		if first == nil {
 			first = err
 		}

@@ -39,6 +39,8 @@ type conn struct {
 	writing      bool          // somebody writes
 	shut         bool          // of a direct channel: no more calls are made
 	idle         chan struct{} // closed when nothing is left to write. nil: nobody waits
+	empty        chan struct{} // closed when pending is empty. nil: nobody waits
+	ended        func(*Error)  // called when the connection is lost. nil: nobody is told
 	handed       bool          // it is the writer, or the writer has been told to
 	room         chan struct{} // closed when there is room again. nil: nobody waits
 	resume       chan struct{} // has room for one: the reader may go on
@@ -152,9 +154,7 @@ func (c *conn) awaitRoom(ctx context.Context) *Error {
 }
 
 func (c *conn) lostError(ran string) *Error {
-	e := *c.err
-	e.Ran = ran
-	return &e
+	return c.err.withRan(ran)
 }
 
 // wakeSenders is called with the lock held, when there may be room again.
@@ -246,8 +246,12 @@ func (c *conn) fail(cause error) {
 	c.pending = map[uint32]*pending{}
 	closeMarks(c.marks)
 	c.marks = nil
+	ended := c.ended
 	c.mu.Unlock()
 	_ = c.transport.Close()
+	if ended != nil {
+		ended(c.err)
+	}
 	written := c.written.Load()
 	for _, p := range inFlight {
 		p.err = c.lostError(RanMaybe)

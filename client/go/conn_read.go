@@ -225,6 +225,7 @@ func (c *conn) answered(id uint64) *pending {
 		c.calls--
 	}
 	c.wakeSenders()
+	c.tellEmpty()
 	return p
 }
 

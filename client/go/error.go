@@ -90,6 +90,13 @@ func newError(code Code, ran string, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Ran: ran, Slot: -1, Generation: -1, Index: -1, ExitStatus: -1}
 }
 
+// withRan is the same error, of something that has run or not.
+func (e *Error) withRan(ran string) *Error {
+	other := *e
+	other.Ran = ran
+	return &other
+}
+
 // because gives the error a cause, which errors.Is and errors.As find.
 func (e *Error) because(cause error) *Error {
 	e.cause = cause

@@ -24,6 +24,10 @@ func (c *Client) Do(ctx context.Context, r *Request) (Raw, error) {
 
 // do makes a call and reads its result into v, a pointer.
 func (c *Client) do(ctx context.Context, r *Request, v any) error {
+	if err := c.enter(r.lease); err != nil {
+		return err
+	}
+	defer c.work.leave()
 	retry := r.Options.Retry
 	if retry == nil {
 		retry = c.config.Retry

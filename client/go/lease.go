@@ -29,6 +29,18 @@ func (t Target) Lease(ctx context.Context) (*Lease, error) { return t.LeaseFor(c
 
 // LeaseFor does the same; the daemon ends the lease after that time. 0: never.
 func (t Target) LeaseFor(ctx context.Context, most time.Duration) (*Lease, error) {
+	if err := t.client.enter(nil); err != nil {
+		return nil, err
+	}
+	l, err := t.takeLease(ctx, most)
+	if err != nil {
+		t.client.work.leave()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (t Target) takeLease(ctx context.Context, most time.Duration) (*Lease, *Error) {
 	conn, err := t.client.connection(ctx)
 	if err != nil {
 		return nil, err
@@ -129,7 +141,11 @@ func (l *Lease) Release(ctx context.Context) (bool, error) {
 	again := l.released
 	l.released = true
 	l.mu.Unlock()
-	if again || l.conn.isLost() {
+	if again {
+		return false, nil
+	}
+	defer l.target.client.work.leave()
+	if l.conn.isLost() {
 		return false, nil
 	}
 	l.target.client.routes.leave(l)

@@ -51,6 +51,10 @@ func Stream[T any](ctx context.Context, on Callable, method string, args ...any)
 }
 
 func (s *Results[T]) begin(client *Client, r *Request) *Error {
+	if err := client.enter(r.lease); err != nil {
+		return err
+	}
+	defer client.work.leave()
 	if s.ctx.Err() != nil {
 		return fromContext(s.ctx, RanNo)
 	}

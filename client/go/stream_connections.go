@@ -96,6 +96,15 @@ func (s *streamConnections) give(c *conn) {
 	}
 }
 
+func (s *streamConnections) connections() (all []*conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for each := range s.all {
+		all = append(all, each)
+	}
+	return all
+}
+
 func (s *streamConnections) close() {
 	s.mu.Lock()
 	all := s.all

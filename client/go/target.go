@@ -83,6 +83,10 @@ func (t Target) Call(ctx context.Context, method string, args ...any) (any, erro
 // then, and Options.Timeout for the call.
 func (t Target) Notify(ctx context.Context, method string, args ...any) error {
 	client, r := t.request(method, args)
+	if err := client.enter(r.lease); err != nil {
+		return err
+	}
+	defer client.work.leave()
 	conn, err := client.connectionFor(ctx, &r)
 	if err != nil {
 		return err
