@@ -5,14 +5,22 @@
 #include <string.h>
 
 static const char *const reserved[] = {
-	"auto",     "break",  "case",     "char",   "const",  "continue", "default",   "do",       "double",    "else",
-	"enum",     "extern", "float",    "for",    "goto",   "if",       "inline",    "int",      "long",      "register",
-	"restrict", "return", "short",    "signed", "sizeof", "static",   "struct",    "switch",   "typedef",   "union",
-	"unsigned", "void",   "volatile", "while",  "bool",   "true",     "false",     "alignas",  "alignof",   "and",
-	"or",       "not",    "xor",      "class",  "delete", "new",      "private",   "public",   "protected", "template",
-	"this",     "throw",  "try",      "catch",  "using",  "virtual",  "namespace", "operator", "friend",    "typename",
-	"explicit", "export", "mutable",  "asm",    "client", "target",   "options",   "answer",   "result",    "each",
-	"context",  "call",   "keys",     "r",      "packer", "value_",   NULL};
+	/* of C and C++ */
+	"alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "char16_t",
+	"char32_t", "char8_t", "class", "co_await", "co_return", "co_yield", "compl", "concept", "const", "const_cast", "consteval",
+	"constexpr", "constinit", "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "enum",
+	"explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable",
+	"namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private", "protected", "public",
+	"register", "reinterpret_cast", "requires", "restrict", "return", "short", "signed", "sizeof", "static", "static_assert",
+	"static_cast", "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid", "typename",
+	"typeof", "typeof_unqual", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq",
+	/* macros of their headers, and of compilers */
+	"complex", "errno", "imaginary", "linux", "noreturn", "stderr", "stdin", "stdout", "unix",
+	/* types that it uses */
+	"int64_t", "uint32_t",
+	/* arguments and variables of the functions */
+	"answer", "call", "client", "context", "each", "keys", "options", "packer", "r", "result", "target", "value_", NULL};
+static const char *const locals[] = {"key_count", "pool", "reader", "to", NULL};
 static const char *const members[] = {"create",
 				      "internal_begin",
 				      "internal_end",
@@ -379,7 +387,7 @@ static void put_record(FILE *out, const struct names *names, const struct record
 						    [FORM_PACKED] = "struct objpool_bytes"};
 		const enum form form = form_of(&field->type);
 		if (field->optional)
-			fprintf(out, "\tbool has_%s;\n", field->ident);
+			fprintf(out, "\tbool %s;\n", field->given);
 		fprintf(out, "\t%s %s; /* %s", types[form], field->ident, form == FORM_RECORD ? "packed: " : "");
 		put_type_note(out, &field->type);
 		fputs(" */\n", out);
@@ -409,7 +417,7 @@ static void put_pack_record(FILE *out, const struct names *names, const struct r
 	fputs("\tuint32_t n = 0;\n\n", out);
 	for (uint32_t i = 0; i < record->count; i++)
 		if (record->fields[i].optional)
-			fprintf(out, "\tn += record->has_%s;\n", record->fields[i].ident);
+			fprintf(out, "\tn += record->%s;\n", record->fields[i].given);
 		else
 			fputs("\tn++;\n", out);
 	fputs("\tobjpool_pack_map(packer, n);\n", out);
@@ -420,7 +428,7 @@ static void put_pack_record(FILE *out, const struct names *names, const struct r
 		const struct type type = field_type(field);
 		(void)snprintf(value, sizeof value, "record->%s", field->ident);
 		if (field->optional)
-			fprintf(out, "\tif (record->has_%s) {\n\t", field->ident);
+			fprintf(out, "\tif (record->%s) {\n\t", field->given);
 		fputs("\tobjpool_pack_cstr(packer, ", out);
 		code_string(out, field->name, true);
 		fputs(field->optional ? ");\n\t\t" : ");\n\t", out);
@@ -469,7 +477,7 @@ static void put_read_field(FILE *out, const struct names *names, const struct re
 		code_string(out, field->name, true);
 		fputs(")) {\n", out);
 		if (field->optional)
-			fprintf(out, "\t\trecord->has_%s = true;\n", field->ident);
+			fprintf(out, "\t\trecord->%s = true;\n", field->given);
 		fputs("\t\treturn ", out);
 		put_read(out, form_of(&field->type), names->class, field->ident);
 		fputs(";\n\t}\n", out);
@@ -630,7 +638,8 @@ static void put_common(FILE *out, const struct names *names)
 static void put_head(FILE *out, const struct names *names, const struct model *model)
 {
 	fputs("/*\n * A typed client of the pool ", out);
-	code_lines(out, model->pool, "");
+	code_text(out, model->pool);
+	fputc('\n', out);
 	fputs(" *\n * Made by objpool describe --generate c. Don't edit it.\n *\n", out);
 	code_lines(out, model->doc, " * ");
 	fputs(" *\n * `target`: the pool, or a slot or a key of it: \"sim\", \"sim:2\", \"sim:key=abc\". A packed value is one "
@@ -668,6 +677,6 @@ static void write_c(const struct model *model, FILE *out)
 
 const struct generator generate_c = {
 	.language = "c",
-	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals, prefixes},
+	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals, prefixes, .locals = locals, .given = "has_"},
 	.write = write_c,
 };

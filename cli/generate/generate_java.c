@@ -462,7 +462,8 @@ static const char common[] =
 static void write_java(const struct model *model, FILE *out)
 {
 	fputs("// A typed client of the pool ", out);
-	code_lines(out, model->pool, "");
+	code_text(out, model->pool);
+	fputc('\n', out);
 	fprintf(out, "// Made by objpool describe --generate java. Don't edit it. The file is %s.java.\n", model->ident);
 	fputs("import java.util.ArrayList;\nimport java.util.Iterator;\nimport java.util.LinkedHashMap;\nimport java.util.List;\n"
 	      "import java.util.Map;\nimport java.util.function.Function;\n\n",
@@ -485,6 +486,6 @@ static void write_java(const struct model *model, FILE *out)
 
 const struct generator generate_java = {
 	.language = "java",
-	.naming = {NAME_CAMEL, NAME_CAMEL, NAME_CAMEL, reserved, members, globals, NULL},
+	.naming = {NAME_CAMEL, NAME_CAMEL, NAME_CAMEL, reserved, members, globals, .prefixes = NULL},
 	.write = write_java,
 };

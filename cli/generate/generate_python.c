@@ -10,10 +10,18 @@ static const char *const reserved[] = {
 	"continue", "def",     "del",        "elif",   "else",      "except",   "finally", "for",     "from",  "global",
 	"if",       "import",  "in",         "is",     "lambda",    "nonlocal", "not",     "or",      "pass",  "raise",
 	"return",   "try",     "while",      "with",   "yield",     "self",     "cls",     "_client", "_name", "_settings",
-	"_given",   "_places", "_arguments", "_UNSET", "__debug__", NULL};
-static const char *const members[] = {"target", "create", "__init__", NULL};
+	"_given",   "_places", "_arguments", "_listed", "_UNSET", "__debug__", NULL};
+/* A method of the class hides the names of types, in what stands behind it. */
+static const char *const members[] = {"target", "create", "__init__", "objpool", "msgpack", "numpy", "Any", "Dict", "Iterable",
+				      "List", "Mapping", "Optional", "Tuple", "TypedDict", "Union", "bool", "bytes", "float", "int",
+				      "str", "classmethod", NULL};
 static const char *const globals[] = {"objpool",  "Any",   "Dict",      "Iterable", "List",          "Mapping",
 				      "Optional", "Tuple", "TypedDict", "Union",    "TYPE_CHECKING", NULL};
+static const char *const prefixes[] = {"", NULL};
+
+/* The methods with such names that classes offer. Within a class Python changes other names that begin with two underscores. */
+static const char *const special[] = {"__call__", "__getitem__", "__setitem__", "__delitem__", "__len__", "__contains__", "__iter__",
+				      "__next__", "__enter__", "__exit__", NULL};
 
 /* ---- types ---- */
 
@@ -99,13 +107,29 @@ static void put_type(FILE *out, const struct type *type, bool argument)
 
 /* ---- records ---- */
 
-/* Are all names of the record's fields words that a class of Python can have? */
+static bool is_listed(const char *const *words, const char *word)
+{
+	while (*words && strcmp(*words, word) != 0)
+		words++;
+	return *words != NULL;
+}
+
+/* Are all names of the record's fields words that a class of Python can have, and that hide no type? */
 static bool is_plain(const struct record *record)
 {
 	for (uint32_t i = 0; i < record->count; i++)
-		if (!text_is(record->fields[i].name, record->fields[i].ident))
+		if (!text_is(record->fields[i].name, record->fields[i].ident) || is_listed(members, record->fields[i].ident))
 			return false;
 	return true;
+}
+
+static void put_default_note(FILE *out, const struct field *field)
+{
+	if (field->value) {
+		fputs("  # by default ", out);
+		code_value(out, field->value);
+	}
+	fputc('\n', out);
 }
 
 static void put_fields(FILE *out, const struct record *record, bool optional)
@@ -118,43 +142,110 @@ static void put_fields(FILE *out, const struct record *record, bool optional)
 			continue;
 		fprintf(out, "    %s: ", field->ident);
 		put_type(out, &field->type, false);
-		if (field->value) {
-			fputs("  # by default ", out);
-			code_value(out, field->value);
-		}
-		fputc('\n', out);
+		put_default_note(out, field);
 		n++;
 	}
 	if (n == 0)
 		fputs("    pass\n", out);
 }
 
+/* The same with names that no class can have. Types are texts: they may name what comes later. */
+static void put_keys(FILE *out, const struct record *record, bool optional)
+{
+	const char *part = optional ? "Optional" : "Required";
+
+	fprintf(out, "\n_%s%s = TypedDict(\"_%s%s\", {\n", record->ident, part, record->ident, part);
+	for (uint32_t i = 0; i < record->count; i++) {
+		const struct field *field = &record->fields[i];
+		if (field->optional != optional)
+			continue;
+		fputs("    ", out);
+		code_string(out, field->name, true);
+		fputs(": \"", out);
+		put_type(out, &field->type, false);
+		fputs("\",", out);
+		put_default_note(out, field);
+	}
+	fprintf(out, "}, total=%s)\n", optional ? "False" : "True");
+}
+
 static void put_record(FILE *out, const struct record *record)
 {
+	const char *name = record->ident;
+
 	if (!is_plain(record)) {
-		fprintf(out, "\n\n%s = Dict[str, Any]\n", record->ident);
+		fputc('\n', out);
+		put_keys(out, record, false);
+		put_keys(out, record, true);
+		fprintf(out, "\n\nclass %s(_%sRequired, _%sOptional):\n    pass\n", name, name, name);
 		return;
 	}
-	fprintf(out, "\n\nclass _%sRequired(TypedDict):\n", record->ident);
+	fprintf(out, "\n\nclass _%sRequired(TypedDict):\n", name);
 	put_fields(out, record, false);
-	fprintf(out, "\n\nclass %s(_%sRequired, total=False):\n", record->ident, record->ident);
+	fprintf(out, "\n\nclass %s(_%sRequired, total=False):\n", name, name);
 	put_fields(out, record, true);
 }
 
 /* ---- arguments ---- */
 
-/* Its default is none that Python can write, or is not known: it is not sent unless it is given. */
+/* Is a value of this kind of msgpack one of the type? Of types that it may be, as it may be of others, false will do. */
+static bool is_of(const msgpack_object *value, const struct type *type)
+{
+	switch (type->kind) {
+	case TYPE_ANY:
+		return true;
+	case TYPE_NONE:
+		return value->type == MSGPACK_OBJECT_NIL;
+	case TYPE_BOOL:
+		return value->type == MSGPACK_OBJECT_BOOLEAN;
+	case TYPE_INT:
+		return value->type == MSGPACK_OBJECT_POSITIVE_INTEGER || value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
+	case TYPE_FLOAT:
+		return value->type == MSGPACK_OBJECT_FLOAT64 || value->type == MSGPACK_OBJECT_FLOAT32 ||
+		       value->type == MSGPACK_OBJECT_POSITIVE_INTEGER || value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
+	case TYPE_STR:
+		return value->type == MSGPACK_OBJECT_STR;
+	case TYPE_BYTES:
+		return value->type == MSGPACK_OBJECT_BIN;
+	case TYPE_UNION:
+		for (uint32_t i = 0; i < type->count; i++)
+			if (is_of(value, &type->parts[i]))
+				return true;
+		return false;
+	case TYPE_TIMESTAMP:
+	case TYPE_NDARRAY:
+	case TYPE_LIST:
+	case TYPE_DICT:
+	case TYPE_TUPLE:
+	case TYPE_REST:
+	case TYPE_ITERATOR:
+	case TYPE_RECORD:
+		break;
+	}
+	return false;
+}
+
+/* "x: int = None", as many write it. */
+static bool is_none_of_other(const struct field *field)
+{
+	return field->value && field->value->type == MSGPACK_OBJECT_NIL && !is_of(field->value, &field->type);
+}
+
+/* Its default is none that Python can write, or is not known, or is of another type: it is not sent unless it is given. */
 static bool is_hidden(const struct field *field)
 {
-	return field->optional && (!field->value || !code_is_simple(field->value) ||
-				   (field->value->type == MSGPACK_OBJECT_FLOAT64 && !isfinite(field->value->via.f64)));
+	return field->optional &&
+	       (!field->value || !code_is_simple(field->value) ||
+		(field->value->type == MSGPACK_OBJECT_FLOAT64 && !isfinite(field->value->via.f64)) ||
+		(!is_of(field->value, &field->type) && !is_none_of_other(field)));
 }
 
 static void put_parameter(FILE *out, const struct field *field)
 {
 	fputs(field->kind == FIELD_REST ? "*" : field->kind == FIELD_KEYWORDS ? "**" : "", out);
-	fprintf(out, "%s: ", field->ident);
+	fprintf(out, is_none_of_other(field) ? "%s: Optional[" : "%s: ", field->ident);
 	put_type(out, &field->type, true);
+	fputs(is_none_of_other(field) ? "]" : "", out);
 	if (is_hidden(field)) {
 		fputs(" = _UNSET", out);
 	} else if (field->optional) {
@@ -188,10 +279,12 @@ static void put_parameters(FILE *out, const struct method *method, const char *o
 		fputs(", /", out);
 }
 
-/* An argument by keyword; an array is made of what may be any iterable. */
+/* An argument; an array is made of what may be any iterable. */
 static void put_value(FILE *out, const struct field *field)
 {
-	fprintf(out, field->type.kind == TYPE_ITERATOR ? "[*%s]" : "%s", field->ident);
+	const struct type *inner = type_optional(&field->type);
+
+	fprintf(out, (inner ? inner : &field->type)->kind == TYPE_ITERATOR ? "_listed(%s)" : "%s", field->ident);
 }
 
 static void put_keyword(FILE *out, const struct field *field)
@@ -257,6 +350,32 @@ static void put_quoted(FILE *out, model_text text, const char *indent)
 	fprintf(out, "\n%s\"\"\"\n", indent);
 }
 
+/* Does stream() of the package take a keyword of the method for its own, or has one that no program can write? */
+static bool needs_stream_of(const struct method *method)
+{
+	static const char *const own[] = {"ordered", "window", NULL};
+
+	for (uint32_t i = 0; i < method->count; i++) {
+		const struct field *field = &method->fields[i];
+		const bool keyword = field->kind == FIELD_KEYWORD || field->kind == FIELD_EITHER;
+		if (field->kind == FIELD_KEYWORDS ||
+		    (keyword && (is_listed(own, field->ident) || !text_is(field->name, field->ident))))
+			return true;
+	}
+	return false;
+}
+
+static void put_call(FILE *out, const struct method *method)
+{
+	const bool of = method->yields && needs_stream_of(method);
+
+	fputs(method->yields ? "        return self.target.method(" : "        return self.target.call(", out);
+	code_string(out, method->name, true);
+	fputs(of ? ").stream_of(*_arguments(" : method->yields ? ").stream(" : "", out);
+	put_arguments(out, method, method->yields ? "" : ", ");
+	fputs(of ? "))\n" : ")\n", out);
+}
+
 static void put_method(FILE *out, const struct method *method)
 {
 	fprintf(out, "\n    def %s(", method->ident);
@@ -269,11 +388,7 @@ static void put_method(FILE *out, const struct method *method)
 	fputs(":\n", out);
 	if (method->doc.size > 0)
 		put_quoted(out, method->doc, "        ");
-	fputs(method->yields ? "        return self.target.method(" : "        return self.target.call(", out);
-	code_string(out, method->name, true);
-	fputs(method->yields ? ").stream(" : "", out);
-	put_arguments(out, method, method->yields ? "" : ", ");
-	fputs(")\n", out);
+	put_call(out, method);
 }
 
 static void put_create(FILE *out, const struct model *model)
@@ -294,7 +409,8 @@ static void put_create(FILE *out, const struct model *model)
 static void put_head(FILE *out, const struct model *model)
 {
 	fputs("# A typed client of the pool ", out);
-	code_lines(out, model->pool, "");
+	code_text(out, model->pool);
+	fputc('\n', out);
 	fputs("# Made by objpool describe --generate python. Don't edit it.\n", out);
 	fprintf(out, "# mypy: disable-error-code=\"no-any-return%s\"\n", model_uses(model, TYPE_TIMESTAMP) ? ",import" : "");
 	fputs("from __future__ import annotations\n\n"
@@ -310,6 +426,8 @@ static void put_head(FILE *out, const struct model *model)
 	      "    return {name: value for name, value in keywords.items() if value is not _UNSET}\n\n\n"
 	      "def _places(*values: Any) -> Tuple[Any, ...]:\n"
 	      "    return tuple(value for value in values if value is not _UNSET)\n\n\n"
+	      "def _listed(values: Any) -> Any:\n"
+	      "    return values if values is None or values is _UNSET else [*values]\n\n\n"
 	      "def _arguments(*args: Any, **kwargs: Any) -> Tuple[Tuple[Any, ...], Dict[str, Any]]:\n"
 	      "    return args, kwargs\n",
 	      out);
@@ -341,6 +459,6 @@ static void write_python(const struct model *model, FILE *out)
 
 const struct generator generate_python = {
 	.language = "python",
-	.naming = {NAME_AS_IS, NAME_AS_IS, NAME_AS_IS, reserved, members, globals, NULL},
+	.naming = {NAME_AS_IS, NAME_AS_IS, NAME_AS_IS, reserved, members, globals, prefixes, .special = special},
 	.write = write_python,
 };

@@ -406,7 +406,8 @@ static const char common[] =
 static void write_rust(const struct model *model, FILE *out)
 {
 	fputs("//! A typed client of the pool ", out);
-	code_lines(out, model->pool, "");
+	code_text(out, model->pool);
+	fputc('\n', out);
 	fputs("//!\n//! Made by objpool describe --generate rust. Don't edit it.\n", out);
 	fputs(common, out);
 	for (uint32_t i = 0; i < model->record_count; i++)
@@ -427,6 +428,6 @@ static void write_rust(const struct model *model, FILE *out)
 
 const struct generator generate_rust = {
 	.language = "rust",
-	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals, NULL},
+	.naming = {NAME_SNAKE, NAME_SNAKE, NAME_SNAKE, reserved, members, globals, .prefixes = NULL},
 	.write = write_rust,
 };

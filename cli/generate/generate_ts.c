@@ -12,6 +12,9 @@ static const char *const reserved[] = {"arguments", "await",      "break",    "c
 				       "static",    "super",      "switch",   "this",    "throw",      "true",      "try",
 				       "typeof",    "var",        "void",     "while",   "with",       "yield",     "constructor",
 				       "client",    "pool",       "settings", "options", "call",       "undefined", NULL};
+/* What every object has: an object of options that has none of its own would have these, of other types. */
+static const char *const locals[] = {"constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString",
+				     "toString",    "valueOf",        NULL};
 static const char *const members[] = {"target", "constructor", "create", "on", "then", NULL};
 static const char *const globals[] = {"Client", "Ext",   "NdArray", "One",     "PoolSettings", "Results", "Call", "Map",
 				      "Date",   "Array", "Record",  "Promise", "Uint8Array",   "Object",  "Math", NULL};
@@ -250,7 +253,8 @@ static const char common[] =
 static void write_ts(const struct model *model, FILE *out)
 {
 	fputs("// A typed client of the pool ", out);
-	code_lines(out, model->pool, "");
+	code_text(out, model->pool);
+	fputc('\n', out);
 	fputs("// Made by objpool describe --generate ts. Don't edit it.\n//\n"
 	      "// An integer beyond 2^53 comes, and is given, as a bigint: where a class has such, cast.\n"
 	      "import type { Client, One, PoolSettings",
@@ -275,6 +279,6 @@ static void write_ts(const struct model *model, FILE *out)
 
 const struct generator generate_ts = {
 	.language = "ts",
-	.naming = {NAME_CAMEL, NAME_CAMEL, NAME_AS_IS, reserved, members, globals, NULL},
+	.naming = {NAME_CAMEL, NAME_CAMEL, NAME_AS_IS, reserved, members, globals, .locals = locals},
 	.write = write_ts,
 };

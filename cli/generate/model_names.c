@@ -130,16 +130,27 @@ static int take_all(struct scope *scope, const char *const *words)
 	return r;
 }
 
+/* Leaves one of the underscores in front of a name that is not special. */
+static void drop_underscores(char *name)
+{
+	const size_t n = strspn(name, "_");
+
+	if (n > 1)
+		memmove(name, name + n - 1, strlen(name) - n + 2);
+}
+
 /* A name that differs from those that the scope has: with an underscore where it is a word of the language, and a number where it
  * is taken. */
-static int choose(struct model *model, struct scope *scope, const char *const *reserved, model_text text, enum name_style style,
+static int choose(struct model *model, struct scope *scope, const struct naming *naming, model_text text, enum name_style style,
 		  const char **ident)
 {
 	char *name = (char *)(uintptr_t)model_identifier(model, text, style);
 
 	if (!name)
 		return -ENOMEM;
-	if (is_listed(reserved, name))
+	if (naming->special && !is_listed(naming->special, name))
+		drop_underscores(name);
+	if (is_listed(naming->reserved, name))
 		strcat(name, "_");
 	const size_t size = strlen(name);
 	for (unsigned n = 2; is_taken(scope, name) && n < 10000; n++)
@@ -148,14 +159,47 @@ static int choose(struct model *model, struct scope *scope, const char *const *r
 	return take(scope, name);
 }
 
-static int name_fields(struct model *model, const struct naming *naming, struct field *fields, uint32_t count,
+/* "has_x" of a field x. */
+static int name_given(struct model *model, const struct naming *naming, struct scope *scope, struct field *field)
+{
+	const size_t size = strlen(naming->given) + strlen(field->ident);
+	char *text = msgpack_zone_malloc(&model->zone, size + 1);
+
+	if (!text)
+		return -ENOMEM;
+	(void)snprintf(text, size + 1, "%s%s", naming->given, field->ident);
+	return choose(model, scope, naming, (model_text){.ptr = text, .size = (uint32_t)size}, naming->fields, &field->given);
+}
+
+static int name_fields(struct model *model, const struct naming *naming, struct scope *scope, struct field *fields, uint32_t count,
 		       enum name_style style)
 {
-	struct scope scope = {0};
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < count; i++)
-		r = choose(model, &scope, naming->reserved, fields[i].name, style, &fields[i].ident);
+		r = choose(model, scope, naming, fields[i].name, style, &fields[i].ident);
+	return r;
+}
+
+static int name_arguments(struct model *model, const struct naming *naming, const struct method *method)
+{
+	struct scope scope = {0};
+	int r = take_all(&scope, naming->locals);
+
+	if (r == 0)
+		r = name_fields(model, naming, &scope, method->fields, method->count, naming->arguments);
+	free(scope.taken);
+	return r;
+}
+
+static int name_record(struct model *model, const struct naming *naming, const struct record *record)
+{
+	struct scope scope = {0};
+	int r = name_fields(model, naming, &scope, record->fields, record->count, naming->fields);
+
+	for (uint32_t i = 0; r == 0 && naming->given && i < record->count; i++)
+		if (record->fields[i].optional)
+			r = name_given(model, naming, &scope, &record->fields[i]);
 	free(scope.taken);
 	return r;
 }
@@ -186,9 +230,9 @@ static int name_methods(struct model *model, const struct naming *naming)
 		r = take_of_record(model, naming, &scope, model->records[i].ident);
 	for (uint32_t i = 0; r == 0 && i < model->method_count; i++) {
 		struct method *method = &model->methods[i];
-		r = choose(model, &scope, naming->reserved, method->name, naming->methods, &method->ident);
+		r = choose(model, &scope, naming, method->name, naming->methods, &method->ident);
 		if (r == 0)
-			r = name_fields(model, naming, method->fields, method->count, naming->arguments);
+			r = name_arguments(model, naming, method);
 	}
 	free(scope.taken);
 	return r;
@@ -211,12 +255,12 @@ static int name_globals(struct model *model, const struct naming *naming)
 	int r = take_all(&scope, naming->globals);
 
 	if (r == 0)
-		r = choose(model, &scope, naming->reserved, last_part(model->class), NAME_PASCAL, &model->ident);
+		r = choose(model, &scope, naming, last_part(model->class), NAME_PASCAL, &model->ident);
 	for (uint32_t i = 0; r == 0 && i < model->record_count; i++) {
 		struct record *record = &model->records[i];
-		r = choose(model, &scope, naming->reserved, record->name, NAME_PASCAL, &record->ident);
+		r = choose(model, &scope, naming, record->name, NAME_PASCAL, &record->ident);
 		if (r == 0)
-			r = name_fields(model, naming, record->fields, record->count, naming->fields);
+			r = name_record(model, naming, record);
 	}
 	free(scope.taken);
 	return r;
@@ -232,7 +276,7 @@ static int name_options_of(struct model *model, const struct naming *naming, str
 	if (!text)
 		return -ENOMEM;
 	const int size = snprintf(text, room + 1, "%s_%sOptions", model->ident, ident);
-	return choose(model, scope, naming->reserved, (model_text){.ptr = text, .size = (uint32_t)size}, NAME_PASCAL,
+	return choose(model, scope, naming, (model_text){.ptr = text, .size = (uint32_t)size}, NAME_PASCAL,
 		      &method->options);
 }
 
@@ -261,5 +305,5 @@ int model_name(struct model *model, const struct naming *naming)
 		r = name_methods(model, naming);
 	if (r == 0)
 		r = name_options(model, naming);
-	return r == 0 ? name_fields(model, naming, model->constructor.fields, model->constructor.count, naming->arguments) : r;
+	return r == 0 ? name_arguments(model, naming, &model->constructor) : r;
 }

@@ -7,7 +7,7 @@ from ._connection import Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Protocol
+    from typing import Any, Dict, Optional, Protocol, Tuple
 
     from ._future import CallFuture
     from ._stream import Stream
@@ -64,6 +64,11 @@ class Method:
         The arguments of a map are iterables, which may be endless: they are read as results are taken, at most `window` items
         ahead (by default as many as keep the objects busy). ordered=False: results come as they are finished.
         """
+        return self.stream_of(args, kwargs, ordered, window)
+
+    def stream_of(self, args: Tuple[Any, ...], kwargs: Dict[str, Any], ordered: Optional[bool] = None,
+                  window: Optional[int] = None) -> Stream[Any]:
+        """The same: the method's arguments may have any names, `ordered` and `window`, too."""
         target = self._target
         options = target._wire_options
         ordered = options.get("ordered", True) if ordered is None else ordered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Coroutine, Optional
+from typing import TYPE_CHECKING, Any, Coroutine, Dict, Optional, Tuple
 
 from .. import _call, _target
 from .._direct import NotBegun
@@ -45,6 +45,11 @@ class Method(_target.Method):
     def stream(self, /, *args: Any, ordered: Optional[bool] = None,  # type: ignore[override]
                window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
         """Calls it; returns an async iterator of the results. A map's argument, if it has one alone, may be an async iterable."""
+        return self.stream_of(args, kwargs, ordered, window)
+
+    def stream_of(self, args: Tuple[Any, ...], kwargs: Dict[str, Any], ordered: Optional[bool] = None,  # type: ignore[override]
+                  window: Optional[int] = None) -> Stream[Any]:
+        """The same: the method's arguments may have any names, `ordered` and `window`, too."""
         target = self._target
         options = target._wire_options
         ordered = options.get("ordered", True) if ordered is None else ordered
