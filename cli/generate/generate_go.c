@@ -311,8 +311,7 @@ static void put_options(FILE *out, const struct model *model, const struct metho
 {
 	if (!method_has_options(method))
 		return;
-	fprintf(out,
-		"\n// %s are the arguments of %s that may be left out: those that are nil are.\ntype %s struct {\n",
+	fprintf(out, "\n// %s are the arguments of %s that may be left out: those that are nil are.\ntype %s struct {\n",
 		method->options, name, method->options);
 	for (uint32_t i = 0; i < method->count; i++) {
 		const struct field *field = &method->fields[i];
@@ -438,7 +437,9 @@ static void put_optionals(FILE *out, const struct model *model, const struct met
 static void put_doc(FILE *out, const struct method *method)
 {
 	fprintf(out, "\n// %s calls ", method->ident);
-	code_lines(out, method->name, "");
+	code_text(out, method->name);
+	fputc('
+', out);
 	put_doc_text(out, method->doc);
 }
 

@@ -6,22 +6,22 @@
 #include <string.h>
 
 static const char *const reserved[] = {
-	"False",    "None",    "True",       "and",    "as",        "assert",   "async",   "await",   "break", "class",
-	"continue", "def",     "del",        "elif",   "else",      "except",   "finally", "for",     "from",  "global",
-	"if",       "import",  "in",         "is",     "lambda",    "nonlocal", "not",     "or",      "pass",  "raise",
-	"return",   "try",     "while",      "with",   "yield",     "self",     "cls",     "_client", "_name", "_settings",
+	"False",    "None",    "True",       "and",     "as",     "assert",    "async",   "await",   "break", "class",
+	"continue", "def",     "del",        "elif",    "else",   "except",    "finally", "for",     "from",  "global",
+	"if",       "import",  "in",         "is",      "lambda", "nonlocal",  "not",     "or",      "pass",  "raise",
+	"return",   "try",     "while",      "with",    "yield",  "self",      "cls",     "_client", "_name", "_settings",
 	"_given",   "_places", "_arguments", "_listed", "_UNSET", "__debug__", NULL};
 /* A method of the class hides the names of types, in what stands behind it. */
-static const char *const members[] = {"target", "create", "__init__", "objpool", "msgpack", "numpy", "Any", "Dict", "Iterable",
-				      "List", "Mapping", "Optional", "Tuple", "TypedDict", "Union", "bool", "bytes", "float", "int",
-				      "str", "classmethod", NULL};
+static const char *const members[] = {"target",   "create", "__init__", "objpool",  "msgpack",     "numpy",     "Any",   "Dict",
+				      "Iterable", "List",   "Mapping",  "Optional", "Tuple",       "TypedDict", "Union", "bool",
+				      "bytes",    "float",  "int",      "str",      "classmethod", NULL};
 static const char *const globals[] = {"objpool",  "Any",   "Dict",      "Iterable", "List",          "Mapping",
 				      "Optional", "Tuple", "TypedDict", "Union",    "TYPE_CHECKING", NULL};
 static const char *const prefixes[] = {"", NULL};
 
 /* The methods with such names that classes offer. Within a class Python changes other names that begin with two underscores. */
-static const char *const special[] = {"__call__", "__getitem__", "__setitem__", "__delitem__", "__len__", "__contains__", "__iter__",
-				      "__next__", "__enter__", "__exit__", NULL};
+static const char *const special[] = {"__call__", "__getitem__", "__setitem__", "__delitem__", "__len__", "__contains__",
+				      "__iter__", "__next__",    "__enter__",   "__exit__",    NULL};
 
 /* ---- types ---- */
 
@@ -234,10 +234,9 @@ static bool is_none_of_other(const struct field *field)
 /* Its default is none that Python can write, or is not known, or is of another type: it is not sent unless it is given. */
 static bool is_hidden(const struct field *field)
 {
-	return field->optional &&
-	       (!field->value || !code_is_simple(field->value) ||
-		(field->value->type == MSGPACK_OBJECT_FLOAT64 && !isfinite(field->value->via.f64)) ||
-		(!is_of(field->value, &field->type) && !is_none_of_other(field)));
+	return field->optional && (!field->value || !code_is_simple(field->value) ||
+				   (field->value->type == MSGPACK_OBJECT_FLOAT64 && !isfinite(field->value->via.f64)) ||
+				   (!is_of(field->value, &field->type) && !is_none_of_other(field)));
 }
 
 static void put_parameter(FILE *out, const struct field *field)

@@ -13,8 +13,8 @@ static const char *const reserved[] = {"arguments", "await",      "break",    "c
 				       "typeof",    "var",        "void",     "while",   "with",       "yield",     "constructor",
 				       "client",    "pool",       "settings", "options", "call",       "undefined", NULL};
 /* What every object has: an object of options that has none of its own would have these, of other types. */
-static const char *const locals[] = {"constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString",
-				     "toString",    "valueOf",        NULL};
+static const char *const locals[] = {"constructor",    "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable",
+				     "toLocaleString", "toString",       "valueOf",       NULL};
 static const char *const members[] = {"target", "constructor", "create", "on", "then", NULL};
 static const char *const globals[] = {"Client", "Ext",   "NdArray", "One",     "PoolSettings", "Results", "Call", "Map",
 				      "Date",   "Array", "Record",  "Promise", "Uint8Array",   "Object",  "Math", NULL};
@@ -267,10 +267,11 @@ static void write_ts(const struct model *model, FILE *out)
 	fputc('\n', out);
 	put_doc(out, model->doc, "");
 	fprintf(out, "export class %s {\n\t/** `target`: a pool, or a slot or a key of it, or a lease. */\n", model->ident);
-	fputs("\tconstructor(readonly target: One) {}\n\n"
-	      "\tprivate on(call: Call): One {\n\t\tcall.places();\n"
-	      "\t\treturn call.keywords ? this.target.options({ kwargs: call.keywords }) : this.target;\n\t}\n",
-	      out);
+	fputs("\tconstructor(readonly target: One) {}\n", out);
+	if (model->method_count > 0)
+		fputs("\n\tprivate on(call: Call): One {\n\t\tcall.places();\n"
+		      "\t\treturn call.keywords ? this.target.options({ kwargs: call.keywords }) : this.target;\n\t}\n",
+		      out);
 	put_create(out, model);
 	for (uint32_t i = 0; i < model->method_count; i++)
 		put_method(out, &model->methods[i]);

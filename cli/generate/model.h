@@ -107,10 +107,12 @@ struct naming {
 	const char *const *reserved; /* words of the language, which get an underscore; ends with NULL */
 	const char *const *members;  /* what the class has beside the methods; ends with NULL */
 	const char *const *globals;  /* what the file has beside the class and the records; ends with NULL */
-	const char *const *prefixes; /* what stands before a record's name in names beside those of methods; ends with NULL, or NULL */
-	const char *const *locals;   /* words that no argument can be called, beside `reserved`; ends with NULL, or NULL */
-	const char *given;           /* what stands before a field's name in the member that says whether it is there; NULL: none */
-	const char *const *special;  /* of names with two underscores in front, those that keep them; ends with NULL. NULL: all do */
+	const char *const
+		*prefixes; /* what stands before a record's name in names beside those of methods; ends with NULL, or NULL */
+	const char *const *locals; /* words that no argument can be called, beside `reserved`; ends with NULL, or NULL */
+	const char *given;         /* what stands before a field's name in the member that says whether it is there; NULL: none */
+	const char *const
+		*special; /* of names with two underscores in front, those that keep them; ends with NULL. NULL: all do */
 };
 
 /* Gives all `ident`s: in each scope they differ. 0 or -ENOMEM. */

@@ -171,8 +171,8 @@ static int name_given(struct model *model, const struct naming *naming, struct s
 	return choose(model, scope, naming, (model_text){.ptr = text, .size = (uint32_t)size}, naming->fields, &field->given);
 }
 
-static int name_fields(struct model *model, const struct naming *naming, struct scope *scope, struct field *fields, uint32_t count,
-		       enum name_style style)
+static int name_fields(struct model *model, const struct naming *naming, struct scope *scope, struct field *fields,
+		       uint32_t count, enum name_style style)
 {
 	int r = 0;
 
@@ -276,8 +276,7 @@ static int name_options_of(struct model *model, const struct naming *naming, str
 	if (!text)
 		return -ENOMEM;
 	const int size = snprintf(text, room + 1, "%s_%sOptions", model->ident, ident);
-	return choose(model, scope, naming, (model_text){.ptr = text, .size = (uint32_t)size}, NAME_PASCAL,
-		      &method->options);
+	return choose(model, scope, naming, (model_text){.ptr = text, .size = (uint32_t)size}, NAME_PASCAL, &method->options);
 }
 
 static int name_options(struct model *model, const struct naming *naming)

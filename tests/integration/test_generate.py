@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """objpool describe --generate: typed clients that compile without a warning, and call each method of the probe's class Types."""
-import importlib.util
 import os
 import pathlib
 import re
@@ -10,6 +9,7 @@ import sys
 
 import pytest
 
+import strange_classes
 from harness import BUILD, DEADLINE, MSGPACK, ROOT
 
 SANITIZE = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
@@ -27,8 +27,8 @@ def daemon(start):
     return start({name: {**keys, "workers": 1} for name, keys in POOLS.items()})
 
 
-def generate(daemon, pool, language, path):
-    text = subprocess.run([BUILD / "objpool", "-s", daemon.address, "describe", pool, "--generate", language], check=True, text=True,
+def generate(address, pool, language, path):
+    text = subprocess.run([BUILD / "objpool", "-s", getattr(address, "address", address), "describe", pool, "--generate", language], check=True, text=True,
                           capture_output=True, timeout=DEADLINE).stdout
     path.parent.mkdir(exist_ok=True, parents=True)
     path.write_text(text)
@@ -41,22 +41,102 @@ def run(*command, **keywords):
     return done.stdout
 
 
+MYPY = os.environ.get("OBJPOOL_MYPY") or shutil.which("mypy")
+CONFIGURATION = "[mypy]\nstrict = true\n[mypy-objpool.*]\nfollow_imports = silent\n[mypy-numpy]\nignore_missing_imports = true\n"
+
+
+@pytest.fixture
+def strange(place):
+    """strange(seed): the address of a server that describes three classes with strange names, of which one has 200 arguments; and their pools."""
+    listeners = []
+
+    def serve(seed):
+        class_ = strange_classes.Strange(seed)
+        descriptions = {"one": class_.description("one"), "two": class_.description("two"), "wide": class_.wide("wide"), "empty": {}}
+        listeners.append(strange_classes.serve(place / "strange", descriptions))
+        return f"unix:{place}/strange", list(descriptions)
+    yield serve
+    for listener in listeners:
+        listener.close()
+
+
+# ---- each makes clients of these pools, and compiles them ----
+
+
+def python_compiles(address, pools, place):
+    for pool in pools:
+        run(sys.executable, "-W", "error", "-c", f"import {generate(address, pool, 'python', place / f'{pool}_client.py').stem}", cwd=place,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}/client/python"})
+    if MYPY:
+        (place / "mypy.ini").write_text(CONFIGURATION)
+        run(MYPY, "--no-incremental", *(f"{pool}_client.py" for pool in pools), cwd=place, env={**os.environ, "MYPYPATH": f"{ROOT}/client/python"})
+
+
+def c_compiles(address, pools, place, compiler):
+    for pool in pools:
+        path = generate(address, pool, "c", place / f"{pool}.h")
+        run(*compiler, "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Wconversion", "-Werror", f"-I{ROOT}/client/include", "-fsyntax-only", path)
+
+
+def ts_compiles(address, pools, place, *more):
+    modules = place / "node_modules"
+    modules.mkdir()
+    (modules / "objpool").symlink_to(ROOT / "client/node")
+    sources = [generate(address, pool, "ts", place / f"{pool}.ts") for pool in pools]
+    run(TSC, "--strict", "--noUnusedLocals", "--target", "es2022", "--module", "commonjs", "--moduleResolution", "node10", "--skipLibCheck",
+        "--outDir", place, *sources, *more)
+
+
+def go_compiles(address, pools, place):
+    shutil.copy(ROOT / "client/go/go.sum", place)
+    for pool in pools:
+        generate(address, pool, "go", place / pool / "client.go")
+    (place / "go.mod").write_text("module example.org/generated\n\ngo 1.19\n\nrequire objpool.dev/go v0.0.0\n\nrequire (\n"
+                                  "\tgithub.com/vmihailenco/msgpack/v5 v5.4.1 // indirect\n\tgithub.com/vmihailenco/tagparser/v2 v2.0.0 // indirect\n)\n\n"
+                                  f"replace objpool.dev/go => {ROOT}/client/go\n")
+    run(GO, "vet", "./...", cwd=place, env={**os.environ, "GOFLAGS": "-mod=mod"})
+    assert run(pathlib.Path(GO).resolve().with_name("gofmt"), "-d", ".", cwd=place) == ""
+
+
+def rust_compiles(address, pools, place):
+    for pool in pools:
+        source = generate(address, pool, "rust", place / f"{pool}.rs")
+        run("rustc", "--edition", "2021", "--crate-type", "lib", "--emit=metadata", "-D", "warnings", "-o", place / "lib.rmeta", source)
+
+
+def java_compiles(address, pools, place):
+    for pool in pools:
+        source = generate(address, pool, "java", place / f"{pool}.java")
+        name = re.search(r"^public final class (\w+)", source.read_text(), re.M)[1]
+        (place / pool).mkdir()
+        source.rename(place / pool / f"{name}.java")
+        run("javac", "-encoding", "utf-8", "-Xlint:all", "-Werror", "-d", place / pool / "classes", place / pool / f"{name}.java")
+
+
+# ---- Python and C ----
+
+
 def test_python(daemon, place):
-    for pool in POOLS:
-        run(sys.executable, "-W", "error", "-m", "py_compile", generate(daemon, pool, "python", place / f"{pool}_client.py"))
+    python_compiles(daemon, POOLS, place)
     environment = {**os.environ, "PYTHONPATH": f"{place}:{ROOT}/client/python", "OBJPOOL_ADDRESS": daemon.address, "PYTHONWARNINGS": "error"}
     assert run(sys.executable, HERE / "calls.py", env=environment) == "done\n"
-    if importlib.util.find_spec("mypy") is not None:
-        (place / "mypy.ini").write_text("[mypy]\nstrict = true\n[mypy-objpool.*]\nfollow_imports = silent\n[mypy-numpy]\nignore_missing_imports = true\n")
-        run(sys.executable, "-m", "mypy", "--no-incremental", *(f"{pool}_client.py" for pool in POOLS), cwd=place,
-            env={**environment, "MYPYPATH": f"{ROOT}/client/python", "PYTHONWARNINGS": "default"})
 
 
-@pytest.mark.parametrize("compiler", [("cc", "-xc", "-std=c11"), ("c++", "-xc++", "-std=c++11")], ids=["C", "C++"])
+def test_python_of_strange_names(strange, place):
+    python_compiles(*strange(1), place)
+
+
+compilers = pytest.mark.parametrize("compiler", [("cc", "-xc", "-std=c11"), ("c++", "-xc++", "-std=c++11")], ids=["C", "C++"])
+
+
+@compilers
 def test_c_compiles(daemon, place, compiler):
-    for pool in POOLS:
-        path = generate(daemon, pool, "c", place / f"{pool}.h")
-        run(*compiler, "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Wconversion", "-Werror", f"-I{ROOT}/client/include", "-fsyntax-only", path)
+    c_compiles(daemon, POOLS, place, compiler)
+
+
+@compilers
+def test_c_of_strange_names(strange, place, compiler):
+    c_compiles(*strange(1), place, compiler)
 
 
 def test_c(daemon, place):
@@ -87,45 +167,30 @@ GO = shutil.which("go") or "/usr/local/go/bin/go"
 
 @other_language
 def test_ts(daemon, place):
-    modules = place / "node_modules"
-    modules.mkdir()
-    (modules / "objpool").symlink_to(ROOT / "client/node")
-    sources = [generate(daemon, pool, "ts", place / f"{pool}.ts") for pool in POOLS]
     shutil.copy(HERE / "calls.ts", place)
-    options = ["--strict", "--noUnusedLocals", "--target", "es2022", "--module", "commonjs", "--moduleResolution", "node10", "--skipLibCheck",
-               "--outDir", place]
-    run(TSC, *options, *sources, place / "calls.ts")
+    ts_compiles(daemon, POOLS, place, place / "calls.ts")
     assert run("node", place / "calls.js", env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
 
 
 @other_language
 def test_go(daemon, place):
-    shutil.copy(ROOT / "client/go/go.sum", place)
-    for pool in POOLS:
-        generate(daemon, pool, "go", place / pool / "client.go")
     (place / "calls").mkdir()
     shutil.copy(HERE / "calls.go.txt", place / "calls/main.go")
-    (place / "go.mod").write_text("module example.org/generated\n\ngo 1.19\n\nrequire objpool.dev/go v0.0.0\n\nrequire (\n"
-                                  "\tgithub.com/vmihailenco/msgpack/v5 v5.4.1 // indirect\n\tgithub.com/vmihailenco/tagparser/v2 v2.0.0 // indirect\n)\n\n"
-                                  f"replace objpool.dev/go => {ROOT}/client/go\n")
-    environment = {**os.environ, "GOFLAGS": "-mod=mod", "OBJPOOL_ADDRESS": daemon.address}
-    run(GO, "vet", "./...", cwd=place, env=environment)
-    assert run(pathlib.Path(GO).resolve().with_name("gofmt"), "-d", ".", cwd=place) == ""
-    assert run(GO, "run", "./calls", cwd=place, env=environment) == "done\n"
+    go_compiles(daemon, POOLS, place)
+    assert run(GO, "run", "./calls", cwd=place, env={**os.environ, "GOFLAGS": "-mod=mod", "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
 
 
 @other_language
 def test_rust(daemon, place):
-    for pool in POOLS:
-        source = generate(daemon, pool, "rust", place / f"{pool}.rs")
-        run("rustc", "--edition", "2021", "--crate-type", "lib", "--emit=metadata", "-D", "warnings", "-o", place / "lib.rmeta", source)
+    rust_compiles(daemon, POOLS, place)
 
 
 @other_language
 def test_java(daemon, place):
-    for pool in POOLS:
-        source = generate(daemon, pool, "java", place / f"{pool}.java")
-        name = re.search(r"^public final class (\w+)", source.read_text(), re.M)[1]
-        (place / pool).mkdir()
-        source.rename(place / pool / f"{name}.java")
-        run("javac", "-Xlint:all", "-Werror", "-d", place / pool / "classes", place / pool / f"{name}.java")
+    java_compiles(daemon, POOLS, place)
+
+
+@other_language
+@pytest.mark.parametrize("compiles", [go_compiles, rust_compiles, java_compiles, ts_compiles, python_compiles])
+def test_strange_names(strange, place, compiles):
+    compiles(*strange(2), place)

@@ -143,7 +143,7 @@ async def later(n: int) -> str:
     (plain, "(a, b=1, *rest, **more)"),
     (annotated, "(a: int, b: str = 'x', *rest: float, c: bool | None = None, d: any = ..., **more: any) -> dict[str, int]"),
     (yields, "(n: int) -> Iterator[int]"), (yields_anything, "(n) -> Iterator[any]"), (later, "(n: int) -> str"),
-    (eval("lambda a, /, b, *, c=(1, [2.5]): None"), "(a, /, b, *, c=(1, [2.5]))"), (5, "(...)"), (Pair, "(count: int, name: str = '')"),
+    (eval("lambda a, /, b, *, c=(1, (2.5,), ()): None"), "(a, /, b, *, c=(1, (2.5,), ()))"), (5, "(...)"), (Pair, "(count: int, name: str = '')"),
 ], ids=itertools.count())
 def test_signatures(host, annotations, function, text):
     assert host["signatures"].signature_of(function, annotations, where="f") == text
@@ -151,7 +151,7 @@ def test_signatures(host, annotations, function, text):
 
 @pytest.mark.parametrize("value, text", [
     (None, "None"), (-5, "-5"), (1 << 64, "..."), (1.5, "1.5"), (float("inf"), "..."), ("a\n'", '"a\\n\'"'), ("\udc80", "..."), (b"\xff", "b'\\xff'"), ("x" * 300, "..."),
-    ([1, {"a": (2,)}], "[1, {'a': (2)}]"), (object(), "..."), ([object()], "..."), (True, "True"), ([[[[[[1]]]]]], "..."), (list(range(50)), "..."),
+    ([1, {"a": (2,)}], "[1, {'a': (2,)}]"), (object(), "..."), ([object()], "..."), (True, "True"), ([[[[[[1]]]]]], "..."), (list(range(50)), "..."),
 ], ids=itertools.count())
 def test_defaults(host, value, text):
     assert host["literals"].literal(value) == text

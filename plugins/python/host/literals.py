@@ -42,4 +42,4 @@ def written_container(value, depth):
         return None
     if type(value) is dict:
         return "{" + ", ".join(map("{}: {}".format, parts[:len(value)], parts[len(value):])) + "}"
-    return ("[%s]" if type(value) is list else "(%s)") % ", ".join(parts)
+    return f"[{', '.join(parts)}]" if type(value) is list else f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"

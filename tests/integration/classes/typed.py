@@ -31,6 +31,10 @@ class Typed:
     def count(self, n: int) -> Iterator[int]:
         yield from range(n)
 
+    def slide(self, items: Iterator[int] = None, *, window: int = 2, pair: tuple = (1, (2,))) -> Iterator[int]:
+        yield from items or ()
+        yield window
+
     def turn(self, wheel: Wheel, again: Wheel = Wheel()) -> None:
         pass
 

@@ -2,6 +2,7 @@
 """Calls each method of class Types by its typed client. test_generate.py makes the client, and runs this."""
 import msgpack
 import objpool
+from py_client import Typed
 from types_client import Types
 
 with objpool.connect() as client:
@@ -23,6 +24,8 @@ with objpool.connect() as client:
     assert list(types.count(3)) == [0, 1, 2] and list(types.numbered(x for x in "ab")) == [[0, "a"], [1, "b"]]
     assert types.kinds(1, third=0.5) == {"places": [1, 2], "keywords": {"third": 0.5, "fourth": None}}
     assert types.kinds(1, 3, 4, third=0.5, fourth="x", more=True) == {"places": [1, 3, 4], "keywords": {"third": 0.5, "fourth": "x", "more": True}}
+    typed = Typed(client.pool("py"))
+    assert list(typed.slide()) == [2] and list(typed.slide(iter([1]), window=3)) == [1, 3]
     made = Types.create(client, "made", {"workers": 1}, point, names=["c"], secret="s")
     assert made.integer(7) == 7
     try:
