@@ -19,8 +19,9 @@ static const char *const reserved[] = {
 	"ctx",    "client", "pool",   "settings", "options",   "args",      "kwargs", "objpool", "context",     "time",
 	"call",   "err",    "target", "keys",     "arguments", NULL};
 static const char *const members[] = {"Target", "Options", "Create", NULL};
-static const char *const globals[] = {"New",    "Create", "Tuple0",  "Tuple1",  "Tuple2",  "Tuple3",  "Tuple4",  "Tuple5",  "Tuple6",  "Tuple7",
-				      "Tuple8", "Tuple9", "Tuple10", "Tuple11", "Tuple12", "Tuple13", "Tuple14", "Tuple15", "Tuple16", NULL};
+static const char *const globals[] = {"New",     "Create",  "Tuple0",  "Tuple1",  "Tuple2",  "Tuple3",  "Tuple4",
+				      "Tuple5",  "Tuple6",  "Tuple7",  "Tuple8",  "Tuple9",  "Tuple10", "Tuple11",
+				      "Tuple12", "Tuple13", "Tuple14", "Tuple15", "Tuple16", NULL};
 
 /* ---- types ---- */
 
@@ -438,8 +439,7 @@ static void put_doc(FILE *out, const struct method *method)
 {
 	fprintf(out, "\n// %s calls ", method->ident);
 	code_text(out, method->name);
-	fputc('
-', out);
+	fputc('\n', out);
 	put_doc_text(out, method->doc);
 }
 

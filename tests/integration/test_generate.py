@@ -52,7 +52,7 @@ def strange(place):
 
     def serve(seed):
         class_ = strange_classes.Strange(seed)
-        descriptions = {"one": class_.description("one"), "two": class_.description("two"), "wide": class_.wide("wide"), "empty": {}}
+        descriptions = {"one": class_.description("one"), "two": class_.description("two"), "wide": class_.wide("wide"), "empty": {"pool": "empty"}}
         listeners.append(strange_classes.serve(place / "strange", descriptions))
         return f"unix:{place}/strange", list(descriptions)
     yield serve
