@@ -112,7 +112,8 @@ if [ -z "$missing" ]; then
 	includes=$(pkg --cflags-only-I "$msgpack" $daemon $cli)
 	echo "MSGPACK := $msgpack"
 	echo "MSGPACK_LIBS := $(pkg --libs "$msgpack")"
-	echo "DAEMON_LIBS := $(pkg --libs $daemon)"
+	# libevent_openssl names -levent, which has all of libevent's parts once more.
+	echo "DAEMON_LIBS := $(pkg --libs $daemon | tr ' ' '\n' | grep -vx -- -levent | tr '\n' ' ')"
 	echo "CLI_LIBS := $(pkg --libs $cli)"
 	optional backtrace libdw 'objpool-backtrace (backtraces of slow methods)' libdw-dev
 	optional seccomp libseccomp 'the filter of system calls (cages)' libseccomp-dev

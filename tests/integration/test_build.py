@@ -33,6 +33,11 @@ def test_hardened(name):
     assert name in LIBRARIES or re.search(r"\b__\w+_chk\b", told)
 
 
+def test_libevent_is_there_once():
+    """Its parts, and not the library that has all of them besides."""
+    assert not re.search(r"NEEDED.*\blibevent-[\d.]+so", run("readelf", "-d", BUILD / "objpoold"))
+
+
 # ---- what is found, and what is missing ----
 
 
