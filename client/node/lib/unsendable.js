@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
-/* Why a value can't be sent, and where in what was given it is. It is thrown where the value is; whoever holds that value adds its
- * place; whoever was given all of it makes the ObjpoolError. */
+/* Why a value can't be sent, and where in what was given it is. It is thrown where the value is; whoever holds that value adds
+ * its place; whoever was given all of it makes the ObjpoolError. */
 const { inspect } = require("node:util");
 const { bad_value } = require("./errors.js");
 
