@@ -82,7 +82,9 @@ static void enter_cage(struct template *template, struct span map)
 	char reason[512];
 
 	if (!template->cage && read_nil(&reader) < 0)
-		template_refuse(template, "a process that a program offers as template can have no cage");
+		template_refuse(template, "%s can have no cage",
+				template->offered ? "a process that a program offers as template"
+						  : "the plugin python of a package for pip");
 	if (template->cage && template->cage->enter(map, template->threads, reason, sizeof reason) < 0)
 		template_refuse(template, "%s", reason);
 }

@@ -21,7 +21,7 @@ static void enter_cage(const struct template *template, uint32_t slot, int cgrou
 		perror("memory_max: the worker can't enter its cgroup");
 		_exit(1);
 	}
-	if (template->cage->enter_slot(slot, reason, sizeof reason) == 0)
+	if (!template->cage || template->cage->enter_slot(slot, reason, sizeof reason) == 0)
 		return;
 	(void)fprintf(stderr, "%s\n", reason);
 	_exit(1);

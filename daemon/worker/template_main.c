@@ -5,6 +5,7 @@
 #include "daemon/worker/class_description.h"
 #include "daemon/worker/class_load.h"
 #include "daemon/worker/forked_worker.h"
+#include "daemon/worker/plugin_script.h"
 #include "daemon/worker/quit.h"
 #include "daemon/worker/template_packet.h"
 #include "daemon/worker/thread_worker.h"
@@ -39,8 +40,8 @@ static pid_t start_worker(struct template *template, uint32_t slot, const int *f
 		const int r = thread_worker_start(&template->plugin, fds);
 		return r < 0 ? r : getpid();
 	}
-	return template->linked ? program_worker_start(&template->program, &template->plugin, template->channel, fds)
-				: forked_worker_start(template, slot, fds);
+	return template->offered ? program_worker_start(&template->program, &template->plugin, template->channel, fds)
+				 : forked_worker_start(template, slot, fds);
 }
 
 static void on_fork(struct template *template, struct reader *reader, const int *fds)
@@ -84,7 +85,7 @@ static void on_packet(struct template *template, const struct template_packet *p
 		on_fork(template, &reader, packet->fds);
 	else if (type == TO_CHECK)
 		class_on_check(template, &reader);
-	else if (type == TO_KILL && template->linked)
+	else if (type == TO_KILL && template->offered)
 		on_kill(&reader);
 	else
 		template_end(template, QUIT_PROTOCOL);
@@ -115,24 +116,47 @@ static void await_packet(struct template *template)
 	while (!program_worker_wait(&template->program, template->channel));
 }
 
-void template_main(int channel, const struct objpool_plugin *linked, const struct cage_ops *cage)
+_Noreturn static void serve(struct template *template)
+{
+	struct template_packet packet;
+
+	for (;;) {
+		if (template->offered)
+			await_packet(template);
+		if (!template_receive(template, &packet))
+			template_end(template, 0);
+		on_packet(template, &packet);
+	}
+}
+
+/* The process's only one. */
+static struct template *begin(int channel, const struct objpool_plugin *linked)
 {
 	static struct template template;
-	struct template_packet packet;
 
 	(void)setsid(); /* what is typed at the daemon's terminal, or the program's, is not for this process */
 	template.channel = channel;
 	template.linked = linked;
-	template.cage = cage;
 	if (!(template.room = malloc(TEMPLATE_PACKET)))
 		quit_memory();
-	if (linked)
-		program_workers_begin(&template.program);
-	for (;;) {
-		if (linked)
-			await_packet(&template);
-		if (!template_receive(&template, &packet))
-			template_end(&template, 0);
-		on_packet(&template, &packet);
-	}
+	return &template;
+}
+
+void template_main(int channel, const struct objpool_plugin *linked, const struct cage_ops *cage)
+{
+	struct template *template = begin(channel, linked);
+
+	template->cage = cage;
+	if (!linked)
+		plugin_script_run(template);
+	serve(template);
+}
+
+void template_offered(int channel, const struct objpool_plugin *linked)
+{
+	struct template *template = begin(channel, linked);
+
+	template->offered = true;
+	program_workers_begin(&template->program);
+	serve(template);
 }

@@ -15,9 +15,12 @@
  * Reads the supervisor's orders from a SOCK_SEQPACKET socket until the supervisor goes away. Never returns, also not in a worker
  * that was forked from it.
  *
- * `linked` is NULL in objpool-worker, which loads its plugin. Otherwise this process is a fork of a program that has the plugin
- * linked in: the workers are then children of this process, not of the supervisor. `cage` is NULL then.
+ * The supervisor has started this process. `linked` is NULL in objpool-worker, which loads its plugin; it is what the interpreter
+ * has that objpool-worker may have become (plugin_script.h). `cage` is NULL then.
  */
 _Noreturn void template_main(int channel, const struct objpool_plugin *linked, const struct cage_ops *cage);
+
+/* The same in a process that a program offers: the workers are its children, not the supervisor's. */
+_Noreturn void template_offered(int channel, const struct objpool_plugin *linked);
 
 #endif

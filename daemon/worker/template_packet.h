@@ -14,6 +14,7 @@ enum { TEMPLATE_PACKET = 256 << 10 /* bytes of one at most */, TEMPLATE_REASON =
 struct template {
 	int channel;
 	const struct objpool_plugin *linked; /* NULL: this process is objpool-worker, and loads its plugin */
+	bool offered;                        /* by a program: this process is the parent of its workers */
 	const struct cage_ops *cage;         /* NULL: this process can have no cage */
 	struct plugin plugin;
 	msgpack_zone settings;               /* what plugin.settings lies in */

@@ -126,7 +126,7 @@ def run_suites(installed):
     site, = glob.glob(f"{installed.place}/venv/lib/python3*/site-packages")
     files = [path for suite in SUITES for path in sorted(glob.glob(f"{ROOT}/tests/python/test_{suite}.py"))]
     return installed.run(f"{installed.bin}/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
-                         *files, OBJPOOL_PACKAGE=site, OBJPOOL_BUILD=f"{site}/objpool/bin")
+                         *files, OBJPOOL_PACKAGE=site, OBJPOOL_BUILD=f"{site}/objpool/bin", OBJPOOL_PYTHON=f"{installed.bin}/python")
 
 
 def check(version, python, wheel):

@@ -122,6 +122,7 @@ def _stage(tree, stage):
     built = [*PROGRAMS, *(os.path.relpath(path, tree) for path in glob.glob(f"{glob.escape(tree)}/p*/*.so"))]
     for path in built:
         _run("strip", "--strip-debug", "-o", f"{stage}/{path}", f"{tree}/{path}")
+    shutil.copyfile(f"{ROOT}/plugins/python/template.py", f"{stage}/plugins/python.py")
     if all(map(os.path.exists, DICTIONARY)):
         os.makedirs(f"{stage}/plugins/hunspell")
         for path in DICTIONARY:

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -217,7 +218,7 @@ class PrivateDaemon:
         config = self._config()
         try:
             command = [self.program, "--until-eof", "--config", f"/proc/self/fd/{config}"]
-            self.process = _Process(command, config, NOTIFY_SOCKET="@" + name)
+            self.process = _Process(command, config, NOTIFY_SOCKET="@" + name, OBJPOOL_PYTHON=sys.executable or "")
         except BaseException as error:
             self.assume_ready()
             if isinstance(error, OSError):

@@ -33,6 +33,7 @@ char *const *spawn_environment(void)
 					   "TMPDIR",
 					   "XDG_RUNTIME_DIR",
 					   "LD_LIBRARY_PATH",
+					   "OBJPOOL_PYTHON",
 					   "ASAN_OPTIONS",
 					   "UBSAN_OPTIONS",
 					   "LSAN_OPTIONS"};

@@ -9,6 +9,8 @@
  *   forks, or spawns ------------->  serve(listener)
  *   objpool.create {template: name} --------------------------------> connects
  *                                    LOAD, FORK, ...  <-------------> (proto/channel.h)
+ *
+ * Or the daemon itself has started the Python (plugins/python/template.py): serve_daemon(channel).
  */
 #include "plugins/python/python.h"
 
@@ -69,6 +71,16 @@ static PyObject *serve(PyObject *module, PyObject *args)
 	(void)close(listener);
 	if (channel < 0)
 		_exit(0);
+	template_offered(channel, &objpool_plugin);
+}
+
+static PyObject *serve_daemon(PyObject *module, PyObject *args)
+{
+	int channel;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "i:serve_daemon", &channel))
+		return NULL;
 	template_main(channel, &objpool_plugin, NULL);
 }
 
@@ -83,6 +95,8 @@ PyMODINIT_FUNC PyInit_objpool_forked(void)
 		 "serve(listener, program): becomes the template of the pool whose daemon connects; does not return. `listener` "
 		 "is a\n"
 		 "descriptor, `program` the pid of the parent, with which this process ends if nobody connects."},
+		{"serve_daemon", serve_daemon, METH_VARARGS,
+		 "serve_daemon(channel): is the template of a pool whose daemon has started this process; does not return."},
 		{NULL, NULL, 0, NULL},
 	};
 	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_forked", .m_size = -1,
