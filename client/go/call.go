@@ -79,7 +79,7 @@ func (f *Future[T]) Cancel() {
 	if f.conn.cancel(f.p) {
 		f.err = newError(Cancelled, RanMaybe, "the call was cancelled by its caller")
 	} else {
-		<-f.p.done
+		f.p.wait()
 		f.err = newError(Cancelled, RanMaybe, "the call was cancelled when it had been answered")
 		f.p.free()
 	}

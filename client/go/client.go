@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,8 +48,8 @@ type Client struct {
 	work   work
 	done   chan struct{} // closed when the client is
 
+	conn    atomic.Pointer[conn] // changed with the lock held. nil: there has been none
 	mu      sync.Mutex
-	conn    *conn
 	routes  routes
 	streams streamConnections
 	dialing chan struct{} // closed when the attempt that is under way has ended. nil: there is none
@@ -69,7 +70,7 @@ func (g *Config) Connect(ctx context.Context) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.conn = conn
+	c.conn.Store(conn)
 	return c, nil
 }
 
@@ -78,7 +79,7 @@ func (g *Config) Connect(ctx context.Context) (*Client, error) {
 func (c *Client) Close() error {
 	c.work.end()
 	c.mu.Lock()
-	conn := c.conn
+	conn := c.conn.Load()
 	if !c.closed {
 		close(c.done)
 	}
@@ -98,23 +99,18 @@ var errClientClosed = newError(ConnectionLost, RanMaybe, "the client has been cl
 // Session is the number of the connection, as the daemon's log and `objpool clients` show it. It changes with each new connection. 0:
 // there is none now.
 func (c *Client) Session() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn == nil || c.conn.isLost() {
+	conn := c.conn.Load()
+	if conn == nil || conn.isLost() {
 		return 0
 	}
-	return c.conn.hello.Session
+	return conn.hello.Session
 }
 
 // connection is the connection of now, or a new one.
 func (c *Client) connection(ctx context.Context) (*conn, *Error) {
-	c.mu.Lock()
-	if c.conn != nil && !c.conn.isLost() && !c.closed {
-		conn := c.conn
-		c.mu.Unlock()
+	if conn := c.conn.Load(); conn != nil && !conn.isLost() {
 		return conn, nil
 	}
-	c.mu.Unlock()
 	return c.reconnect(ctx)
 }
 
@@ -153,11 +149,12 @@ func mayComeBack(err *Error) bool {
 func (c *Client) turn() (conn *conn, mine bool, wait chan struct{}, err *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	current := c.conn.Load()
 	switch {
 	case c.closed:
 		return nil, false, nil, errClientClosed.withRan(RanNo)
-	case c.conn != nil && !c.conn.isLost():
-		return c.conn, false, nil, nil
+	case current != nil && !current.isLost():
+		return current, false, nil, nil
 	case c.dialing != nil:
 		return nil, false, c.dialing, nil
 	}
@@ -187,7 +184,8 @@ func (c *Client) tryConnect(ctx context.Context) (*conn, *Error) {
 		conn.fail(errClientClosed)
 		return nil, errClientClosed
 	}
-	c.conn, c.pauses, c.nextTry = conn, backoff{}, time.Time{}
+	c.conn.Store(conn)
+	c.pauses, c.nextTry = backoff{}, time.Time{}
 	return conn, nil
 }
 

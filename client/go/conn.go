@@ -28,8 +28,7 @@ type conn struct {
 	arrived arrivals
 
 	mu           sync.Mutex
-	pending      map[uint32]*pending
-	last         uint32 // the msgid of the last request
+	pending      table
 	flight       int    // how many requests there may be without an answer
 	calls        int    // how many of pending are no streams
 	out          []byte // what waits to be written
@@ -51,6 +50,7 @@ type conn struct {
 	rest         []byte        // of the writer: what the last write has left
 	kick         chan struct{} // has room for one: wakes the writer
 	lost         chan struct{} // closed when err is set
+	gone         atomic.Bool   // err is set
 	written      atomic.Uint64 // bytes that have gone to the socket
 	sentMessages uint64        // of a direct channel: how many messages were sent
 
@@ -68,7 +68,7 @@ type hello struct {
 }
 
 func newConn(t transport, address string) *conn {
-	return &conn{transport: t, address: address, pending: map[uint32]*pending{}, flight: usualFlight,
+	return &conn{transport: t, address: address, flight: usualFlight,
 		resume: make(chan struct{}, 1), kick: make(chan struct{}, 1), lost: make(chan struct{})}
 }
 
@@ -79,14 +79,7 @@ func (c *conn) start() {
 }
 
 // isLost reports whether nothing will come any more.
-func (c *conn) isLost() bool {
-	select {
-	case <-c.lost:
-		return true
-	default:
-		return false
-	}
-}
+func (c *conn) isLost() bool { return c.gone.Load() }
 
 // send queues a request, and writes it unless somebody else does so, or `later`. p.id is set. When it fails nothing was queued.
 func (c *conn) send(ctx context.Context, p *pending, body *packer, later bool) *Error {
@@ -95,8 +88,8 @@ func (c *conn) send(ctx context.Context, p *pending, body *packer, later bool) *
 		c.mu.Unlock()
 		return err
 	}
-	p.id, p.at, p.number = c.nextID(), c.queued, c.sentMessages
-	c.pending[p.id] = p
+	p.at, p.number = c.queued, c.sentMessages
+	c.pending.add(p)
 	if p.stream == nil {
 		c.calls++
 		if c.full > 0 {
@@ -126,7 +119,7 @@ func (c *conn) notify(ctx context.Context, body *packer) *Error {
 
 // awaitRoom waits until a message may be queued. Called, and returns, with the lock held.
 func (c *conn) awaitRoom(ctx context.Context) *Error {
-	for c.err == nil && (len(c.out) >= maxQueued || len(c.pending) >= c.flight) {
+	for c.err == nil && (len(c.out) >= maxQueued || c.pending.count >= c.flight) {
 		if c.room == nil {
 			c.room = make(chan struct{})
 		}
@@ -159,19 +152,9 @@ func (c *conn) lostError(ran string) *Error {
 
 // wakeSenders is called with the lock held, when there may be room again.
 func (c *conn) wakeSenders() {
-	if c.room != nil && len(c.out) < maxQueued && len(c.pending) < c.flight {
+	if c.room != nil && len(c.out) < maxQueued && c.pending.count < c.flight {
 		close(c.room)
 		c.room = nil
-	}
-}
-
-// nextID finds a number that no request in flight has. They begin at 1: errors of the connection itself have 0.
-func (c *conn) nextID() uint32 {
-	for {
-		c.last++
-		if _, used := c.pending[c.last]; !used && c.last != 0 {
-			return c.last
-		}
 	}
 }
 
@@ -189,7 +172,7 @@ func (c *conn) queue(before int, body *packer) {
 func (c *conn) forget(p *pending) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending[p.id] != p {
+	if c.pending.find(uint64(p.id)) != p {
 		return false
 	}
 	p.gone = true
@@ -237,13 +220,13 @@ func (c *conn) fail(cause error) {
 		return
 	}
 	c.err = c.why(cause)
+	c.gone.Store(true)
 	close(c.lost)
 	if c.room != nil {
 		close(c.room)
 		c.room = nil
 	}
-	inFlight := c.pending
-	c.pending = map[uint32]*pending{}
+	inFlight := c.pending.clear()
 	closeMarks(c.marks)
 	c.marks = nil
 	ended := c.ended
@@ -268,7 +251,7 @@ func (p *pending) finish() {
 	case p.stream != nil:
 		p.stream.end(p.result, p.err)
 	case !p.gone:
-		p.done <- struct{}{}
+		p.answered()
 	}
 }
 

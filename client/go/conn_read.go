@@ -216,11 +216,11 @@ func (c *conn) settle(p *pending, failure, result []byte, own bool) {
 func (c *conn) answered(id uint64) *pending {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.pending[uint32(id)]
-	if p == nil || id > 1<<32-1 {
+	p := c.pending.find(id)
+	if p == nil {
 		return nil
 	}
-	delete(c.pending, uint32(id))
+	c.pending.remove(p)
 	if p.stream == nil {
 		c.calls--
 	}
@@ -258,7 +258,7 @@ func (c *conn) notification(b []byte) error {
 		return nil
 	}
 	c.mu.Lock()
-	p := c.pending[uint32(id)]
+	p := c.pending.find(id)
 	c.mu.Unlock()
 	if p == nil {
 		return nil

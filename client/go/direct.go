@@ -171,7 +171,7 @@ func (t *route) idlest() (best *channel, busy bool) {
 func (c *conn) inFlight() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.pending)
+	return c.pending.count
 }
 
 // attach asks the daemon for a channel. Nil: it has none to give, or it is to an instance that has one already.
@@ -290,13 +290,7 @@ func (h *channel) call(ctx context.Context, route *route, r *Request, v any) (bo
 		p.err = fromContext(ctx, p.err.Ran)
 	}
 	route.note(r.Method, len(p.result) >= directResult)
-	return true, h.conn.end(ctx, answered(p), v)
-}
-
-// answered puts an answer that was waited for back, for end.
-func answered(p *pending) *pending {
-	p.done <- struct{}{}
-	return p
+	return true, h.conn.end(ctx, p, v)
 }
 
 // begin sends a request that is small enough.

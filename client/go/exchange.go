@@ -135,7 +135,11 @@ func readResult(raw []byte, owned bool, v any) *Error {
 
 // await waits until the request is answered. An error: the context has ended, and the request is given up.
 func (c *conn) await(ctx context.Context, p *pending) *Error {
-	if p.progress == nil && (ctx.Done() == nil || len(p.done) > 0) { // what takes the least time
+	if p.isOver() {
+		p.progress.flush()
+		return nil
+	}
+	if p.progress == nil && ctx.Done() == nil { // what takes the least time
 		<-p.done
 		return nil
 	}

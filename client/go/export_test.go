@@ -9,11 +9,10 @@ func SetGrace(d time.Duration) { grace = d }
 
 // Sent is how many messages the client's connection has queued.
 func Sent(c *Client) uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.conn.mu.Lock()
-	defer c.conn.mu.Unlock()
-	return c.conn.sentMessages
+	conn := c.conn.Load()
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	return conn.sentMessages
 }
 
 // Kept is how many bytes of results have come and were not taken.
@@ -24,4 +23,6 @@ func Kept[T any](s *Results[T]) int {
 }
 
 // Beside reports whether large values go beside the socket, and how many files have come. It is called when nothing is under way.
-func Beside(c *Client) (agreed bool, came uint64) { return c.conn.files != nil, filesCome(c.conn) }
+func Beside(c *Client) (agreed bool, came uint64) {
+	return c.conn.Load().files != nil, filesCome(c.conn.Load())
+}

@@ -16,12 +16,12 @@ import (
 // A conn that is given bytes, and writes nowhere: a call, a stream and a call with progress are under way.
 func deaf() *conn {
 	c := newConn(plainTransport{nowhere{}}, "nowhere")
-	c.pending[1] = newPending()
-	c.pending[2] = newPending()
-	c.pending[2].progress = newProgressQueue(func(Progress) {})
 	flow := newFlow(c, 0)
-	flow.p = &pending{id: 3, stream: flow}
-	c.pending[3] = flow.p
+	flow.p = &pending{stream: flow}
+	c.pending.add(newPending())
+	c.pending.add(newPending())
+	c.pending.add(flow.p)
+	c.pending.find(2).progress = newProgressQueue(func(Progress) {})
 	c.calls = 2
 	return c
 }
@@ -62,14 +62,14 @@ func FuzzMessages(f *testing.F) {
 			piece = 1
 		}
 		c := deaf()
-		call, stepped, flow := c.pending[1], c.pending[2], c.pending[3].stream
+		call, stepped, flow := c.pending.find(1), c.pending.find(2), c.pending.find(3).stream
 		err := take(c, data, piece)
 		if whole := take(deaf(), data, len(data)+1); !errors.Is(err, whole) {
 			t.Fatalf("in pieces: %v; at once: %v", err, whole)
 		}
 		c.fail(errClosedByPeer)
-		<-call.done
-		<-stepped.done
+		call.wait()
+		stepped.wait()
 		if call.err == nil {
 			var value any
 			_ = readResult(call.result, false, &value)

@@ -2,15 +2,19 @@
 
 package objpool
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
-// A pending is a request whose answer has not come. The connection's lock guards it until `done` is signalled; from then on it
-// belongs to whoever waits.
+// A pending is a request whose answer has not come. The connection's lock guards it until it is answered; from then on it belongs to
+// whoever waits.
 type pending struct {
 	id     uint32
+	state  atomic.Int32  // unanswered, awaited or isAnswered
+	done   chan struct{} // has room for one: what was awaited is answered
 	at     uint64        // how many bytes had been queued on the connection before it
 	number uint64        // of the message, on a direct channel
-	done   chan struct{} // has room for one: it is answered
 
 	result []byte // the result, in msgpack
 	owned  bool   // the bytes of the result are nobody else's
@@ -26,6 +30,32 @@ type pending struct {
 var pendings = sync.Pool{New: func() any { return &pending{done: make(chan struct{}, 1)} }}
 
 func newPending() *pending { return pendings.Get().(*pending) }
+
+// What becomes of a pending. To wait on a channel costs more than to look whether the answer is there, as it is with begun calls.
+const (
+	unanswered = iota
+	awaited    // somebody waits on done
+	isAnswered
+)
+
+// isOver reports whether the answer is there. False: it will be signalled on done.
+func (p *pending) isOver() bool {
+	return !p.state.CompareAndSwap(unanswered, awaited) && p.state.Load() == isAnswered
+}
+
+// wait waits until the answer is there.
+func (p *pending) wait() {
+	if !p.isOver() {
+		<-p.done
+	}
+}
+
+// answered tells whoever waits that the answer is there.
+func (p *pending) answered() {
+	if p.state.Swap(isAnswered) == awaited {
+		p.done <- struct{}{}
+	}
+}
 
 // free keeps it for another call. It has been answered, and whoever waited has taken the result.
 func (p *pending) free() {

@@ -81,10 +81,8 @@ func notAllHasEnded(ctx context.Context) *Error {
 // connections are those to the daemon that there are now.
 func (c *Client) connections() []*conn {
 	all := c.streams.connections()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn != nil {
-		all = append(all, c.conn)
+	if conn := c.conn.Load(); conn != nil {
+		all = append(all, conn)
 	}
 	return all
 }
@@ -103,7 +101,7 @@ func (c *conn) whenEmpty() <-chan struct{} {
 
 // tellEmpty is called with the lock held, when a request has been answered.
 func (c *conn) tellEmpty() {
-	if c.empty != nil && len(c.pending) == 0 {
+	if c.empty != nil && c.pending.count == 0 {
 		close(c.empty)
 		c.empty = nil
 	}
