@@ -50,7 +50,7 @@ class Call {
 	send(connection) {
 		const { signal, timeoutMs } = this.options;
 		this.connection = connection;
-		this.msgid = connection.request(this.method, this.params, this);
+		connection.request(this.method, this.params, this);
 		if (timeoutMs !== undefined)
 			this.give_up_after(timeoutMs + SLACK_MS, new ObjpoolError("TIMEOUT", "the daemon does not answer"));
 		if (signal) {

@@ -7,12 +7,13 @@
  *     unsent(error)                 the connection has ended before a byte of it left this process
  *     notice(name, params, size)    a notification about it has come, of so many bytes
  *     raw                           its value is wanted as the bytes of msgpack
- *     chunk                         is set: the number of the write that has it
+ *     msgid, chunk                  are set: its request's msgid, and the number of the write that has it
  */
 const { EventEmitter } = require("node:events");
 const { Writer } = require("./encode.js");
 const { ObjpoolError, error_of } = require("./errors.js");
 const { Incoming } = require("./incoming.js");
+const { Pending } = require("./pending.js");
 const { skip_value } = require("./scan.js");
 const { cant_connect, open_socket } = require("./socket.js");
 const { Unsendable } = require("./unsendable.js");
@@ -20,19 +21,17 @@ const { Unsendable } = require("./unsendable.js");
 const RESPONSE = 1;
 const BUFFER = 1 << 16; // buffers of this size are used again
 const UNSENT_MAX = 1 << 20; // bytes that the socket has not taken, from which on those who can wait do
-const MSGID_END = 2 ** 32;
 
 class Connection extends EventEmitter {
 	constructor(socket, address) {
 		super();
 		this.socket = socket;
 		this.address = address;
-		this.pending = new Map();
+		this.pending = new Pending();
 		this.holders = new Set();
 		this.unwatched = new Set(); // of those that are pending
 		this.writer = new Writer();
 		this.spare = null;
-		this.next_id = 1;
 		this.chunk = 1; // the number of the write that is being made
 		this.left = 0; // the last one of which bytes may have left
 		this.is_flushing = false;
@@ -72,6 +71,7 @@ class Connection extends EventEmitter {
 	ask(method, params) {
 		return new Promise((resolve, reject) => this.request(method, params, {
 			raw: false,
+			msgid: 0,
 			chunk: 0,
 			answer: (error, value) => (error ? reject(error) : resolve(value)),
 			unsent: reject,
@@ -79,11 +79,11 @@ class Connection extends EventEmitter {
 		}));
 	}
 
-	/** Sends a request; `entry` gets what comes of it. Returns its msgid. Throws if it can't be sent. */
+	/** Sends a request; `entry` gets what comes of it. Throws if it can't be sent. */
 	request(method, params, entry) {
 		if (this.lost)
 			throw this.never_sent();
-		const msgid = this.new_id();
+		const msgid = this.pending.new_id();
 		const writer = this.writer;
 		const before = writer.position;
 		try {
@@ -97,14 +97,14 @@ class Connection extends EventEmitter {
 			writer.position = before;
 			throw Unsendable.refused_of(error, method);
 		}
+		entry.msgid = msgid;
 		entry.chunk = this.chunk;
-		this.pending.set(msgid, entry);
+		this.pending.add(entry);
 		if (this.pending.size === this.unwatched.size + 1)
 			this.socket.ref();
 		this.plan_flush();
 		if (this.holders.size > 0)
 			this.set_pace();
-		return msgid;
 	}
 
 	/** Sends a notification. Returns the number of the write that has it. */
@@ -137,14 +137,6 @@ class Connection extends EventEmitter {
 			const text = `a message of ${size} bytes is over the daemon's limit of ${this.limit}`;
 			throw new ObjpoolError("TOO_LARGE", text, { ran: "no" });
 		}
-	}
-
-	new_id() {
-		let id = this.next_id;
-		while (this.pending.has(id))
-			id = id + 1 < MSGID_END ? id + 1 : 1;
-		this.next_id = id + 1 < MSGID_END ? id + 1 : 1;
-		return id;
 	}
 
 	plan_flush() {
@@ -270,12 +262,12 @@ class Connection extends EventEmitter {
 				this.complaint = error_of(error);
 			return;
 		}
-		this.remove(msgid, entry);
+		this.remove(entry);
 		entry.answer(error === null ? null : error_of(error), value);
 	}
 
-	remove(msgid, entry) {
-		this.pending.delete(msgid);
+	remove(entry) {
+		this.pending.delete(entry);
 		if (this.unwatched.size > 0)
 			this.unwatched.delete(entry);
 		if (this.pending.size === this.unwatched.size)
@@ -304,8 +296,7 @@ class Connection extends EventEmitter {
 		if (this.lost)
 			return;
 		this.lost = this.why_lost(text, cause);
-		const entries = [...this.pending.values()];
-		this.pending.clear();
+		const entries = this.pending.clear();
 		this.holders.clear();
 		this.unwatched.clear();
 		this.socket.unref();

@@ -10,7 +10,7 @@ const { merge, to_wire } = require("./options.js");
 const { Results } = require("./results.js");
 const { on_abort } = require("./signals.js");
 const { Stream } = require("./stream.js");
-const { request_of } = require("./target.js");
+const { Method } = require("./target.js");
 
 /* Names that JavaScript itself looks up: they are no methods. */
 const NEVER = new Set(["then", "toJSON", "constructor", "prototype"]);
@@ -61,10 +61,10 @@ class Part {
 		return `[objpool ${this.target}]`;
 	}
 
-	async invoke(name, args) {
+	async invoke(method, args) {
 		try {
-			const [method, params] = this.request(name, args);
-			const result = await call(this.source, method, params, this.given);
+			const [whole, params] = this.request(method, args);
+			const result = await call(this.source, whole, params, this.given);
 			return this.collects ? collected(result) : result;
 		} catch (error) {
 			throw here(error);
@@ -75,19 +75,19 @@ class Part {
 		return this.mode !== "one" && this.given.errors === "collect" && !this.given.raw;
 	}
 
-	request(name, args, more) {
+	request(method, args, more) {
 		if (this.mode !== "map" && this.mode !== "scatter")
-			return request_of(this.target, name, args, to_wire(this.given, more));
+			return method.request(args, to_wire(this.given, more));
 		const [arrays, options] = arrays_of(args, this.given);
-		return request_of(this.target, name, arrays, to_wire(options, more));
+		return method.request(arrays, to_wire(options, more));
 	}
 
 	/** Resolves when the socket has taken it. Nothing answers it. */
-	async notify(name, args) {
+	async notify(method, args) {
 		const { signal } = this.given;
 		if (signal?.aborted)
 			throw aborted(signal, "no");
-		const request = this.request(name, args);
+		const request = this.request(method, args);
 		for (;;) {
 			const connection = this.source.connection ?? await reach(this.source, this.given);
 			const chunk = connection.notify(...request);
@@ -97,7 +97,7 @@ class Part {
 		}
 	}
 
-	stream(name, args) {
+	stream(method, args) {
 		const stream = new Stream(this.given);
 		const { signal } = this.given;
 		if (signal?.aborted) {
@@ -107,20 +107,20 @@ class Part {
 		on_abort(signal, stream.on_abort);
 		try {
 			if (this.mode === "map")
-				this.stream_map(stream, name, args);
+				this.stream_map(stream, method, args);
 			else
-				this.stream_others(stream, name, args);
+				this.stream_others(stream, method, args);
 		} catch (error) {
 			stream.give_up(error);
 		}
 		return new Results(stream);
 	}
 
-	stream_map(stream, name, args) {
+	stream_map(stream, method, args) {
 		const { source, is_async, args_as } = items_of(args, this.given);
 		stream.feeder = new Feeder(source, is_async, stream);
 		const { kwargs, ...options } = this.given;
-		const request = request_of(this.target, name, null, to_wire(options, { stream: "runs", args_as }));
+		const request = method.request(null, to_wire(options, { stream: "runs", args_as }));
 		const begin = (connection) => stream.begin(connection, ...request);
 		const begin_later = () => reach(this.source, this.given).then(begin, (error) => stream.give_up(error));
 		if (!this.source.connection) {
@@ -132,8 +132,8 @@ class Part {
 	}
 
 	/** Only the reader holds up what comes here: it gets a connection of its own. */
-	stream_others(stream, name, args) {
-		const request = this.request(name, args, { stream: "runs" });
+	stream_others(stream, method, args) {
+		const request = this.request(method, args, { stream: "runs" });
 		if (!this.source.lend) {
 			stream.begin(this.source.connection, ...request);
 			return;
@@ -152,9 +152,10 @@ function collected(pairs) {
 }
 
 function make_method(part, name) {
-	const method = (...args) => part.invoke(name, args);
-	method.stream = (...args) => part.stream(name, args);
-	method.notify = (...args) => part.notify(name, args);
+	const named = new Method(part.target, name);
+	const method = (...args) => part.invoke(named, args);
+	method.stream = (...args) => part.stream(named, args);
+	method.notify = (...args) => part.notify(named, args);
 	return method;
 }
 

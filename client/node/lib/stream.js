@@ -51,7 +51,7 @@ class Stream {
 			return;
 		}
 		try {
-			this.msgid = connection.request(method, params, this);
+			connection.request(method, params, this);
 		} catch (error) {
 			give_back?.();
 			this.give_up(error);

@@ -16,11 +16,20 @@ function slot_target(pool, slot) {
 	return `${pool}:${slot}`;
 }
 
-/** The method string and the parameters of a call. */
-function request_of(target, method, args, wire) {
-	if (wire === null && !target.includes("."))
-		return [`${target}.${method}`, args];
-	return ["objpool.call", wire === null ? [target, method, args] : [target, method, args, wire]];
+/** A method of a target. `whole`: how a call without options names both; null: it can't. */
+class Method {
+	constructor(target, name) {
+		this.target = target;
+		this.name = name;
+		this.whole = target.includes(".") ? null : `${target}.${name}`;
+	}
+
+	/** The method string and the parameters of a call. `wire`: options, or null. */
+	request(args, wire) {
+		if (wire !== null)
+			return ["objpool.call", [this.target, this.name, args, wire]];
+		return this.whole === null ? ["objpool.call", [this.target, this.name, args]] : [this.whole, args];
+	}
 }
 
-module.exports = { pool_target, slot_target, request_of };
+module.exports = { Method, pool_target, slot_target };
