@@ -10,6 +10,7 @@
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/worker.h"
 
+#define ARRIVAL   (SECOND / 2) /* how long the first calls of clients that have connected are waited for */
 #define LAST_WAIT (2 * SECOND) /* at the very end, for clients that are slow to read, and for processes that were killed */
 
 void stop_listening(struct daemon *daemon)
@@ -67,6 +68,25 @@ static void break_off_all(struct daemon *daemon)
 		break_off(pool);
 }
 
+/* Is there a client that has connected, and not asked anything yet? One that makes a connection for each call can't know that the
+ * daemon which has accepted it is about to stop: its call is taken, and waited for a moment. */
+static bool has_arrivals(const struct daemon *daemon)
+{
+	const struct session *session;
+
+	if (daemon->core.now >= daemon->arrivals_until)
+		return false;
+	TAILQ_FOREACH(session, &daemon->sessions, link)
+		if (session->client.arriving)
+			return true;
+	return false;
+}
+
+static bool is_idle(const struct daemon *daemon)
+{
+	return status_calls(daemon) == 0 && status_direct_channels(daemon) == 0 && !has_arrivals(daemon);
+}
+
 void stop_begin(struct daemon *daemon, bool now)
 {
 	if (daemon->state == DAEMON_RUNNING) {
@@ -74,6 +94,7 @@ void stop_begin(struct daemon *daemon, bool now)
 		daemon->stop_at = daemon->config.drain_timeout == NEVER ? NEVER : daemon->core.now + daemon->config.drain_timeout;
 		say_stopping(daemon);
 		close_listeners_for_next(daemon);
+		daemon->arrivals_until = daemon->core.now + ARRIVAL;
 		pool_drain_all(&daemon->core);
 		daemon->slots_changed = true; /* pools that were paused go on, and requests may wait for their pause */
 	}
@@ -92,8 +113,7 @@ static bool has_unsent(const struct daemon *daemon)
 
 void stop_go_on(struct daemon *daemon)
 {
-	if (daemon->state == DAEMON_DRAINING &&
-	    ((status_calls(daemon) == 0 && status_direct_channels(daemon) == 0) || daemon->core.now >= daemon->stop_at))
+	if (daemon->state == DAEMON_DRAINING && (is_idle(daemon) || daemon->core.now >= daemon->stop_at))
 		break_off_all(daemon);
 	if (daemon->state != DAEMON_STOPPING || !TAILQ_EMPTY(&daemon->core.pools))
 		return;

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -71,6 +72,43 @@ def test_a_draining_daemon_begins_nothing(draining):
             error = c.error(method, *arguments)
             assert (error["code"], error["ran"]) == ("UNAVAILABLE", "no") and "stopping" in error["message"], method
     assert cli(draining, "call", "p.echo", "1").returncode == 75
+
+
+def test_the_first_call_of_a_client_that_had_connected_is_taken(start):
+    """It could not know that the daemon was about to stop. Its next call goes to the next daemon."""
+    daemon = start({"p": {"workers": 2}})
+    with daemon.client() as busy, daemon.client() as plain, daemon.client() as greeting, daemon.client() as full, daemon.client() as asking:
+        running = busy.start("p.sleep", 60)
+        asking.value("objpool.ping")
+        greeting.maps()
+        wait_for(lambda: len(asking.value("objpool.clients")) == 5, lambda: "the connections")
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_notify("STOPPING=1")
+        for c in (plain, greeting):
+            assert c.value("p.echo", 1) == 1 and "UNAVAILABLE" in str(c.error("p.echo", 2))
+        assert full.full("p", "echo", [3]) == (None, 3)
+        assert "UNAVAILABLE" in asking.error("p.echo", 4)
+        busy.notify("objpool.cancel", running)
+        assert busy.wait(running)[0].startswith("CANCELLED")
+        assert daemon.process.wait(DEADLINE) == 0
+
+
+def test_an_idle_daemon_waits_for_such_a_call(start):
+    """For half a second: a test that is held up for longer begins again."""
+    while True:
+        daemon = start({"p": {"workers": 1}})
+        with daemon.client() as c, daemon.client() as other:
+            wait_for(lambda: len(other.value("objpool.clients")) == 2, lambda: "the connection")
+            begun = time.monotonic()
+            daemon.signal(signal.SIGTERM)
+            daemon.wait_notify("STOPPING=1")
+            try:
+                assert c.value("p.echo", 1) == 1
+                break
+            except (ConnectionError, EOFError):
+                assert time.monotonic() - begun > 0.4
+            finally:
+                assert daemon.process.wait(DEADLINE) == 0
 
 
 def test_leases_do_not_hold_a_draining_daemon_back(start):

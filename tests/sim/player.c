@@ -133,6 +133,7 @@ static struct player *some_player(struct world *world)
 	client_init(&(*at)->client, &world->core);
 	(*at)->grant = users_enter(world, &(*at)->client);
 	(*at)->client.error_form = ERRORS_AS_MAP;
+	(*at)->client.arriving = !world->core.draining;
 	(*at)->listener = (struct listener){.world = world, .read = read_value_of};
 	if (world->flavour.files && world_one_in(world, 2)) { /* as client_files_offer */
 		(*at)->client.fds = true;
@@ -229,6 +230,7 @@ static void request(struct world *world, struct player *player, const struct que
 	const int r =
 		question->plain ? request_call(&player->client, &rpc, block) : request_full_call(&player->client, &rpc, block);
 	faults_arm(false);
+	player->client.arriving = false;
 	if (r < 0)
 		world_fail(world, "a request with a fresh msgid is not taken in");
 }
@@ -350,7 +352,9 @@ void player_send(struct world *world)
 	if (!client_accepts(&player->client) || player->input_ended) /* then a session doesn't read */
 		return;
 	struct question *question = question_new(world, false);
-	struct question *like = world_one_in(world, 2) ? question_like(world, question) : NULL;
+	question->early = !world->core.draining || player->client.arriving;
+	const bool last = world->core.draining && player->client.arriving; /* only its first call is taken */
+	struct question *like = !last && world_one_in(world, 2) ? question_like(world, question) : NULL;
 	if (like)
 		send_many(world, player, question);
 	else

@@ -79,7 +79,6 @@ struct question *question_new(struct world *world, bool nested)
 
 	question->nested = nested;
 	question->notification = !nested && world_one_in(world, 20);
-	question->early = !world->core.draining;
 	choose_target(world, question);
 	choose_stream(world, question);
 	choose_tokens(world, question);

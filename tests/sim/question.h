@@ -22,7 +22,7 @@ struct question {
 	bool limited;             /* who asks is a user, with limits */
 	bool cancelled;           /* its client has cancelled it */
 	bool too_late;            /* its method had committed itself before that */
-	bool early;               /* it came before the daemon was asked to stop */
+	bool early;               /* it, or its client, came before the daemon was asked to stop */
 	bool yields;              /* the method yields, if its caller takes what it yields */
 	uint32_t token, count;    /* the first token, and how many follow */
 	enum errors errors;

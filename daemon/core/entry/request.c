@@ -72,7 +72,7 @@ static int settle_target(struct call *call, const struct client *client, const s
 
 	if (check_rights(call, client, target, error) < 0)
 		return -EACCES;
-	if (core->draining && !nested_is(client)) {
+	if (core->draining && !nested_is(client) && !client->arriving) {
 		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and takes no new calls");
 		return -EINVAL;
 	}

@@ -79,6 +79,7 @@ struct client {
 	bool stalled;            /* it doesn't read its answers: no task is started for it */
 	bool recalled;           /* since then the tasks that no worker had begun were taken back */
 	bool entered;            /* it has asked something: see client_enter */
+	bool arriving;           /* it has connected, and asked nothing but hello: its first call is taken while the core drains */
 	bool left;               /* client_leave was called: it sends nothing more */
 	bool hung_up;            /* it can't be answered any more: only its notifications are accepted */
 };

@@ -121,6 +121,7 @@ struct daemon {
 	bool forks_wanted;             /* a template has something to start */
 	bool slots_changed;            /* since pending_admin was last looked at */
 	char status[256];              /* last told to the service manager */
+	uint64_t arrivals_until;       /* DRAINING: until then the first calls of clients are waited for */
 	uint64_t stop_at;              /* STOPPING: workers that have not ended by then are killed */
 };
 

@@ -77,6 +77,7 @@ struct session *session_new(struct daemon *daemon, struct transport *transport, 
 	session->since = daemon->core.now;
 	session->transport = *transport;
 	session->is_unix = is_unix;
+	session->client.arriving = daemon->state == DAEMON_RUNNING;
 	intake_init(&session->intake, daemon->core.limits.max_message, session->client.account);
 	intake_use_payloads(&session->intake, &daemon->payloads, daemon->core.limits.payload_min);
 	if (is_unix)

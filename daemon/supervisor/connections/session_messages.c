@@ -96,7 +96,7 @@ static const char lost_descriptors[] = "descriptors that were lost: there are to
 static int on_message(struct session *session, struct span message, struct block *block, bool deep)
 {
 	struct error error;
-	struct rpc rpc;
+	struct rpc rpc = {0};
 	int r;
 
 	if (session->intake.lost && session->intake.refs > 0)
@@ -117,6 +117,7 @@ static int on_message(struct session *session, struct span message, struct block
 		r = dispatch(session, &rpc, block);
 	}
 	session->asked = true;
+	session->client.arriving = session->client.arriving && span_is(rpc.method, "objpool.hello");
 	if (files != 0)
 		block_unref(block);
 	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
