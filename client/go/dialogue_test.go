@@ -325,6 +325,10 @@ func (p *player) call(s step) {
 		target, args = p.client.Pool("objpool"), []any{s.text("target"), s.text("method"), s.list("args"), s.options()}
 		s = step{"as": s["as"], "method": "call"}
 	}
+	if s["direct"] != nil { // futures go the ordinary way
+		p.wait(s, func() (any, error) { return objpool.Call[any](ctx, target, s.text("method"), args...) })
+		return
+	}
 	future := objpool.Begin[any](ctx, target, s.text("method"), args...)
 	p.wait(s, future.Wait)
 }
@@ -392,6 +396,7 @@ func (p *player) target(s step) (objpool.Target, []any) {
 	if !ok {
 		return objpool.Target{}, nil
 	}
+	options.Direct = s["direct"] != nil
 	args := s.list("args")
 	if options.ArgsAs != "" && options.ArgsAs != "zip" {
 		args = []any{args}

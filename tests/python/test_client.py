@@ -178,6 +178,19 @@ def test_progress(pool):
     assert steps and steps[-1][2] == "x"
 
 
+def test_progress_of_a_future_comes_before_its_result(pool):
+    """Also when the thread that usually tells it is busy: here with the progress of another call."""
+    steps, entered, left = [], threading.Event(), threading.Event()
+    first = pool.options(progress=lambda *step: entered.set() or left.wait(DEADLINE)).method("progress").future(1, 0)
+    try:
+        assert entered.wait(DEADLINE)
+        second = pool.options(progress=lambda *step: steps.append(step)).method("progress").future(1, 0, "x")
+        assert second.result(DEADLINE) == 1 and steps[-1] == (1, 1, "x")
+    finally:
+        left.set()
+    assert first.result(DEADLINE) == 1
+
+
 def test_leases(client, pool):
     with pool.lease() as mine:
         assert mine.call("slot") == mine.slot and mine.options(timeout=DEADLINE).echo(1) == 1

@@ -42,6 +42,8 @@ def asked(client, step):
     target = target_of(client, step["target"])
     if target is None or not options.keys() <= {*objpool._call.OPTIONS, "timeout_ms"}:
         return None
+    if step.get("direct"):
+        options["direct"] = True
     if "timeout_ms" in options:
         options["timeout"] = options.pop("timeout_ms") / 1000
     arguments = [dialogue.to_value(value) for value in step.get("args", ())]

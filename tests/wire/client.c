@@ -57,6 +57,15 @@ static size_t from_hex(const char *text, unsigned char *bytes)
 
 static void pack(struct objpool_packer *packer, const json_t *value);
 
+/* Bytes that count up from 0, and over. */
+static void pack_counting(struct objpool_packer *packer, size_t size)
+{
+	unsigned char *room = objpool_pack_bin_room(packer, size);
+
+	for (size_t i = 0; room && i < size; i++)
+		room[i] = (unsigned char)i;
+}
+
 static void pack_special(struct objpool_packer *packer, const char *word, const json_t *argument)
 {
 	unsigned char bytes[4096];
@@ -66,6 +75,8 @@ static void pack_special(struct objpool_packer *packer, const char *word, const 
 	else if (strcmp(word, "ext") == 0)
 		objpool_pack_ext(packer, (int8_t)json_integer_value(json_array_get(argument, 0)), bytes,
 				 from_hex(json_string_value(json_array_get(argument, 1)), bytes));
+	else if (strcmp(word, "counting") == 0)
+		pack_counting(packer, (size_t)json_integer_value(argument));
 	else
 		exit(CANT);
 }
@@ -619,6 +630,11 @@ int main(int argc, char **argv)
 
 	if (!dialogue)
 		fail("usage: client FILE ADDRESS");
+	json_array_foreach(json_object_get(dialogue, "steps"), i, step)
+	{
+		if (json_is_true(json_object_get(step, "direct")))
+			options.direct = OBJPOOL_DIRECT;
+	}
 	const int r = objpool_connect(&client, argv[2], &options);
 	if (r < 0)
 		fail("can't connect: %s", strerror(-r));

@@ -8,13 +8,15 @@ amiss. A client may number its requests as it likes, say hello or not, write a c
 options or give nil, and feed as many items at once as its credit allows.
 """
 import os
+import select
 import socket
 import sys
 import tempfile
 import threading
 
 import dialogue
-from dialogue import bytes_of, pack, take, unpack
+from dialogue import bytes_of, pack, unpack
+from fake_routes import STANDS_FOR, Route, as_on_connection, key_of, memory_file, opened, place_of, spliced
 
 DEADLINE = 20
 REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
@@ -67,11 +69,12 @@ def same(told, got):
 
 class Server:
     def __init__(self, sock, steps, piece):
-        self.socket, self.steps, self.piece = sock, steps, piece
-        sock.settimeout(DEADLINE)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the next piece waits until the client has read the one before
-        self.come = b""
-        self.said = []     # the client's messages that have not been looked at
+        self.steps, self.piece = steps, piece
+        self.connection = Route(sock, piece, DEADLINE)
+        self.channels = {}    # the client's direct channels, by their numbers
+        self.targets = {}     # of each of the dialogue's channels: what it goes to, as "p:1"
+        self.places = {}      # and the msgids of the messages that it has had
+        self.takes_fds = False
         self.numbers = {}  # the client's msgid of each of the dialogue's
         self.fed = {}      # of each of the dialogue's msgids: items that have come, and have not been looked at
         self.ended = {}    # what feed_end has said
@@ -79,19 +82,29 @@ class Server:
         self.unasked = set()  # msgids of the dialogue whose answer the client does not want
 
     def receive(self):
-        """The client's next message; None: it has closed the connection."""
+        """The client's next message, of the connection or of a channel; None: it has closed the connection."""
         while True:
-            message, self.come = take(self.come)
-            if message is not None:
-                return unpack(message)
-            data = self.socket.recv(1 << 16)
-            if not data:
-                return None
-            self.come += data
+            routes = [self.connection, *(route for route in self.channels.values() if route.is_open)]
+            for route in routes:
+                message = route.next()
+                if message is not None:
+                    return message
+            readable, _, _ = select.select([route.socket for route in routes], [], [], DEADLINE)
+            if not readable:
+                raise TimeoutError
+            for route in routes:
+                if route.socket in readable and not route.read():
+                    if not route.channel:
+                        return None
+                    route.close()
 
-    def send(self, data):
-        for at in range(0, len(data), self.piece or len(data)):
-            self.socket.sendall(data[at:at + (self.piece or len(data))])
+    def close_channels(self):
+        for route in self.channels.values():
+            route.close()
+
+    def send(self, message):
+        """Sends a message of the server's own on the connection."""
+        self.connection.send(pack(message))
 
     # -- what the client says --
 
@@ -100,7 +113,11 @@ class Server:
         method = message[-2]
         if method == "objpool.hello":
             self.note_hello(message)
-            self.send(pack([RESPONSE, message[1], None, self.hello(message)]))
+            self.send([RESPONSE, message[1], None, self.hello(message)])
+        elif method == "objpool.attach":
+            self.attach(message)
+        elif method == "objpool.detached":
+            self.send([RESPONSE, message[1], None, self.how_it_ended(*message[3])])
         elif method in ("objpool.feed", "objpool.feed_end"):
             self.note_fed(method, *message[-1])
         else:
@@ -108,10 +125,35 @@ class Server:
         return True
 
     def note_hello(self, message):
-        self.errors = (message[3][0] if message[3] else {}).get("errors") or "string"
+        asked = message[3][0] if message[3] else {}
+        self.errors = asked.get("errors") or "string"
+        told = [step for step in self.steps if "memory" in step or "channel" in step]
+        self.takes_fds = bool(asked.get("fds") and told and self.connection.socket.family == socket.AF_UNIX)
 
     def hello(self, message):
-        return {**HELLO, **({"fds": False, "fds_mark": 0} if "fds" in message[3][0] else {})}
+        if "fds" not in message[3][0]:
+            return HELLO
+        return {"fds": self.takes_fds, "fds_mark": self.mark() if self.takes_fds else 0, **HELLO}
+
+    def mark(self):
+        """The mark that exts of the dialogue have."""
+        told = [unpack(bytes_of(step))[3] for step in self.steps if "daemon" in step and "memory" in step]
+        return int.from_bytes(told[0].data[:2], "big") if told else 7
+
+    def attach(self, message):
+        pool, slot, *_ = (*message[3], None)
+        number = len(self.channels) + 1
+        if not self.takes_fds:
+            raise Amiss("objpool.attach, which needs descriptors")
+        self.channels[number], theirs = opened(self.piece, DEADLINE, number, f"{pool}:{slot or 0}")
+        self.connection.send(pack([RESPONSE, message[1], None, {"slot": slot or 0, "generation": 1, "channel": number}]), [theirs])
+
+    def how_it_ended(self, channel):
+        """What the dialogue's daemon says of the end of a channel. The messages are the client's own."""
+        asked = [step["client"][1] for step in self.steps if "objpool.detached" in step.get("client", ())]
+        answers = [unpack(bytes_of(step)) for step in self.steps if step.get("daemon", "end") != "end" and "channel" not in step]
+        told = next(answer[3] for answer in answers if answer[:2] == [RESPONSE, *asked])
+        return {**told, "begun": len(self.channels[channel].order)}
 
     def note_fed(self, method, number, *what):
         told = next((told for told, client in self.numbers.items() if client == number), None)
@@ -138,11 +180,13 @@ class Server:
             return self.expect_fed(told[-2], *told[-1])
         got = self.next_said()
         if told[-2] == "objpool.cancel":  # as a request, or as a notification
-            told = [*told[:-1], [self.numbers[told[-1][0]]]]
+            orders = {channel: route.order for channel, route in self.channels.items()}
+            told = [*told[:-1], [self.numbers[cancelled(self.places, *told[-1])]]]
+            got = [*got[:-1], [cancelled(orders, *got[-1])]]
             if told[0] == REQUEST and got[0] == NOTIFICATION:
                 self.unasked.add(told[1])
             elif told[0] == NOTIFICATION and got[0] == REQUEST:
-                self.send(pack([RESPONSE, got[1], None, True]))
+                self.send([RESPONSE, got[1], None, True])
         elif told[0] != got[0]:
             raise Amiss(f"{got!r} has come, not {told!r}")
         if not same(told, got):
@@ -178,7 +222,7 @@ class Server:
         if (message[3][0] if message[3] else {}).get("token") != token:
             raise Amiss(f"the token is not {token!r}")
         self.note_hello(message)
-        self.send(pack([RESPONSE, message[1], None, self.hello(message)]))
+        self.send([RESPONSE, message[1], None, self.hello(message)])
         self.unasked.add(step["client"][1])
 
     # -- what the daemon said --
@@ -192,42 +236,104 @@ class Server:
 
     def answer(self, step):
         message = unpack(bytes_of(step))
+        channel = step.get("channel")
         if message[0] == RESPONSE:
-            if message[1] in self.unasked:
-                return
-            message[1] = self.numbers[message[1]]
-            message[2] = self.in_form(message[2])
-        elif message[1] in NUMBERED:
-            message[2][0] = self.numbers[message[2][0]]
-            if message[1] == "objpool.result":
-                message[2][2] = self.in_form(message[2][2])
-        data = bytes_of(step)
-        self.send(data if message == unpack(data) else pack(message))
+            self.respond(step, message, key_of(channel, message[1]))
+        else:
+            if message[1] in NUMBERED:
+                route, message[2][0] = self.where(key_of(channel, message[2][0]))
+                if message[1] == "objpool.result":
+                    message[2][2] = self.in_form(message[2][2])
+            else:
+                route = self.connection
+            route.send(pack(message))
+
+    def where(self, told):
+        """(where the client has made one of the dialogue's calls, its msgid there)"""
+        number = self.numbers[told]
+        return (self.channels[number[0]], number[1]) if isinstance(number, tuple) else (self.connection, number)
+
+    def respond(self, step, message, told):
+        if told in self.unasked:
+            return
+        route, number = self.where(told)
+        data = spliced(bytes_of(step), number, self.in_form(message[2]))
+        fds = []
+        for content in map(dialogue.to_value, step.get("memory", ())):
+            if self.takes_fds:
+                fds.append(memory_file(content, place_of(message[3])[0]))
+            else:
+                data = pack([RESPONSE, number, None, content])
+        route.send(data, fds)
 
     def play(self):
-        for number, step in enumerate(self.steps, 1):
-            try:
-                if step.get("raw"):
-                    continue
-                if "client" in step:
-                    self.hear(step)
-                elif "daemon" in step:
-                    self.answer(step)
-            except (Amiss, TimeoutError) as error:
-                raise Amiss(f"step {number}: {error or 'nothing has come'}") from error
-        self.end()
+        try:
+            for number, step in enumerate(self.steps, 1):
+                try:
+                    if not step.get("raw") and not self.is_of_a_channel(step):
+                        self.play_step(step)
+                except (Amiss, TimeoutError) as error:
+                    raise Amiss(f"step {number}: {error or 'nothing has come'}") from error
+            self.end()
+        finally:
+            self.close_channels()
+
+    def play_step(self, step):
+        if "client" in step:
+            self.hear(step)
+        elif "daemon" in step:
+            self.answer(step)
+
+    def is_of_a_channel(self, step):
+        """Notes what is about a channel itself, which the client does or doesn't do when it likes. A daemon ends its side."""
+        message = step.get("client", step.get("daemon"))
+        if message == "end":
+            if "daemon" in step and "channel" in step:
+                self.close_channels()
+            return "channel" in step
+        if not isinstance(message, list):
+            return False
+        if message[-2] == "objpool.attach":
+            self.targets[len(self.targets) + 1] = f"{message[-1][0]}:{message[-1][1]}"
+            self.unasked.add(message[1])
+        elif message[-2] == "objpool.detached":
+            self.unasked.add(message[1])
+        return message[-2] in ("objpool.attach", "objpool.detached")
 
     def hear(self, step):
         told = unpack(bytes_of(step))
+        if "channel" in step:
+            self.places.setdefault(step["channel"], []).append(told[1] if told[0] == REQUEST else None)
+            told = as_on_connection(told, self.targets[step["channel"]], step["channel"])
+        for content in map(dialogue.to_value, step.get("memory", ())):
+            told = replaced(told, content)
         if told[-2] == "objpool.hello":
             self.expect_hello(step)
         else:
             self.expect(told)
+        if step.get("memory") and self.takes_fds and not self.connection.came_by_descriptor:
+            raise Amiss("the bytes have not come by descriptor")
 
     def end(self):
+        if self.targets and self.takes_fds and not any(isinstance(number, tuple) for number in self.numbers.values()):
+            raise Amiss("no call has come on a direct channel")
         while (message := self.receive()) is not None:
             if not self.is_by_the_way(message):
                 raise Amiss(f"{message!r} has come when all was said")
+
+
+def cancelled(orders, number, place=None):
+    """The msgid that objpool.cancel is about. Of a channel it is given the message's place."""
+    return number if place is None else (number, orders[number][place])
+
+
+def replaced(value, content):
+    """The same with these bytes in the place of the ext that stands for them."""
+    if isinstance(value, dialogue.msgpack.ExtType) and value.code == STANDS_FOR:
+        return content
+    if isinstance(value, dict):
+        return {key: replaced(each, content) for key, each in value.items()}
+    return [replaced(each, content) for each in value] if isinstance(value, list) else value
 
 
 def listen(tcp, place):

@@ -52,6 +52,10 @@ async function play(steps, server, options = {}) {
 
 for (const name of FILES) {
 	const file = path.join(WIRE, name);
+	if (read(file).steps.some((step) => step.direct)) {
+		test(name, { skip: "Node can't take descriptors from a socket: the library has no direct channels" }, () => {});
+		continue;
+	}
 	const served = (...server) => async (t) => play(read(file).steps, await serve(t, ...server));
 	test(`${name} against a daemon`, { timeout: DEADLINE_MS }, served("real_server.py", file));
 	test(`${name} in pieces of 1`, { timeout: DEADLINE_MS }, served("fake_server.py", file, "--piece", "1"));

@@ -2,6 +2,7 @@
 """Calls as futures. Imported at the first one: importing concurrent.futures takes longer than all the rest."""
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import threading
 import time
@@ -16,6 +17,9 @@ from .errors import Cancelled, ObjpoolError
 
 
 class _FutureEntry(Entry):
+    steps: Any = ()  #: a deque: progress that has come, and has not been told
+    telling: Any = None  #: a lock, from the first progress on
+
     def __init__(self, future: "CallFuture", background: Any) -> None:
         super().__init__()
         self.future: Optional[CallFuture] = future  #: None when it is done: nothing is left in a circle
@@ -30,14 +34,26 @@ class _FutureEntry(Entry):
 
     def after_fork(self) -> None:
         super().after_fork()
+        if self.telling is not None:
+            self.telling = threading.RLock()
         if self.future is not None:
             self.future._after_fork()
             self.background = self.future._connection.background
 
     def notify(self, name: str, params: List[Any]) -> None:
-        progress = self.future._request.progress if self.future is not None else None
-        if progress is not None:
-            self.background.finished.append(lambda: progress(*params[1:]))
+        if self.future is not None and self.future._request.progress is not None:
+            if self.telling is None:
+                self.steps, self.telling = collections.deque(), threading.RLock()
+            self.steps.append(params[1:])
+            self.background.finished.append(self.tell)
+
+    def tell(self) -> None:
+        """Tells the program what progress has come. Done by the background thread, and before the future has its result."""
+        future = self.future
+        if future is not None and self.telling is not None:
+            with self.telling:
+                while self.steps:
+                    future._request.progress(*self.steps.popleft())
 
 
 class CallFuture(concurrent.futures.Future):
@@ -142,7 +158,10 @@ class CallFuture(concurrent.futures.Future):
     def _complete(self) -> None:
         """The answer is there. Whoever comes first, the waiting or the background thread, takes it."""
         entry = self._entry
-        if entry is None or entry.message is None or not self._claim.acquire(False):
+        if entry is None or entry.message is None:
+            return
+        entry.tell()
+        if not self._claim.acquire(False):
             return
         entry.future = None
         if not self._repeats and not self.set_running_or_notify_cancel():
