@@ -27,6 +27,7 @@ import msgpack
 
 import figure
 import goals
+import sections
 import service
 import soak
 import tls
@@ -562,9 +563,7 @@ def write_markdown(bench, path, command):
     lines += [f"| {' | '.join(row)} |" for row in bench.rows]
     lines += cost_lines(bench)
     lines += goals.lines(bench.figures)
-    path = pathlib.Path(path)
-    others = path.read_text().partition("\n## Python\n") if path.exists() else ("", "", "")     # by bench/python
-    path.write_text("\n".join(lines) + "\n" + "".join(others[1:]))
+    sections.put_own(pathlib.Path(path), "\n".join(lines))
 
 
 def main():

@@ -2,13 +2,18 @@
 """What run.py has measured, as the section "Python" of docs/BENCHMARKS.md; what is to be reached, and what the rows mean."""
 import datetime
 import os
+import pathlib
 import platform
 import statistics
 import subprocess
+import sys
 import textwrap
 
-import beside
-from contestants import CONTESTANTS
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import sections  # noqa: E402  beside bench/run.py
+import beside  # noqa: E402
+from contestants import CONTESTANTS  # noqa: E402
 
 HEADING = "## Python"
 SCALE = {"items/s": None, "µs": 1e6, "ms": 1e3}
@@ -194,9 +199,8 @@ def verdict(what, beside, least, found):
 
 
 def write(path, section):
-    """In place of the section that is there; after all else."""
-    before = path.read_text().partition(f"\n{HEADING}\n")[0].rstrip("\n")
-    path.write_text(f"{before}\n\n{section}")
+    """In place of the section that is there."""
+    sections.put(path, section)
 
 
 NOTES = """

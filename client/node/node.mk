@@ -14,9 +14,9 @@ $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 
 # The peers are from npm, in a folder of their own.
 .PHONY: bench-node soak-node
-bench-node: all $(NODE)/bench/node_modules/.package-lock.json # the library for Node beside the clients of redis and NATS
+bench-node: all $(NODE)/bench/node_modules/.package-lock.json # the library for Node beside redis and NATS; writes docs/BENCHMARKS.md, Node
 	@sh scripts/deps.sh build bench
-	cd $(NODE)/bench && OBJPOOL_BUILD=$(abspath $(B)) node run.mjs
+	cd $(NODE)/bench && OBJPOOL_BUILD=$(abspath $(B)) node run.mjs --markdown $(abspath docs/BENCHMARKS.md)
 
 soak-node: all # 10 million items each way through the library for Node; fails when its memory grows
 	cd $(NODE)/bench && OBJPOOL_BUILD=$(abspath $(B)) node --expose-gc soak.mjs
