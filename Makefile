@@ -64,7 +64,7 @@ $(B)/%.o: %.c Makefile $(NEEDS)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
-	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(DAEMON_LIBS) -lsystemd $(MSGPACK_LIBS)
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(DAEMON_LIBS) $(MSGPACK_LIBS)
 
 $(B)/objpool-worker: $(WORKER) $(CAGE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ $(MSGPACK_LIBS) $(LIBS_OF_seccomp) -ldl

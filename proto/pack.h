@@ -8,6 +8,7 @@
 
 #include "proto/msgpack_bytes.h"
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -26,14 +27,14 @@ static inline uint8_t *pack_be16(uint8_t *p, uint16_t v)
 
 static inline uint8_t *pack_be32(uint8_t *p, uint32_t v)
 {
-	v = __builtin_bswap32(v);
+	v = htobe32(v);
 	memcpy(p, &v, 4);
 	return p + 4;
 }
 
 static inline uint8_t *pack_be64(uint8_t *p, uint64_t v)
 {
-	v = __builtin_bswap64(v);
+	v = htobe64(v);
 	memcpy(p, &v, 8);
 	return p + 8;
 }

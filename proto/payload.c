@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/payload.h"
 
+#include "proto/memory_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -10,9 +12,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8u
-#endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
@@ -86,25 +85,11 @@ static void on_dropped(struct block *block)
 
 /* ---- making ---- */
 
-static int make_file(size_t capacity)
-{
-	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd = memfd_create("objpool-payload", flags | MFD_NOEXEC_SEAL);
-
-	if (fd < 0 && errno == EINVAL) /* an older kernel */
-		fd = memfd_create("objpool-payload", flags);
-	if (fd >= 0 && ftruncate(fd, (off_t)capacity) < 0) {
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static struct block *make(struct payload_pool *pool, size_t capacity)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 	struct payload *payload = calloc(1, sizeof *payload);
-	const int fd = payload && account_has_room_for_file(pool->account) ? make_file(capacity) : -1;
+	const int fd = payload && account_has_room_for_file(pool->account) ? memory_file("objpool-payload", capacity) : -1;
 	void *bytes = fd < 0 ? MAP_FAILED : mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (bytes == MAP_FAILED || fcntl(fd, F_ADD_SEALS, seals) < 0) {

@@ -3,13 +3,15 @@
 
 #include "proto/pack.h"
 
+#include <endian.h>
+
 enum { PLACE_BITS = 48 }; /* of an offset, or a length */
 
 static uint64_t read_be64(const uint8_t *p)
 {
 	uint64_t v;
 	memcpy(&v, p, sizeof v);
-	return __builtin_bswap64(v);
+	return be64toh(v);
 }
 
 struct payload_ref payload_read_ref(const uint8_t *p)

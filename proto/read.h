@@ -8,6 +8,7 @@
 
 #include "proto/payload_ref.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,7 +61,7 @@ static inline int read_uint(struct reader *reader, uint64_t *value)
 	if (reader->end - reader->p >= 5 && *reader->p == BYTE_UINT32) {
 		uint32_t v;
 		memcpy(&v, reader->p + 1, sizeof v);
-		*value = __builtin_bswap32(v);
+		*value = be32toh(v);
 		reader->p += 5;
 		return 0;
 	}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/rings.h"
 
+#include "proto/memory_file.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,11 +41,9 @@ static int map(struct rings *rings, int memory, unsigned side)
 
 static int make_memory(void)
 {
-	const int fd = memfd_create("objpool-rings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const int fd = memory_file("objpool-rings", RINGS_MEMORY);
 
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, RINGS_MEMORY) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+	if (fd < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
 		return fd;
 	const int error = errno;
 	(void)close(fd);

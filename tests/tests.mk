@@ -38,7 +38,7 @@ LIBS_json := -levent_core
 $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o
 $(B)/tests/test_intake: $(addprefix $(B)/daemon/supervisor/,transport/intake.o transport/socket.o base/closer.o)
 $(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER))
-LIBS_transport := $(DAEMON_LIBS) -lsystemd
+LIBS_transport := $(DAEMON_LIBS)
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
@@ -75,7 +75,7 @@ $(B)/sim: $(call objs,tests/sim) $(CORE) $(PROTO)
 
 # What a fuzz target needs beside proto/.
 FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c daemon/supervisor/*/*.c)) $(wildcard daemon/core/*/*.c)
-FUZZ_SUPER_LIBS = $(DAEMON_LIBS) -lsystemd $(MSGPACK_LIBS)
+FUZZ_SUPER_LIBS = $(DAEMON_LIBS) $(MSGPACK_LIBS)
 FUZZ_PARTS_scan =
 FUZZ_PARTS_request = $(wildcard daemon/core/*/*.c)
 FUZZ_PARTS_worker = $(FUZZ_PARTS_request)

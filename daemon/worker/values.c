@@ -3,6 +3,7 @@
 
 #include "proto/scan.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -36,13 +37,13 @@ static uint64_t number(const uint8_t *p, size_t size)
 		return *p;
 	case 2:
 		memcpy(&quarter, p, sizeof quarter);
-		return __builtin_bswap16(quarter);
+		return be16toh(quarter);
 	case 4:
 		memcpy(&half, p, sizeof half);
-		return __builtin_bswap32(half);
+		return be32toh(half);
 	default:
 		memcpy(&wide, p, sizeof wide);
-		return __builtin_bswap64(wide);
+		return be64toh(wide);
 	}
 }
 

@@ -38,6 +38,21 @@ int probe_kwargs(void *self, struct objpool_call *call, probe_args *args, msgpac
 	return 0;
 }
 
+/* Packs the sum of two integers. False: msgpack has no room for it. */
+static bool put_sum(msgpack_packer *result, const msgpack_object *a, const msgpack_object *b)
+{
+	const uint64_t sum = (uint64_t)a->via.i64 + (uint64_t)b->via.i64; /* modulo 2^64 */
+	const msgpack_object *positive = is_negative(a) ? b : a, *other = is_negative(a) ? a : b;
+
+	if (is_negative(positive) ? (int64_t)sum >= 0 : !is_negative(other) && sum < positive->via.u64)
+		return false;
+	if (is_negative(positive) || (is_negative(other) && positive->via.u64 < -(uint64_t)other->via.i64))
+		msgpack_pack_int64(result, (int64_t)sum);
+	else
+		msgpack_pack_uint64(result, sum);
+	return true;
+}
+
 int probe_add(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	static const char *const names[] = {"a", "b", NULL};
@@ -49,14 +64,8 @@ int probe_add(void *self, struct objpool_call *call, probe_args *args, msgpack_p
 	for (int i = 0; i < 2; i++)
 		if (!v[i] || (!is_integer(v[i]) && !is_float(v[i])))
 			return objpool_bad_argument(call, "%s must be a number", names[i]);
-	const bool integers = is_integer(v[0]) && is_integer(v[1]);
-	const __int128 sum = integers ? integer_of(v[0]) + integer_of(v[1]) : 0;
-	if (!integers || sum < INT64_MIN || sum > UINT64_MAX)
+	if (!is_integer(v[0]) || !is_integer(v[1]) || !put_sum(result, v[0], v[1]))
 		msgpack_pack_double(result, real_of(v[0]) + real_of(v[1]));
-	else if (sum < 0)
-		msgpack_pack_int64(result, (int64_t)sum);
-	else
-		msgpack_pack_uint64(result, (uint64_t)sum);
 	return 0;
 }
 

@@ -22,28 +22,37 @@ bool is_integer(const msgpack_object *value)
 	return value->type == MSGPACK_OBJECT_POSITIVE_INTEGER || value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
 }
 
+bool is_negative(const msgpack_object *value)
+{
+	return value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
+}
+
 bool is_float(const msgpack_object *value)
 {
 	return value->type == MSGPACK_OBJECT_FLOAT64 || value->type == MSGPACK_OBJECT_FLOAT32;
 }
 
-__int128 integer_of(const msgpack_object *value)
-{
-	return value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER ? (__int128)value->via.i64 : (__int128)value->via.u64;
-}
-
 double real_of(const msgpack_object *value)
 {
-	return is_float(value) ? value->via.f64 : (double)integer_of(value);
+	if (is_float(value))
+		return value->via.f64;
+	return is_negative(value) ? (double)value->via.i64 : (double)value->via.u64;
+}
+
+static bool is_from_to(const msgpack_object *value, int64_t min, uint64_t max)
+{
+	if (is_negative(value))
+		return value->via.i64 >= min;
+	return value->via.u64 <= max && (min <= 0 || value->via.u64 >= (uint64_t)min);
 }
 
 int want_integer(struct objpool_call *call, const char *name, const msgpack_object *value, int64_t min, uint64_t max,
 		 int64_t *integer)
 {
-	if (!value || !is_integer(value) || integer_of(value) < min || integer_of(value) > max)
+	if (!value || !is_integer(value) || !is_from_to(value, min, max))
 		return objpool_bad_argument(call, "%s must be an integer from %lld to %llu", name, (long long)min,
 					    (unsigned long long)max);
-	*integer = (int64_t)integer_of(value);
+	*integer = is_negative(value) ? value->via.i64 : (int64_t)value->via.u64;
 	return 0;
 }
 

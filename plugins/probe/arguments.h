@@ -15,8 +15,8 @@ int no_memory(struct objpool_call *call);
 int take_one(struct objpool_call *call, probe_args *args, const char *name, const msgpack_object **value);
 
 bool is_integer(const msgpack_object *value);
+bool is_negative(const msgpack_object *value); /* a negative integer */
 bool is_float(const msgpack_object *value);
-__int128 integer_of(const msgpack_object *value);
 double real_of(const msgpack_object *value);
 
 int want_integer(struct objpool_call *call, const char *name, const msgpack_object *value, int64_t min, uint64_t max,

@@ -25,9 +25,9 @@ static _Atomic uint32_t calls;  /* begun so far; the thread sleeps on it */
 static _Atomic bool asleep;
 static _Atomic bool steps;      /* a step of the event loop runs, as `calls` counts them */
 
-static void wait_for_change(uint32_t seen, const struct timespec *max)
+static void wait_for_change(uint32_t seen)
 {
-	(void)syscall(SYS_futex, &calls, FUTEX_WAIT_PRIVATE, seen, max, NULL, 0);
+	(void)syscall(SYS_futex, &calls, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
 }
 
 /* Only the thread that runs a step of the loop knows whose code runs: it is sent the signal again and again, ever more rarely,
@@ -59,7 +59,7 @@ static void *watch(void *unused)
 		if (idle < LOOKS_UNTIL_SLEEP)
 			continue;
 		atomic_store(&asleep, true);
-		wait_for_change(seen, NULL);
+		wait_for_change(seen);
 		atomic_store(&asleep, false);
 		idle = 0;
 	}

@@ -23,8 +23,8 @@ enum { SAMPLE_MAX = 1 << 24, CANCEL_EVERY = 4096 };
 
 /* A number as msgpack has them: an integer from -2^63 to 2^64 - 1, or a float. */
 struct number {
-	bool is_float;
-	__int128 integer;
+	bool is_float, is_negative;
+	uint64_t integer; /* a negative one as its two's complement */
 	double real;
 };
 
@@ -108,7 +108,8 @@ static int want_number(struct objpool_call *call, const char *name, const msgpac
 	if (value && value->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
 		number->integer = value->via.u64;
 	} else if (value && value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER) {
-		number->integer = value->via.i64;
+		number->is_negative = true;
+		number->integer = (uint64_t)value->via.i64;
 	} else if (value && (value->type == MSGPACK_OBJECT_FLOAT64 || value->type == MSGPACK_OBJECT_FLOAT32)) {
 		number->is_float = true;
 		number->real = value->via.f64;
@@ -120,15 +121,30 @@ static int want_number(struct objpool_call *call, const char *name, const msgpac
 
 static double real_of(const struct number *number)
 {
-	return number->is_float ? number->real : (double)number->integer;
+	if (number->is_float)
+		return number->real;
+	return number->is_negative ? (double)(int64_t)number->integer : (double)number->integer;
+}
+
+/* Of two integers. False: msgpack has no room for it. */
+static bool add(const struct number *a, const struct number *b, struct number *sum)
+{
+	*sum = (struct number){.integer = a->integer + b->integer};
+	if (a->is_negative != b->is_negative) { /* negative if the positive one is less than the other's absolute value */
+		sum->is_negative = (a->is_negative ? b : a)->integer < -(a->is_negative ? a : b)->integer;
+		return true;
+	}
+	sum->is_negative = a->is_negative;
+	return a->is_negative ? (int64_t)sum->integer < 0 : sum->integer >= a->integer;
 }
 
 /* Integers stay integers while msgpack has room for them. */
 static struct number sum_of(const struct number *a, const struct number *b)
 {
-	const __int128 sum = a->integer + b->integer;
-	if (!a->is_float && !b->is_float && sum >= INT64_MIN && sum <= UINT64_MAX)
-		return (struct number){.integer = sum};
+	struct number sum;
+
+	if (!a->is_float && !b->is_float && add(a, b, &sum))
+		return sum;
 	return (struct number){.is_float = true, .real = real_of(a) + real_of(b)};
 }
 
@@ -136,10 +152,10 @@ static void put_number(msgpack_packer *packer, const struct number *number)
 {
 	if (number->is_float)
 		msgpack_pack_double(packer, number->real);
-	else if (number->integer < 0)
+	else if (number->is_negative)
 		msgpack_pack_int64(packer, (int64_t)number->integer);
 	else
-		msgpack_pack_uint64(packer, (uint64_t)number->integer);
+		msgpack_pack_uint64(packer, number->integer);
 }
 
 /* ---- arguments ---- */

@@ -9,7 +9,8 @@ import resource
 
 import pytest
 
-from harness import BUILD, wait_for
+import no_memory_files
+from harness import BUILD, DEADLINE, wait_for
 from template_player import FORK, FORKED, begin, offer, ready  # noqa: F401
 
 BROKEN_AT_FIRST = """
@@ -142,3 +143,14 @@ def test_workers_by_the_hundred(start):
     with daemon.client() as client:
         assert len(set(client.value("p:all.pid"))) == 150
         assert "could not be forked" not in daemon.log()
+
+
+# ---- no memory to share ----
+
+
+@pytest.mark.skipif(no_memory_files.NUMBER is None, reason="the number of memfd_create is not known")
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM, errno.EMFILE])
+def test_memfd_create_that_fails_is_named(start, error):
+    daemon = start(expect_ready=False, preexec=lambda: no_memory_files.forbid(error))
+    assert daemon.process.wait(DEADLINE) != 0
+    assert f"there is no memory to share with workers (memfd_create): {os.strerror(error)}" in daemon.log()

@@ -60,11 +60,14 @@ int memory_file(size_t size)
 {
 	const int fd = memfd_create("objpool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0)
+	if (fd < 0) {
+		PyErr_SetFromErrnoWithFilename(PyExc_OSError, "memfd_create");
+		return -1;
+	}
+	if (ftruncate(fd, (off_t)size) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0)
 		return fd;
 	PyErr_SetFromErrno(PyExc_OSError);
-	if (fd >= 0)
-		(void)close(fd);
+	(void)close(fd);
 	return -1;
 }
 

@@ -72,9 +72,9 @@ struct patience patience_begin(void)
 
 static int futex_sleep(const uint32_t *word, uint32_t seen, int64_t until)
 {
-	const struct timespec end = {.tv_sec = (time_t)(until / SECOND), .tv_nsec = (long)(until % SECOND)};
+	const long end[] = {(long)(until / SECOND), (long)(until % SECOND)}; /* as this call has it, also where time_t is wider */
 
-	return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &end, NULL, FUTEX_BITSET_MATCH_ANY) < 0 ? -errno : 0;
+	return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, end, NULL, FUTEX_BITSET_MATCH_ANY) < 0 ? -errno : 0;
 }
 
 int patience_sleep(struct patience *patience, const uint32_t *word, uint32_t seen, int64_t deadline)

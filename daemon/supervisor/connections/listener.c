@@ -14,7 +14,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 enum { ACCEPTS_A_TURN = 64, BACKLOG = 1024 };
@@ -272,12 +271,21 @@ int listener_open(struct daemon *daemon, const struct config *config, const char
 	return open_one(daemon, config, &second, reason, reason_size) ? 0 : -1;
 }
 
+/* An option of a socket; -1: the descriptor is none. */
+static int socket_option(int fd, int option)
+{
+	socklen_t size = sizeof(int);
+	int value;
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
 int listener_adopt(struct daemon *daemon, int fd, const char *name, char *reason, size_t reason_size)
 {
 	struct address address = {.size = sizeof address.sa};
 	struct listener *listener;
 
-	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
+	if (socket_option(fd, SO_TYPE) != SOCK_STREAM || socket_option(fd, SO_ACCEPTCONN) != 1 ||
 	    getsockname(fd, (struct sockaddr *)&address.sa, &address.size) < 0 || evutil_make_socket_nonblocking(fd) < 0)
 		return fail(reason, reason_size, "the passed descriptor %d (%s) is no listening stream socket", fd, name);
 	listener = listener_new(daemon, fd, &address);

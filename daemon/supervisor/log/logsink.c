@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define SD_JOURNAL_SUPPRESS_LOCATION
 #include "daemon/supervisor/log/logsink.h"
 
 #include "daemon/core/records/pool.h"
@@ -9,14 +8,18 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 16 << 10, FIELDS_MAX = 8 };
+enum { AT_ONCE = 16 << 10 };
 
 static const struct logwriter_sink *sink; /* a process has one log */
+static int journal = -1;                  /* a socket for datagrams */
 
 /* ---- standard error ---- */
 
@@ -49,27 +52,22 @@ static size_t format_for_stderr(char *line, size_t room, const struct logsink_su
 	return n + (size_t)snprintf(line + n, room - n, ".%03ldZ %s %s\n", now.tv_nsec / 1000000, level_name(about->level), text);
 }
 
-/* ---- the journal: a line is its fields, each with a newline after it, and a '\0' ---- */
+/* ---- the journal: a line is a datagram of systemd's native protocol, fields with a newline after each, and a '\0' ---- */
 
 static ssize_t write_to_journal(const char *bytes, size_t size)
 {
-	struct iovec fields[FIELDS_MAX];
-	const char *field = bytes;
+	static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
 	const char *const end = memchr(bytes, '\0', size);
-	int n = 0;
+	const size_t length = (size_t)(end - bytes);
 
-	while (field < end && n < FIELDS_MAX) {
-		const char *newline = memchr(field, '\n', (size_t)(end - field));
-		fields[n++] = (struct iovec){.iov_base = (char *)field, .iov_len = (size_t)(newline - field)};
-		field = newline + 1;
-	}
-	const int r = sd_journal_sendv(fields, n);
-	return r < 0 ? r : end - bytes + 1;
+	if (sendto(journal, bytes, length, MSG_NOSIGNAL, (const struct sockaddr *)&address, sizeof address) < 0)
+		return errno == EINTR ? 0 : -errno;
+	return (ssize_t)length + 1;
 }
 
 static size_t format_for_journal(char *line, size_t room, const struct logsink_subject *about, const char *text)
 {
-	size_t n = (size_t)snprintf(line, room, "PRIORITY=%d\nMESSAGE=%s\n", about->level, text);
+	size_t n = (size_t)snprintf(line, room, "PRIORITY=%d\nSYSLOG_IDENTIFIER=objpoold\nMESSAGE=%s\n", about->level, text);
 
 	if (about->pool)
 		n += (size_t)snprintf(line + n, room - n, "OBJPOOL_POOL=%s\n", about->pool->name);
@@ -109,7 +107,9 @@ static const struct logwriter_sink journal_sink = {.end = '\0', .write = write_t
 
 const struct logwriter_sink *logsink_open(void)
 {
-	sink = stderr_is_journal() ? &journal_sink : &stderr_sink;
+	if (stderr_is_journal() && journal < 0)
+		journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	sink = journal >= 0 ? &journal_sink : &stderr_sink;
 	return sink;
 }
 

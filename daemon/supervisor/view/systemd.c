@@ -7,17 +7,42 @@
 #include "proto/plural.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <systemd/sd-daemon.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+/* The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3), part of systemd's interface promise. */
+
+enum { FIRST_PASSED = 3 }; /* descriptor */
+
+/* The number that a variable of the environment has; 0: none. */
+static uint64_t number_of(const char *variable)
+{
+	const char *text = getenv(variable);
+	char *end;
+
+	if (!text || text[strspn(text, "0123456789")] != '\0')
+		return 0;
+	errno = 0;
+	const unsigned long long value = strtoull(text, &end, 10);
+	return errno ? 0 : value;
+}
+
+static bool is_own_pid(const char *variable)
+{
+	return number_of(variable) == (uint64_t)getpid();
+}
+
 /*
- * As sd_notify(3) does, but never blocking: a service manager that has stopped to read must not stop the daemon. The protocol is
- * part of systemd's interface promise.
+ * As sd_notify(3) does, but never blocking: a service manager that has stopped to read must not stop the daemon.
  */
-__attribute__((format(printf, 1, 2)))
-static void notify(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void notify(const char *format, ...)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -94,9 +119,9 @@ static void on_watchdog(void *data)
 
 void systemd_start_watchdog(struct daemon *daemon)
 {
-	uint64_t usec;
+	const uint64_t usec = getenv("WATCHDOG_PID") && !is_own_pid("WATCHDOG_PID") ? 0 : number_of("WATCHDOG_USEC");
 
-	if (sd_watchdog_enabled(0, &usec) <= 0)
+	if (usec == 0)
 		return;
 	if (ticker_start(&daemon->watchdog, daemon->base, usec / 2 * 1000, on_watchdog, NULL) < 0)
 		log_say(LOG_ERR, "there is no timer for the watchdog: out of memory or descriptors");
@@ -104,16 +129,28 @@ void systemd_start_watchdog(struct daemon *daemon)
 		on_watchdog(NULL);
 }
 
+static int adopt(struct daemon *daemon, int fd, const char *names, int length, char *reason, size_t reason_size)
+{
+	char name[256]; /* systemd's limit */
+
+	snprintf(name, sizeof name, "%.*s", length > 0 ? length : (int)strlen("unknown"), length > 0 ? names : "unknown");
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* fails where no socket was passed: listener_adopt says so */
+	return listener_adopt(daemon, fd, name, reason, reason_size);
+}
+
 int systemd_adopt_sockets(struct daemon *daemon, char *reason, size_t reason_size)
 {
-	char **names = NULL;
-	const int n = sd_listen_fds_with_names(1, &names);
+	static const char *const variables[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}; /* not for workers */
+	const uint64_t count = is_own_pid("LISTEN_PID") ? number_of("LISTEN_FDS") : 0;
+	const char *names = getenv("LISTEN_FDNAMES");
 	int r = 0;
 
-	for (int i = 0; i < n && r == 0; i++)
-		r = listener_adopt(daemon, SD_LISTEN_FDS_START + i, names[i], reason, reason_size);
-	for (int i = 0; i < n; i++)
-		free(names[i]);
-	free(names);
+	for (uint64_t i = 0; i < count && r == 0; i++) {
+		const int length = names ? (int)strcspn(names, ":") : 0;
+		r = adopt(daemon, FIRST_PASSED + (int)i, names ? names : "", length, reason, reason_size);
+		names = names && names[length] == ':' ? names + length + 1 : NULL;
+	}
+	for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+		(void)unsetenv(variables[i]);
 	return r;
 }

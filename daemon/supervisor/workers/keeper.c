@@ -4,6 +4,7 @@
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/base/spawn.h"
 #include "proto/groups.h"
+#include "proto/memory_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,9 +60,9 @@ static int make_table(struct keeper *keeper)
 {
 	void *memory;
 
-	keeper->table = memfd_create("objpool-groups", MFD_CLOEXEC);
-	if (keeper->table < 0 || ftruncate(keeper->table, sizeof *keeper->groups) < 0)
-		return -errno;
+	keeper->table = memory_file("objpool-groups", sizeof *keeper->groups);
+	if (keeper->table < 0)
+		return keeper->table;
 	memory = mmap(NULL, sizeof *keeper->groups, PROT_READ | PROT_WRITE, MAP_SHARED, keeper->table, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
@@ -78,8 +79,11 @@ struct keeper *keeper_new(const char *program)
 		*keeper = (struct keeper){.program = program, .table = -1, .end = -1};
 		r = make_table(keeper);
 	}
-	if (r == 0)
-		r = start(keeper);
+	if (r < 0) {
+		log_say(LOG_ERR, "there is no memory to share with workers (memfd_create): %s", strerror(-r));
+		return keeper_free(keeper);
+	}
+	r = start(keeper);
 	if (r == 0)
 		return keeper;
 	log_say(LOG_ERR, "can't start the process that ends what workers have forked: %s", strerror(-r));

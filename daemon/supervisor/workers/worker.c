@@ -13,6 +13,7 @@
 #include "daemon/supervisor/transport/socket.h"
 #include "daemon/supervisor/workers/template.h"
 #include "daemon/supervisor/workers/worker_maker.h"
+#include "proto/memory_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,14 +50,16 @@ static int make_board(struct worker *worker)
 
 	if (slot->board)
 		return 0;
-	const int fd = memfd_create("objpool-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd >= 0 && ftruncate(fd, sizeof *slot->board) == 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+	const int fd = memory_file("objpool-board", sizeof *slot->board);
+	if (fd < 0) {
+		log_slot(LOG_WARNING, slot, "there is no memory to share with the worker (memfd_create): %s", strerror(-fd));
+		return fd;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
 		board = mmap(NULL, sizeof *slot->board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (board == MAP_FAILED) {
 		const int r = -errno;
-		if (fd >= 0)
-			(void)close(fd);
+		(void)close(fd);
 		return r;
 	}
 	worker->board_fd = fd;

@@ -379,9 +379,17 @@ static const char *const of_default[] = {
 static const char *const of_rings[] = {"io_uring_enter", "io_uring_register", "io_uring_setup"};
 static const char *const of_network[] = {"socket", "socketcall", "bind", "connect", "listen", "accept", "accept4"};
 static const char *const of_signals[] = {"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"};
+static const char *const of_owners[] = {"fcntl", "fcntl64"};
 static const char *const of_truncation[] = {"truncate", "truncate64", "openat2"};
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
+
+/* Which argument of clone() the flags are. */
+#ifdef __s390__
+enum { FLAGS_OF_CLONE = 1 };
+#else
+enum { FLAGS_OF_CLONE = 0 };
+#endif
 
 /* ---- rules ---- */
 
@@ -456,8 +464,10 @@ static void deny_network(struct filter *filter)
 static void deny_signals(struct filter *filter)
 {
 	rules(filter, SCMP_ACT_ERRNO(EPERM), of_signals, COUNT(of_signals));
-	deny_if(filter, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETOWN, 0));
-	deny_if(filter, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETOWN_EX, 0));
+	for (size_t i = 0; i < COUNT(of_owners); i++) {
+		deny_if(filter, of_owners[i], SCMP_A1_32(SCMP_CMP_EQ, F_SETOWN, 0));
+		deny_if(filter, of_owners[i], SCMP_A1_32(SCMP_CMP_EQ, F_SETOWN_EX, 0));
+	}
 	deny_if(filter, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, FIOSETOWN, 0));
 	deny_if(filter, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, SIOCSPGRP, 0));
 }
@@ -495,7 +505,7 @@ static void allow_for_itself(struct filter *filter)
 	rule(filter, SCMP_ACT_ALLOW, "setpriority", 2,
 	     (struct scmp_arg_cmp[]){SCMP_A0_32(SCMP_CMP_EQ, PRIO_PROCESS, 0), SCMP_A1_32(SCMP_CMP_EQ, 0, 0)});
 	allow_if(filter, "sched_setaffinity", SCMP_A0_32(SCMP_CMP_EQ, 0, 0));
-	allow_if(filter, "clone", SCMP_A0_64(SCMP_CMP_MASKED_EQ, namespaces, 0));
+	allow_if(filter, "clone", SCMP_CMP64(FLAGS_OF_CLONE, SCMP_CMP_MASKED_EQ, namespaces, 0));
 	rule(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, NULL); /* its flags can't be seen; libc then takes clone */
 }
 

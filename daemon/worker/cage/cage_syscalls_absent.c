@@ -7,7 +7,8 @@ int cage_filter_syscalls(const struct cage *cage, const struct cage_kernel *kern
 {
 	(void)kernel;
 	return cage_confines(cage) || cage->syscalls != CAGE_UNSET
-		       ? cage_fail(cage, "network, read, write and syscalls need a filter of system calls: objpool-worker was built without "
+		       ? cage_fail(cage, "network, read, write and syscalls need a filter of system calls: objpool-worker was "
+					 "built without "
 					 "libseccomp")
 		       : 0;
 }
