@@ -83,8 +83,9 @@ def ts_compiles(address, pools, place, *more):
     modules.mkdir()
     (modules / "objpool").symlink_to(ROOT / "client/node")
     sources = [generate(address, pool, "ts", place / f"{pool}.ts") for pool in pools]
-    run(TSC, "--strict", "--noUnusedLocals", "--target", "es2022", "--module", "commonjs", "--moduleResolution", "node10", "--skipLibCheck",
-        "--outDir", place, *sources, *more)
+    strict = ["--strict", "--noUnusedLocals", "--noUnusedParameters", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess",
+              "--noImplicitReturns", "--noImplicitOverride", "--noPropertyAccessFromIndexSignature", "--isolatedModules"]
+    run(TSC, *strict, "--target", "es2022", "--module", "commonjs", "--moduleResolution", "node10", "--outDir", place, *sources, *more)
 
 
 def go_compiles(address, pools, place):
