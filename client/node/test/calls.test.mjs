@@ -131,6 +131,7 @@ test("a notification is carried out", async (t) => {
 test("the daemon's own methods", async (t) => {
 	const { client } = await start(t);
 	assert.deepEqual(await client.ping("a", 1), ["a", 1]);
+	assert.deepEqual(await client.request("objpool.ping", ["b"], { timeoutMs: 20_000, retry: 2 }), ["b"]);
 	assert.equal((await client.pools())[0].name, "p");
 	assert.equal((await client.status("p")).pools[0].slots.length, 2);
 	assert.deepEqual(await client.scale("p", 3), { workers: 3 });

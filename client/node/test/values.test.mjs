@@ -8,6 +8,7 @@ import { Daemon } from "./daemon.mjs";
 
 const require = createRequire(import.meta.url);
 const { Incoming } = require("../lib/incoming.js");
+const { Pending } = require("../lib/pending.js");
 const { skip_value } = require("../lib/scan.js");
 
 const VALUES = [
@@ -120,4 +121,30 @@ test("nonsense is refused, and no memory is taken for counts that it names", () 
 	for (const hex of ["c1", "dd7fffffff", "df7fffffff", "c6ffffffff00", "9191", "91".repeat(300) + "c0"])
 		assert.throws(() => decode(Buffer.from(hex, "hex")), RangeError);
 	assert.deepEqual(decode(Buffer.from("d55100ff", "hex")), new Ext(81, Buffer.from([0, 255]))); // an ARRAY that is none
+});
+
+test("msgids are given in turn, each to one entry at a time, also beyond the last", () => {
+	const pending = new Pending();
+	const add = () => {
+		const entry = { msgid: pending.new_id(), chunk: 0 };
+		assert.equal(pending.get(entry.msgid), undefined);
+		pending.add(entry);
+		return entry;
+	};
+	const first = Array.from({ length: 100 }, add);
+	assert.deepEqual(first.map(({ msgid }) => msgid), Array.from({ length: 100 }, (_, i) => i + 1));
+	pending.next_id = 2 ** 32 - 2;
+	const late = [add(), add(), add()];
+	assert.deepEqual(late.slice(0, 2).map(({ msgid }) => msgid), [2 ** 32 - 2, 2 ** 32 - 1]);
+	assert.ok(late[2].msgid > 100 && late[2].msgid < 300); // 1 to 100 are in use
+	for (let i = 0; i < 1000; i++)
+		pending.delete(add());
+	for (const entry of [...first, ...late])
+		assert.equal(pending.get(entry.msgid), entry);
+	for (const stranger of [0, -1, 1.5, 2 ** 40, 5n, "1", null, {}, [1]])
+		assert.equal(pending.get(stranger), undefined);
+	pending.delete(first[5]);
+	assert.equal(pending.get(6), undefined);
+	assert.deepEqual(pending.clear().length, 102);
+	assert.equal(pending.size, 0);
 });
