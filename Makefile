@@ -49,7 +49,7 @@ PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 .DEFAULT_GOAL := all
 
 help: # this list
-	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk bench/bench.mk scripts/languages.mk client/*/*.mk packaging/*.mk | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk tests/page/page.mk bench/bench.mk scripts/languages.mk client/*/*.mk packaging/*.mk | expand -t 24
 	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR=  CC  CFLAGS  CPPFLAGS  LDFLAGS'
 	@echo '  Left out: WITHOUT="backtrace seccomp curses spell python"'
 
@@ -188,6 +188,7 @@ include packaging/deb.mk
 include packaging/wheel.mk
 include scripts/languages.mk
 -include tests/tests.mk
+-include tests/page/page.mk
 -include bench/bench.mk
 
 -include $(shell find $(B) -path '$(B)/deb' -prune -o -path '$(B)/rpm' -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
-#   scripts/deps.sh [build] [test] [vm] [valgrind] [bench] [lint] [bench-python] [node] [go] [rust] [java] [wheel]
-#                   [deb]
+#   scripts/deps.sh [build] [test] [page] [vm] [valgrind] [bench] [lint] [bench-python] [node] [go] [rust] [java]
+#                   [wheel] [deb]
 # Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
@@ -12,6 +12,7 @@ set -eu
 build='build-essential pkg-config libevent-dev libmsgpack-dev|libmsgpack-c-dev libinih-dev libjansson-dev libssl-dev libhunspell-dev
 	hunspell-en-us libdw-dev libseccomp-dev libncurses-dev python3-dev'
 test='libcmocka-dev python3-msgpack python3-cryptography python3-pynvim openssl curl socat python3-pytest python3-pytest-xdist python3-numpy python3-cloudpickle python3-dill systemd-container procps'
+page='chromium chromium-driver fonts-dejavu-core'
 vm='qemu-system-x86 cpio'
 valgrind='valgrind'
 bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
@@ -72,6 +73,7 @@ for group; do
 	case $group in
 	build) wanted="$wanted $build" ;;
 	test) wanted="$wanted $test" ;;
+	page) wanted="$wanted $page" ;;
 	vm) wanted="$wanted $vm" ;;
 	valgrind) wanted="$wanted $valgrind" ;;
 	bench) wanted="$wanted $bench" ;;

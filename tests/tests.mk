@@ -31,6 +31,7 @@ $(B)/tests/test_cage: $(CAGE)
 LIBS_cage := $(LIBS_OF_seccomp)
 $(B)/tests/test_cgroup: $(B)/daemon/supervisor/base/cgroup.o $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_cgroup: private OWN_LDFLAGS += -Wl,--wrap=rmdir
+$(B)/tests/test_history: $(addprefix $(B)/daemon/supervisor/,view/history.o log/log_recent.o)
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
 $(B)/tests/test_json: $(addprefix $(B)/daemon/supervisor/http/,from_json.o to_json.o)
@@ -115,7 +116,7 @@ fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config 
 		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 $(B)/fuzz/corpus-$$f tests/fuzz/corpus/$$f; \
 	done
 
-FUZZ_CC = clang $(filter-out -MMD -MP $(HARDEN),$(ALL_CFLAGS)) $(PATH_FLAGS) $(CHANNEL_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+FUZZ_CC = clang $(filter-out -MMD -MP $(HARDEN),$(ALL_CFLAGS)) -I$(B)/generated $(PATH_FLAGS) $(CHANNEL_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 $(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_PARTS_$$*) $(wildcard proto/*.[ch])
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)

@@ -109,7 +109,9 @@ def test_the_page_lets_a_browser_run_its_own_script_and_no_other(site):
         digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}'" in policy
     assert "unsafe" not in policy and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
-    assert not re.search(r"\b(src|href|style|on[a-z]+)\s*=\s*[\"']", re.sub(r"<(script|style)>.*?</\1>", "", text, flags=re.S))
+    rest = re.sub(r"<(script|style)>.*?</\1>", "", text, flags=re.S)
+    assert not re.search(r"\b(src|style|on[a-z]+)\s*=\s*[\"']", rest) and "://" not in text
+    assert set(re.findall(r'href="([^"#]*)', rest)) <= {"", "data:,"}
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
     assert headers["X-Frame-Options"] == "DENY" and headers["Cache-Control"] == "no-store"
 
@@ -199,6 +201,7 @@ def test_the_history_of_a_pool(site):
     assert all(0 < sample[p50] <= sample[p99] < 10 for sample in whole["samples"] if sample[calls])
     everything = pages.json("/history")
     assert everything["step"] == 10 and sum(everything["pools"]["p"]) == 50 and len(everything["pools"]["p"]) == 60
+    assert sum(sample[calls] for sample in everything["samples"]) == 50
 
 
 def test_too_many_viewers_are_refused(site):

@@ -12,6 +12,7 @@
 
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
+#include <stdlib.h>
 
 enum { GRAIN = 10 /* samples of all pools that are put together: a line of the table has a small graph only */ };
 
@@ -152,25 +153,6 @@ static void pack_calls(const struct history *history, msgpack_packer *packer)
 		msgpack_pack_uint64(packer, sum_calls(history, ago - GRAIN, GRAIN));
 }
 
-static void pack_all_histories(const struct pool_views *views, const struct rights *rights, msgpack_packer *packer)
-{
-	const struct pool_view *view;
-	uint32_t count = 0;
-
-	TAILQ_FOREACH(view, &views->list, link)
-		count += rights_may_see(rights, view->pool->name);
-	msgpack_pack_map(packer, 2);
-	pair_number(packer, "step", GRAIN);
-	pack_text(packer, "pools");
-	msgpack_pack_map(packer, count);
-	TAILQ_FOREACH(view, &views->list, link) {
-		if (!rights_may_see(rights, view->pool->name))
-			continue;
-		pack_text(packer, view->pool->name);
-		pack_calls(&view->history, packer);
-	}
-}
-
 static void pack_time(float seconds, msgpack_packer *packer)
 {
 	if (seconds < 0)
@@ -191,12 +173,11 @@ static void pack_sample(const struct history_sample *sample, msgpack_packer *pac
 	pack_time(sample->p99, packer);
 }
 
-static void pack_history(const struct history *history, msgpack_packer *packer)
+/* Two keys. */
+static void pack_samples(const struct history *history, msgpack_packer *packer)
 {
 	static const char *const fields[] = {"calls", "failures", "queue", "busy", "ready", "p50", "p99"};
 
-	msgpack_pack_map(packer, 3);
-	pair_number(packer, "step", 1);
 	pack_text(packer, "fields");
 	msgpack_pack_array(packer, sizeof fields / sizeof *fields);
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -205,6 +186,46 @@ static void pack_history(const struct history *history, msgpack_packer *packer)
 	msgpack_pack_array(packer, history->count);
 	for (uint32_t ago = history->count; ago > 0; ago--)
 		pack_sample(history_ago(history, ago - 1), packer);
+}
+
+static void pack_history(const struct history *history, msgpack_packer *packer)
+{
+	msgpack_pack_map(packer, 2);
+	pack_samples(history, packer);
+}
+
+/* ---- the history of all pools ---- */
+
+static uint32_t count_seen(const struct pool_views *views, const struct rights *rights)
+{
+	const struct pool_view *view;
+	uint32_t count = 0;
+
+	TAILQ_FOREACH(view, &views->list, link)
+		count += rights_may_see(rights, view->pool->name);
+	return count;
+}
+
+static void pack_all_histories(const struct pool_views *views, const struct rights *rights, msgpack_packer *packer)
+{
+	struct history *sum = calloc(1, sizeof *sum);
+	const struct pool_view *view;
+
+	msgpack_pack_map(packer, sum ? 4 : 2);
+	pair_number(packer, "step", GRAIN);
+	pack_text(packer, "pools");
+	msgpack_pack_map(packer, count_seen(views, rights));
+	TAILQ_FOREACH(view, &views->list, link) {
+		if (!rights_may_see(rights, view->pool->name))
+			continue;
+		pack_text(packer, view->pool->name);
+		pack_calls(&view->history, packer);
+		if (sum)
+			history_add(sum, &view->history);
+	}
+	if (sum)
+		pack_samples(sum, packer);
+	free(sum);
 }
 
 /* What is asked of a pool, packed. 0, or -1: there is nothing. */

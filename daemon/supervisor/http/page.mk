@@ -6,4 +6,5 @@ $(B)/generated/page-file.h: scripts/embed-page.py $(PAGE)
 	@mkdir -p $(@D)
 	$(PYTHON) scripts/embed-page.py $(PAGE) > $@
 $(B)/daemon/supervisor/http/page.o: $(B)/generated/page-file.h
-$(B)/daemon/supervisor/http/page.o: private CPPFLAGS += -I$(B)/generated
+$(B)/daemon/supervisor/http/page.o: private OWN_FLAGS += -I$(B)/generated
+$(addprefix $(B)/fuzz/,config http rights tls): $(B)/generated/page-file.h

@@ -13,14 +13,12 @@ static uint64_t last;
 static void copy(char to[LOG_RECENT_TEXT], const char *text, size_t size)
 {
 	static const char more[] = "...";
-	const size_t room = LOG_RECENT_TEXT - 1;
+	const bool fits = size < LOG_RECENT_TEXT;
 
-	if (size > room)
-		size = escape_whole(text, room - (sizeof more - 1));
+	if (!fits)
+		size = escape_whole(text, LOG_RECENT_TEXT - sizeof more);
 	memcpy(to, text, size);
-	to[size] = '\0';
-	if (text[size])
-		memcpy(to + size, more, sizeof more);
+	memcpy(to + size, fits ? "" : more, fits ? 1 : sizeof more);
 }
 
 void log_recent_put(int level, const char *text, size_t size)

@@ -5,6 +5,8 @@
 #include "daemon/core/records/methods.h"
 #include "daemon/core/records/pool.h"
 
+#include <string.h>
+
 static uint64_t count_answered(const struct methods *methods)
 {
 	const struct measure *measure;
@@ -85,6 +87,39 @@ void history_take(struct history *history, const struct pool *pool)
 	history->failures = failures;
 	history->next = (history->next + 1) % HISTORY_SAMPLES;
 	history->count += history->count < HISTORY_SAMPLES;
+}
+
+static uint32_t add_up(uint32_t a, uint32_t b)
+{
+	return a < UINT32_MAX - b ? a + b : UINT32_MAX;
+}
+
+static uint16_t add_slots(uint16_t a, uint16_t b)
+{
+	return a < UINT16_MAX - b ? (uint16_t)(a + b) : UINT16_MAX;
+}
+
+/* `next` of a sum is the count of its samples, so that the last sample lies before it. */
+void history_add(struct history *sum, const struct history *other)
+{
+	if (other->count > sum->count) {
+		const uint32_t more = other->count - sum->count;
+		memmove(sum->samples + more, sum->samples, sum->count * sizeof *sum->samples);
+		memset(sum->samples, 0, more * sizeof *sum->samples);
+		sum->count = other->count;
+		sum->next = sum->count % HISTORY_SAMPLES;
+	}
+	for (uint32_t ago = 0; ago < other->count; ago++) {
+		struct history_sample *to = &sum->samples[sum->count - 1 - ago];
+		const struct history_sample *from = history_ago(other, ago);
+		*to = (struct history_sample){.calls = add_up(to->calls, from->calls),
+					      .failures = add_up(to->failures, from->failures),
+					      .queue = add_up(to->queue, from->queue),
+					      .busy = add_slots(to->busy, from->busy),
+					      .ready = add_slots(to->ready, from->ready),
+					      .p50 = -1,
+					      .p99 = -1};
+	}
 }
 
 const struct history_sample *history_ago(const struct history *history, uint32_t samples)

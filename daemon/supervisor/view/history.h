@@ -32,6 +32,9 @@ void history_begin(struct history *history, const struct pool *pool);
 /* Takes a sample: what the pool has done since the last one. */
 void history_take(struct history *history, const struct pool *pool);
 
+/* Adds what another pool did in the same seconds. How long calls took is not known of a sum. */
+void history_add(struct history *sum, const struct history *other);
+
 /* The sample before so many others: 0 is the last one. NULL: there is none. */
 const struct history_sample *history_ago(const struct history *history, uint32_t samples);
 
