@@ -40,6 +40,8 @@ type Config struct {
 	Retry *Retry
 	// Trace is told of connections.
 	Trace Trace
+
+	habit habit // only tests have another than usual
 }
 
 // A Client is a connection to a daemon, which is made anew when it is lost. Any number of goroutines may use it.
@@ -66,6 +68,9 @@ func Connect(ctx context.Context, address string) (*Client, error) {
 // Connect connects to the daemon that the Config names. The context is for connecting alone.
 func (g *Config) Connect(ctx context.Context) (*Client, error) {
 	c := &Client{config: *g, work: work{none: make(chan struct{})}, done: make(chan struct{})}
+	if c.config.habit.calls == 0 {
+		c.config.habit = usualHabit
+	}
 	conn, err := c.config.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -232,7 +237,7 @@ func (g *Config) connectTo(ctx context.Context, address string) (*conn, *Error) 
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(t, address)
+	c := newConn(t, address, g.habit)
 	c.expectFiles()
 	c.start()
 	if err := c.greet(ctx, g.Name, token); err != nil {

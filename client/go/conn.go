@@ -26,8 +26,10 @@ type conn struct {
 	direct  *channel // the direct channel that this is. nil: it leads to the daemon
 	files   *fileStore
 	arrived arrivals
+	in      reader // of whoever reads
 
 	mu           sync.Mutex
+	turns        turns // who reads
 	pending      table
 	flight       int    // how many requests there may be without an answer
 	calls        int    // how many of pending are no streams
@@ -67,9 +69,13 @@ type hello struct {
 	Limits   map[string]int `msgpack:"limits"`
 }
 
-func newConn(t transport, address string) *conn {
-	return &conn{transport: t, address: address, flight: usualFlight,
+func newConn(t transport, address string, habit habit) *conn {
+	c := &conn{transport: t, address: address, flight: usualFlight,
 		resume: make(chan struct{}, 1), kick: make(chan struct{}, 1), lost: make(chan struct{})}
+	c.turns = turns{knock: make(chan struct{}, 1), canSolo: t.canInterrupt(), habit: habit}
+	c.in.buf = make([]byte, readBuffer)
+	c.in.scan.begin(0)
+	return c
 }
 
 // start lets the connection run.
@@ -99,6 +105,7 @@ func (c *conn) send(ctx context.Context, p *pending, body *packer, later bool) *
 	before := len(c.out)
 	c.out = appendUint(append(c.out, 0x94, kindRequest), uint64(p.id))
 	c.queue(before, body)
+	p.reads = c.takeTurn(!later && p.stream == nil && p.progress == nil)
 	c.flush(later)
 	return nil
 }
@@ -274,12 +281,16 @@ type transport interface {
 	tryWrite(b []byte) (n int, err error)
 	// writeFiles writes some of the bytes, with descriptors.
 	writeFiles(b []byte, files []*sentFile) (n int, err error)
+	// canInterrupt reports whether reading goes on well after it was interrupted by a deadline.
+	canInterrupt() bool
 	// receive reads bytes, and takes in the descriptors that come with them.
 	receive(b []byte, arrived *arrivals) (n int, err error)
 }
 
 // A stream of bytes that is a transport without descriptors.
 type plainTransport struct{ net.Conn }
+
+func (t plainTransport) canInterrupt() bool { return false }
 
 func (t plainTransport) tryWrite([]byte) (int, error) { return 0, nil }
 

@@ -70,28 +70,6 @@ func (r *reader) skip(kept bool) {
 	}
 }
 
-// readLoop reads until the connection is lost.
-func (c *conn) readLoop() {
-	r := reader{buf: make([]byte, readBuffer)}
-	r.scan.begin(0)
-	defer c.arrived.close()
-	for {
-		c.holdBack()
-		n, err := c.receive(r.room(), &c.arrived)
-		if n > 0 {
-			r.end += n
-			if err := c.messages(&r); err != nil {
-				c.fail(err)
-				return
-			}
-		}
-		if err != nil {
-			c.fail(err)
-			return
-		}
-	}
-}
-
 // holdBack waits while streams have more results than their consumers take, and nobody else waits for anything.
 func (c *conn) holdBack() {
 	for {

@@ -199,7 +199,7 @@ func (t *route) attach(ctx context.Context) *channel {
 		return nil
 	}
 	made := &channel{route: t, main: main, number: answer.Channel, slot: answer.Slot}
-	made.conn = newConn(transport, "the instance in slot "+strconv.Itoa(answer.Slot)+" of "+pool)
+	made.conn = newConn(transport, "the instance in slot "+strconv.Itoa(answer.Slot)+" of "+pool, main.turns.habit)
 	made.conn.direct = made
 	made.conn.start()
 	return t.add(made)

@@ -135,6 +135,10 @@ func readResult(raw []byte, owned bool, v any) *Error {
 
 // await waits until the request is answered. An error: the context has ended, and the request is given up.
 func (c *conn) await(ctx context.Context, p *pending) *Error {
+	if p.reads {
+		p.reads = false
+		c.readFor(p)
+	}
 	if p.isOver() {
 		p.progress.flush()
 		return nil

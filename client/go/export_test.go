@@ -7,6 +7,12 @@ import "time"
 // SetGrace sets how long a call that was given up waits for the daemon's word.
 func SetGrace(d time.Duration) { grace = d }
 
+// Alone is a Config whose connections are left to callers after each call that was alone, however slow it was.
+func Alone() Config { return Config{habit: habit{1, time.Hour}} }
+
+// Solo is how many calls of the client's connection have read it themselves.
+func Solo(c *Client) uint64 { return c.conn.Load().soloCalls() }
+
 // Sent is how many messages the client's connection has queued.
 func Sent(c *Client) uint64 {
 	conn := c.conn.Load()

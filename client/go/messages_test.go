@@ -15,7 +15,7 @@ import (
 
 // A conn that is given bytes, and writes nowhere: a call, a stream and a call with progress are under way.
 func deaf() *conn {
-	c := newConn(plainTransport{nowhere{}}, "nowhere")
+	c := newConn(plainTransport{nowhere{}}, "nowhere", usualHabit)
 	flow := newFlow(c, 0)
 	flow.p = &pending{stream: flow}
 	c.pending.add(newPending())

@@ -13,6 +13,7 @@ type pending struct {
 	id     uint32
 	state  atomic.Int32  // unanswered, awaited or isAnswered
 	done   chan struct{} // has room for one: what was awaited is answered
+	reads  bool          // its caller reads: see turns
 	at     uint64        // how many bytes had been queued on the connection before it
 	number uint64        // of the message, on a direct channel
 

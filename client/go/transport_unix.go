@@ -38,6 +38,8 @@ func newTransport(conn net.Conn) transport {
 	return withFiles(t)
 }
 
+func (t *rawTransport) canInterrupt() bool { return true }
+
 func (t *rawTransport) tryWrite(b []byte) (int, error) {
 	t.batch = b
 	err := t.raw.Write(t.write)
