@@ -95,7 +95,7 @@ PLUGIN_LIBS_python := $(LIBS_OF_python)
 $(B)/plugins/python.so: $(B)/generated/python-host.h
 # Each file imports only those before it.
 PYTHON_HOST := client/python/objpool/_by_value.py $(addprefix plugins/python/host/,text.py resolve.py objects.py arrays.py \
-	values.py coroutines.py failures.py objpool_worker.py paths.py own_classes.py factory.py methods.py literals.py annotations.py \
+	values.py coroutines.py failures.py objpool_worker.py paths.py own_classes.py reading.py factory.py methods.py literals.py annotations.py \
 	signatures.py docstrings.py describe.py life.py __init__.py)
 $(B)/generated/python-host.h: $(PYTHON_HOST) scripts/embed-python.py
 	@mkdir -p $(@D)

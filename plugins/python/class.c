@@ -4,8 +4,9 @@
 
 enum { ARGS_FEW = 16 };
 
-static PyObject *factory;  /* makes instances; loaded in the template */
-static PyObject *methods;  /* of the class: [(name, signature, doc)] */
+static PyObject *factory;            /* makes instances; loaded in the template */
+static PyObject *methods;            /* of the class: [(name, signature, doc)] */
+static PyObject *constructor_reader; /* of the constructor's arguments; NULL: they stay as they come */
 
 enum { RECORDS = 256 /* that a class describes, at most */ };
 uint64_t max_result;
@@ -14,6 +15,7 @@ uint64_t max_result;
  * same name. */
 static struct {
 	PyObject *name;
+	PyObject *reader; /* of its arguments; NULL: they stay as they come */
 	char text[256];
 } last;
 
@@ -98,15 +100,16 @@ static void texts_of(PyObject *list, const char *texts[RECORDS])
 static int describe(struct objpool_call *call)
 {
 	struct objpool_description description = {.size = sizeof description};
-	PyObject *described = host_call("describe", "(O)", factory), *hooks, *records;
+	PyObject *described = host_call("describe", "(O)", factory), *hooks, *records, *reader;
 	const char *texts[RECORDS];
 
-	if (!described || !PyArg_ParseTuple(described, "ssO!OO!", &description.doc, &description.signature, &PyList_Type, &hooks,
-					    &methods, &PyList_Type, &records)) {
+	if (!described || !PyArg_ParseTuple(described, "ssO!OO!O", &description.doc, &description.signature, &PyList_Type, &hooks,
+					    &methods, &PyList_Type, &records, &reader)) {
 		Py_XDECREF(described);
 		return -1;
 	}
 	Py_INCREF(methods);
+	constructor_reader = reader == Py_None ? NULL : Py_NewRef(reader);
 	description.hooks = hooks_of(hooks);
 	texts_of(records, texts);
 	description.types = texts;
@@ -191,14 +194,16 @@ struct arguments {
 	PyObject *few[ARGS_FEW + 1];
 	PyObject **values; /* [0] is the instance, or a place that the callee may use */
 	uint32_t count;
-	PyObject *names;   /* NULL: no keywords. Kept for the next item, whose keywords are mostly the same */
+	PyObject *reader;           /* changes the values as annotations say; NULL: none. Borrowed */
+	PyObject *names;            /* NULL: no keywords. Kept for the next item, whose keywords are mostly the same */
 	const char *keys[ARGS_FEW]; /* where the names lie */
 };
 
-static void arguments_begin(struct arguments *arguments)
+static void arguments_begin(struct arguments *arguments, PyObject *reader)
 {
 	arguments->values = arguments->few;
 	arguments->count = 0;
+	arguments->reader = reader;
 	arguments->names = NULL;
 }
 
@@ -281,6 +286,23 @@ static int make_room(struct arguments *arguments, size_t n)
 	return -1;
 }
 
+/* Has the reader change the values. */
+static int convert(struct arguments *arguments)
+{
+	const Py_ssize_t n = (Py_ssize_t)arguments->count;
+	PyObject *list = PyList_New(n), *names = arguments->names ? Py_NewRef(arguments->names) : PyTuple_New(0);
+
+	for (Py_ssize_t i = 0; list && i < n; i++)
+		PyList_SET_ITEM(list, i, Py_NewRef(arguments->values[1 + i]));
+	PyObject *done = list && names ? PyObject_CallFunctionObjArgs(arguments->reader, list, names, NULL) : NULL;
+	for (Py_ssize_t i = 0; done && i < n; i++)
+		Py_SETREF(arguments->values[1 + i], Py_NewRef(PyList_GET_ITEM(list, i)));
+	Py_XDECREF(done);
+	Py_XDECREF(names);
+	Py_XDECREF(list);
+	return done ? 0 : -1;
+}
+
 /* Reads the arguments of the next item: those of the one before have been dropped. */
 static int arguments_read(struct arguments *arguments, struct objpool_call *call, const struct objpool_args *args)
 {
@@ -292,6 +314,8 @@ static int arguments_read(struct arguments *arguments, struct objpool_call *call
 		r = add_value(arguments, call, &args->values[i]);
 	for (uint32_t i = 0; r == 0 && i < args->kwcount; i++)
 		r = add_value(arguments, call, &args->kwargs[i].val);
+	if (r == 0 && arguments->reader)
+		r = convert(arguments);
 	if (r < 0)
 		arguments_free(arguments);
 	return r;
@@ -331,7 +355,7 @@ static int python_create(struct objpool_call *call, const struct objpool_args *a
 {
 	struct arguments arguments;
 
-	arguments_begin(&arguments);
+	arguments_begin(&arguments, constructor_reader);
 	enter(call);
 	interpreter_is_worker();
 	handle_is_worker();
@@ -411,12 +435,14 @@ static int no_such_method(PyObject *self, struct objpool_call *call)
 	return objpool_fail_code(call, "NO_SUCH_METHOD", "class %.200s has no method \"%.200s\"", class, call->method);
 }
 
-/* 1, 0, or -1 with an exception set. */
-static int has_method(PyObject *self, PyObject *name)
+/* 1, 0, or -1 with an exception set. Sets *reader to a new reference, or to NULL: arguments stay as they come. */
+static int has_method(PyObject *self, PyObject *name, PyObject **reader)
 {
-	PyObject *has = host_call("has_method", "(OO)", self, name);
-	const int r = has ? has == Py_True : -1;
-	Py_XDECREF(has);
+	PyObject *found = host_call("find_method", "(OO)", self, name);
+	const int r = found ? found != Py_False : -1;
+
+	*reader = found && !PyBool_Check(found) ? Py_NewRef(found) : NULL;
+	Py_XDECREF(found);
 	return r;
 }
 
@@ -426,11 +452,12 @@ static int find_method(PyObject *self, struct objpool_call *call)
 	if (last.name && strcmp(last.text, call->method) == 0)
 		return 0;
 	Py_CLEAR(last.name);
+	Py_CLEAR(last.reader);
 	PyObject *name = PyUnicode_DecodeUTF8(call->method, (Py_ssize_t)strlen(call->method), "surrogateescape");
 	if (!name)
 		return fail_with_exception(call);
 	PyUnicode_InternInPlace(&name);
-	const int r = has_method(self, name);
+	const int r = has_method(self, name, &last.reader);
 	if (r == 1 && strlen(call->method) < sizeof last.text) {
 		strcpy(last.text, call->method);
 		last.name = name;
@@ -444,7 +471,11 @@ static int find_method(PyObject *self, struct objpool_call *call)
  * has one may be the method's own: it has run. */
 static bool is_missing(PyObject *self, PyObject *trace)
 {
-	return !trace && has_method(self, last.name) == 0;
+	PyObject *reader = NULL;
+	const bool missing = !trace && has_method(self, last.name, &reader) == 0;
+
+	Py_XDECREF(reader);
+	return missing;
 }
 
 static int fail_of_method(PyObject *self, struct objpool_call *call)
@@ -483,9 +514,9 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 {
 	struct arguments arguments;
 
-	arguments_begin(&arguments);
 	if (find_method(self, call) < 0)
 		return -1;
+	arguments_begin(&arguments, last.reader);
 	if (arguments_read(&arguments, call, args) < 0)
 		return bad_arguments(call);
 	arguments.values[0] = self;
@@ -528,12 +559,15 @@ static int run_items(PyObject *self, struct objpool_call *call, msgpack_packer *
 	PyObject *method = PyObject_GetAttr(self, last.name);
 	if (!method)
 		return fail_of_method(self, call);
-	arguments_begin(&arguments);
+	PyObject *reader = last.reader; /* the methods may call others */
+	Py_XINCREF(reader);
+	arguments_begin(&arguments, reader);
 	while ((args = objpool_next_item(call))) {
 		(void)run_item(self, method, call, args, &arguments, result);
 		memory_end(call);
 	}
 	arguments_free(&arguments);
+	Py_XDECREF(reader);
 	Py_DECREF(method);
 	return 0;
 }

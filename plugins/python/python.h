@@ -37,7 +37,7 @@ static inline int PyModule_AddObjectRef(PyObject *module, const char *name, PyOb
 }
 #endif
 
-enum { EXT_OBJECT = 80, EXT_ARRAY = 81, DEEPEST = 32 };
+enum { EXT_TIMESTAMP = -1, EXT_OBJECT = 80, EXT_ARRAY = 81, DEEPEST = 32 };
 
 /* ---- interpreter.c ---- */
 
@@ -69,7 +69,7 @@ PyObject *host_call(const char *function, const char *format, ...);
 
 /* ---- read.c ---- */
 
-extern bool may_pickle; /* the pool's `unpickle` */
+extern bool may_pickle;     /* the pool's `unpickle` */
 extern uint64_t max_result; /* the daemon's max_message */
 
 /* A new reference, or NULL with an exception set. */

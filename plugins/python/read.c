@@ -83,6 +83,37 @@ static PyObject *read_ndarray(const msgpack_object_ext *ext)
 	return array;
 }
 
+static uint64_t big_endian(const char *bytes, size_t size)
+{
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < size; i++)
+		number = number << 8 | (uint8_t)bytes[i];
+	return number;
+}
+
+/* u32 seconds; u30 nanoseconds, u34 seconds; or u32 nanoseconds, i64 seconds */
+static PyObject *read_timestamp(const msgpack_object_ext *ext)
+{
+	uint64_t seconds, nanoseconds = 0;
+
+	if (ext->size == 4) {
+		seconds = big_endian(ext->ptr, 4);
+	} else if (ext->size == 8) {
+		seconds = big_endian(ext->ptr, 8) & ((UINT64_C(1) << 34) - 1);
+		nanoseconds = big_endian(ext->ptr, 8) >> 34;
+	} else if (ext->size == 12) {
+		nanoseconds = big_endian(ext->ptr, 4);
+		seconds = big_endian(ext->ptr + 4, 8);
+	} else {
+		return PyErr_Format(PyExc_ValueError, "a timestamp has 4, 8 or 12 bytes, not %u", ext->size);
+	}
+	if (nanoseconds > 999999999)
+		return PyErr_Format(PyExc_ValueError, "a timestamp has less than 1,000,000,000 nanoseconds, not %llu",
+				    (unsigned long long)nanoseconds);
+	return host_call("instant", "(LK)", (long long)seconds, (unsigned long long)nanoseconds);
+}
+
 static PyObject *read_ext(const msgpack_object_ext *ext, bool unpickle)
 {
 	if (in_header)
@@ -91,6 +122,8 @@ static PyObject *read_ext(const msgpack_object_ext *ext, bool unpickle)
 		return read_pickled(ext, unpickle);
 	if (ext->type == EXT_ARRAY)
 		return read_ndarray(ext);
+	if (ext->type == EXT_TIMESTAMP)
+		return read_timestamp(ext);
 	return PyErr_Format(PyExc_TypeError, "it is of ext type %d, which is not known here", (int)ext->type);
 }
 

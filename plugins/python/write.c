@@ -193,13 +193,7 @@ static int write_pairs(PyObject *dict, msgpack_packer *packer, bool pickle, int 
 
 static int write_dict(PyObject *dict, msgpack_packer *packer, bool pickle, int depth)
 {
-	if (has_plain_keys(dict))
-		return write_pairs(dict, packer, pickle, depth);
-	if (pickle)
-		return write_encoded(dict, packer, pickle, depth);
-	PyErr_SetString(PyExc_TypeError,
-			"a dict whose keys are no plain values would have to be pickled, and this pool has unpickle = no");
-	return -1;
+	return has_plain_keys(dict) ? write_pairs(dict, packer, pickle, depth) : write_encoded(dict, packer, pickle, depth);
 }
 
 static int write_container(PyObject *value, msgpack_packer *packer, bool pickle, int depth)

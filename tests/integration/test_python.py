@@ -256,7 +256,7 @@ def test_nothing_is_unpickled_unless_it_is_allowed(python, place):
     assert not (place / "opened").exists()
 
 
-@pytest.mark.parametrize("expression", ["{1, 2}", "2**64", "-2**63 - 1", "1j", "{(1, 2): 3}", "object()", "'\\udc80'", "lambda: 1"])
+@pytest.mark.parametrize("expression", ["2**64", "-2**63 - 1", "1j", "{1j}", "{(1, 2): 3}", "object()", "'\\udc80'", "lambda: 1"])
 def test_what_would_have_to_be_pickled(python, expression):
     _, client = python("Trouble")
     error = client.error("p.value_of", expression)

@@ -143,7 +143,7 @@ static int parse_parameters(struct type_source *source, struct progress *progres
 		add_anything(progress->signature);
 		return type_source_expect(source, ")");
 	}
-	for (uint32_t n = 0; (more = type_source_part(source, ")", n)) > 0; n++)
+	for (uint32_t n = 0; (more = type_source_part(source, ")", n, SIGNATURE_PARAMETERS_MAX)) > 0; n++)
 		if (parse_part(source, progress) < 0)
 			return -1;
 	return more;

@@ -13,7 +13,7 @@
 
 #include "daemon/worker/types/type_source.h"
 
-enum { SIGNATURE_PARAMETERS_MAX = TYPE_PARTS_MAX };
+enum { SIGNATURE_PARAMETERS_MAX = 256 /* of a method, fields of a record */ };
 
 enum parameter_kind {
 	PARAMETER_POSITIONAL, /* by place */

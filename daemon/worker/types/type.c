@@ -71,7 +71,7 @@ static int parse_tuple(struct type_source *source, msgpack_object *type)
 	uint32_t n = 0;
 	int more;
 
-	for (; (more = type_source_part(source, "]", n)) > 0; n++) {
+	for (; (more = type_source_part(source, "]", n, TYPE_PARTS_MAX)) > 0; n++) {
 		if (n == 1 && type_source_take(source, "..."))
 			return make_rest(source, inner, type);
 		if (parse_union(source, &inner[n]) < 0)

@@ -206,7 +206,7 @@ static int parse_list(struct type_source *source, const char *end, msgpack_objec
 	uint32_t n = 0;
 	int more;
 
-	for (; (more = type_source_part(source, end, n)) > 0; n++)
+	for (; (more = type_source_part(source, end, n, TYPE_PARTS_MAX)) > 0; n++)
 		if (parse_value(source, &values[n]) < 0)
 			return -1;
 	return more < 0 ? -1 : type_array(source, values, n, value);
@@ -218,7 +218,7 @@ static int parse_map(struct type_source *source, msgpack_object *value)
 	uint32_t n = 0;
 	int more;
 
-	for (; (more = type_source_part(source, "}", n)) > 0; n++)
+	for (; (more = type_source_part(source, "}", n, TYPE_PARTS_MAX)) > 0; n++)
 		if (parse_value(source, &pairs[n].key) < 0 || type_source_expect(source, ":") < 0 ||
 		    parse_value(source, &pairs[n].val) < 0)
 			return -1;

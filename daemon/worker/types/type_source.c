@@ -78,14 +78,14 @@ int type_source_expect(struct type_source *source, const char *mark)
 	return type_source_fail(source, source->at, "\"%s\" is missing before %s", mark, next);
 }
 
-int type_source_part(struct type_source *source, const char *end, uint32_t n)
+int type_source_part(struct type_source *source, const char *end, uint32_t n, uint32_t max)
 {
 	char next[64];
 
 	if (type_source_take(source, end))
 		return 0;
-	if (n == TYPE_PARTS_MAX)
-		return type_source_fail(source, source->at, "more than %d in one list", TYPE_PARTS_MAX);
+	if (n == max)
+		return type_source_fail(source, source->at, "more than %u in one list", max);
 	if (n == 0)
 		return 1;
 	if (type_source_take(source, ","))

@@ -41,9 +41,9 @@ int type_source_fail_memory(struct type_source *source);
 bool type_source_take(struct type_source *source, const char *mark);
 int type_source_expect(struct type_source *source, const char *mark);
 
-/* Before each part of a list, of which `n` have been parsed, and that `end` closes. 1: another part comes; 0: the list has ended;
- * -1: it is wrong. A comma may stand before the end. */
-int type_source_part(struct type_source *source, const char *end, uint32_t n);
+/* Before each part of a list, of which `n` have been parsed, `max` at most, and that `end` closes. 1: another part comes; 0: the
+ * list has ended; -1: it is wrong. A comma may stand before the end. */
+int type_source_part(struct type_source *source, const char *end, uint32_t n, uint32_t max);
 
 /* Where the next word or mark is: goes over spaces. */
 const char *type_source_here(struct type_source *source);

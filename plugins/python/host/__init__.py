@@ -12,11 +12,11 @@ from .describe import describe
 from .factory import check, load
 from .failures import failure
 from .life import child_ends, worker_begins, worker_ends, worker_interruptible
-from .methods import has_hook, has_method
+from .methods import find_method, has_hook
 from .objects import loads
 from .paths import begin
-from .values import encode
+from .values import encode, instant
 
-__all__ = ["array", "begin", "check", "child_ends", "describe", "encode", "end_loop", "failure", "finish", "gone",
-           "has_hook", "has_method", "iterate", "load", "loads", "room", "settle", "start", "step", "wants", "worker_begins",
+__all__ = ["array", "begin", "check", "child_ends", "describe", "encode", "end_loop", "failure", "find_method", "finish", "gone",
+           "has_hook", "instant", "iterate", "load", "loads", "room", "settle", "start", "step", "wants", "worker_begins",
            "worker_ends", "worker_interruptible"]

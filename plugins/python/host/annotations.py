@@ -7,29 +7,37 @@ import collections.abc
 import sys
 
 from .literals import literal
+from .reading import Fields, Type, choice, fixed, mapping, member, sequence, standard_type
 from .text import clean, type_name
 
 PLAIN = {None: "None", type(None): "None", bool: "bool", int: "int", float: "float", str: "str", bytes: "bytes", bytearray: "bytes",
-         memoryview: "bytes", object: "any", list: "list[any]", tuple: "tuple[any, ...]", dict: "dict[any, any]"}
+         memoryview: "bytes", object: "any", list: "list[any]", dict: "dict[any, any]"}
 RESERVED = {"None", "bool", "int", "float", "str", "bytes", "any", "timestamp", "ndarray", "list", "dict", "tuple", "Iterator"}
-LISTS = {list, collections.abc.Sequence, collections.abc.MutableSequence, collections.abc.Collection, collections.abc.Iterable}
+LISTS = {list, collections.abc.Sequence, collections.abc.MutableSequence, collections.abc.Collection, collections.abc.Iterable,
+         collections.deque}
+SETS = {set: set, frozenset: frozenset, collections.abc.Set: frozenset, collections.abc.MutableSet: set}
 DICTS = {dict, collections.abc.Mapping, collections.abc.MutableMapping}
 ITERATORS = {collections.abc.Iterator, collections.abc.Generator, collections.abc.AsyncIterator, collections.abc.AsyncGenerator,
              collections.abc.AsyncIterable}
 WRAPPERS = {"ClassVar", "Final", "Required", "NotRequired", "ReadOnly"}     # of typing, and of typing_extensions
-DEEPEST, RECORDS_MOST = 6, 200
+VALUES = frozenset({type(None), bool, int, float, str, bytes})     # of which an enumeration may be
+DEEPEST, RECORDS_MOST, UNION_MOST = 6, 200, 64
+ANY = Type("any")
 
 
 class Annotations:
     """The types of one class: makes text of its annotations, and collects the records that the text names."""
 
     def __init__(self):
-        self.records = {}     # class -> name
+        self.records = {}     # class -> its Type
         self.fields = {}      # name -> text of its fields
         self.odd = []         # annotations that are told as any
 
-    def text(self, annotation, names=None, where="", depth=0):
-        """The type of an annotation. `names`: where a text's names are looked up; `where`: for the warning."""
+    def text(self, annotation, names=None, where=""):
+        return self.type(annotation, names, where).text
+
+    def type(self, annotation, names=None, where="", depth=0):
+        """The Type of an annotation. `names`: where a text's names are looked up; `where`: for the warning."""
         try:
             return self.known(annotation, names or {}, where, depth) or self.oddity(annotation, where)
         except Exception:  # annotations may be any objects
@@ -41,19 +49,19 @@ class Annotations:
         else:
             shown = annotation if isinstance(annotation, str) else repr(annotation)
         self.odd.append(f"{where}: {clean(shown)[:80]}")
-        return "any"
+        return ANY
 
     def known(self, annotation, names, where, depth):
-        """Text, or None."""
+        """Its Type, or None."""
         def inner(part):
-            return self.text(part, names, where, depth + 1)
+            return self.type(part, names, where, depth + 1)
 
         if depth > DEEPEST:
-            return "any"
+            return ANY
         if isinstance(annotation, str):
             return inner(evaluate(annotation, names))
         if is_plain(annotation):
-            return PLAIN[annotation]
+            return Type(PLAIN[annotation])
         origin, args = getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())
         if hasattr(annotation, "__metadata__"):
             return inner(origin)
@@ -71,36 +79,39 @@ class Annotations:
 
     def generic(self, origin, args, inner):
         if is_numpy(origin, "ndarray"):
-            return array_type(args)
-        if origin in LISTS or origin is collections.deque:
-            return f"list[{inner(args[0]) if args else 'any'}]"
+            return Type(array_type(args))
+        if origin in LISTS or origin in ITERATORS or origin in SETS:
+            item = inner(args[0]) if args else ANY
+            text = f"Iterator[{item.text}]" if origin in ITERATORS else f"list[{item.text}]"
+            return Type(text, sequence(SETS.get(origin, list), item))
         if origin in DICTS:
-            return f"dict[{inner(args[0])}, {inner(args[1])}]" if len(args) == 2 else "dict[any, any]"
-        if origin in ITERATORS:
-            return f"Iterator[{inner(args[0]) if args else 'any'}]"
+            key, value = map(inner, args) if len(args) == 2 else (ANY, ANY)
+            return Type(f"dict[{key.text}, {value.text}]", mapping(key, value))
         if origin is tuple:
             return tuple_type(args, inner)
         if origin in (collections.abc.Coroutine, collections.abc.Awaitable):
-            return inner(args[-1]) if args else "any"
+            return inner(args[-1]) if args else ANY
         return self.record(origin) if isinstance(origin, type) and is_record(origin) else None
 
     def named(self, cls, where, depth):
         """A class."""
         if not isinstance(cls, type):
             return None
-        if cls in LISTS or cls in DICTS or cls in ITERATORS:
+        if cls in LISTS or cls in DICTS or cls in ITERATORS or cls in SETS or cls is tuple:
             return self.generic(cls, (), None)
         if is_numpy(cls, "ndarray"):
-            return "ndarray"
+            return Type("ndarray")
         if is_numpy(cls, "generic"):
             return scalar_type(cls)
         if issubclass(cls, tuple) and hasattr(cls, "_fields"):
             hints = hints_of(cls)
             return tuple_type([hints.get(name, object) for name in cls._fields],
-                              lambda part: self.text(part, names_of(cls), where, depth + 1))
+                              lambda part: self.type(part, names_of(cls), where, depth + 1), lambda items: cls(*items))
+        if issubclass(cls, getattr(sys.modules.get("enum"), "Enum", ())):
+            return enumeration(cls)
         if is_record(cls):
             return self.record(cls)
-        return None
+        return standard_type(cls)
 
     # -- records --
 
@@ -109,17 +120,21 @@ class Annotations:
             return self.records[cls]
         fields = list(fields_of(cls))
         if len(self.records) == RECORDS_MOST or not all(name.isidentifier() for name, _, _ in fields):
-            return "dict[str, any]"
-        name = self.records[cls] = self.free_name(cls.__name__)
+            return Type("dict[str, any]")
+        name, read = self.free_name(cls.__name__), fields_reader(cls)
+        told = self.records[cls] = Type(name, read)     # before its fields, which may be of this type
         names = names_of(cls)
-        parts = [f"{field}: " + self.text(hint, names, f"{name}.{field}") + (f" = {default}" if default else "")
-                 for field, hint, default in fields]
+        types = {field: self.type(hint, names, f"{name}.{field}") for field, hint, _ in fields}
+        parts = [f"{field}: {types[field].text}" + (f" = {default}" if default else "") for field, _, default in fields]
         self.fields[name] = f"{name}({', '.join(parts)})"
-        return name
+        read.reads = {field: kind.read for field, kind in types.items() if kind.read is not None}
+        if read.make is dict and not read.reads:
+            told.read = None
+        return told
 
     def free_name(self, name):
         name = name if name.isidentifier() and name not in RESERVED else "Record"
-        taken, n = set(self.records.values()), 2
+        taken, n = {told.text for told in self.records.values()}, 2
         free = name
         while free in taken:
             free, n = f"{name}_{n}", n + 1
@@ -163,14 +178,14 @@ def is_numpy(cls, name):
 def special(annotation, inner):
     """Of typing, without arguments."""
     if is_typing(annotation, "Any", "AnyStr"):
-        return "any"
+        return ANY
     if is_typing(annotation, "NoReturn", "Never"):
-        return "None"
+        return Type("None")
     if is_typing(annotation, "LiteralString"):
-        return "str"
+        return Type("str")
     if is_variable(annotation):
         parts = annotation.__constraints__ or ([annotation.__bound__] if annotation.__bound__ else [])
-        return union(map(inner, parts)) if parts else "any"
+        return union(map(inner, parts)) if parts else ANY
     return None
 
 
@@ -183,9 +198,13 @@ def special_form(origin, args, inner):
     return None
 
 
-def union(parts):
-    parts = list(dict.fromkeys(part for union in parts for part in split_union(union)))
-    return "any" if "any" in parts else " | ".join(parts)
+def union(types):
+    """None: there are more types than a union can have."""
+    types = list(types)
+    parts = list(dict.fromkeys(part for union in types for part in split_union(union.text)))
+    if "any" in parts:
+        return ANY
+    return Type(" | ".join(parts), choice(types)) if len(parts) <= UNION_MOST else None
 
 
 def split_union(text):
@@ -199,11 +218,22 @@ def split_union(text):
     return [*parts, text[begin:].strip()]
 
 
-def tuple_type(args, inner):
+def tuple_type(args, inner, make=tuple):
+    """`make`: makes it of its items."""
     args = [arg for arg in args if arg != ()]      # tuple[()] of Python 3.9 and 3.10
-    if len(args) == 2 and args[1] is Ellipsis:
-        return f"tuple[{inner(args[0])}, ...]"
-    return f"tuple[{', '.join(map(inner, args))}]" if args else "tuple[any, ...]"
+    if not args or (len(args) == 2 and args[1] is Ellipsis):
+        item = inner(args[0]) if args else ANY
+        return Type(f"tuple[{item.text}, ...]", sequence(make, item))
+    items = list(map(inner, args))
+    return Type(f"tuple[{', '.join(item.text for item in items)}]", fixed(make, items)) if len(items) <= UNION_MOST else None
+
+
+def enumeration(cls):
+    """Its members go as their values. None: some value is of no plain type."""
+    kinds = list(dict.fromkeys(type(item.value) for item in cls))
+    if not kinds or not VALUES.issuperset(kinds):
+        return None
+    return Type(" | ".join(PLAIN[kind] for kind in kinds), member(cls))
 
 
 def array_type(args):
@@ -227,7 +257,7 @@ def scalar_type(cls):
     """Scalars of numpy go as the values of Python that they equal."""
     for name, text in ("bool_", "bool"), ("integer", "int"), ("floating", "float"), ("str_", "str"):
         if is_numpy(cls, name):
-            return text
+            return Type(text)
     return None
 
 
@@ -267,6 +297,14 @@ def without_bars(text):
 
 def is_record(cls):
     return hasattr(cls, "__dataclass_fields__") or (issubclass(cls, dict) and hasattr(cls, "__total__"))
+
+
+def fields_reader(cls):
+    """Makes an instance of a dataclass: without the fields that its constructor does not take."""
+    fields = getattr(cls, "__dataclass_fields__", None)
+    read = Fields(dict if fields is None else cls)
+    read.dropped = frozenset(name for name, field in (fields or {}).items() if not field.init)
+    return read
 
 
 def hints_of(cls):

@@ -2,31 +2,41 @@
 """Describes a class for `objpool describe` and for clients."""
 import sys
 
+import _objpool
+
 from .annotations import Annotations
 from .docstrings import doc_of, doc_of_method
 from .methods import HOOKS, has_hook, is_open
 from .own_classes import Pickled
+from .reading import readers
 from .signatures import signature_of
 from .text import clean
 
 DESCRIPTION_MOST = 96 << 10     # bytes: a description must fit into a packet
-SIGNATURE_MOST = 2000
+SIGNATURE_MOST = 8000
 UNKNOWN = "(...)"
 
 
 def describe(factory):
-    """(doc, signature, [hooks], [(name, signature, doc)], [records]) of the class."""
+    """(doc, signature, [hooks], [(name, signature, doc)], [records], Reader of the constructor's arguments or None) of the class.
+    Sets `readers`, but for a program's own classes: what such a program sends has the types that it means."""
+    own = isinstance(factory, Pickled) or _objpool.in_program
     factory = getattr(factory, "factory", None) if isinstance(factory, Pickled) else factory
     if factory is None:
-        return "A class that comes by value.", "(factory, *args, **kwargs)", list(HOOKS), [], []
+        return "A class that comes by value.", "(factory, *args, **kwargs)", list(HOOKS), [], [], None
     made = factory if isinstance(factory, type) else made_by(factory)
     annotations = Annotations()
-    methods = [] if made is None else list(methods_of(made, annotations))
+    found = [] if made is None else list(methods_of(made, annotations))
     hooks = [name for name in HOOKS if made is None or has_hook(made, name)]
-    signature = short(without_result(signature_of(factory, annotations, where="the constructor")))
-    warn_of_odd(annotations.odd)
+    signature, readers.constructor = signature_of(factory, annotations, where="the constructor")
+    readers.methods = {name: reader for name, _, _, reader in found if reader}
+    if own:
+        readers.methods, readers.constructor = {}, None
     records = [clean(text) for text in annotations.fields.values()]
-    return doc_of(factory), signature, hooks, shorten(methods, sum(map(cost, records))), records
+    methods = shorten([(name, signature, doc) for name, signature, doc, _ in found], sum(map(cost, records)))
+    warn_of_odd(annotations.odd)
+    warn_of_unknown([name for (name, full, _, _), (_, told, _) in zip(found, methods) if told == UNKNOWN != full])
+    return doc_of(factory), short(without_result(signature)), hooks, methods, records, readers.constructor
 
 
 def without_result(signature):
@@ -38,6 +48,12 @@ def warn_of_odd(odd):
     if odd:
         more = f", and {len(odd) - 3} more" if len(odd) > 3 else ""
         print(f"annotations that clients are told as any: {'; '.join(odd[:3])}{more}", file=sys.stderr)
+
+
+def warn_of_unknown(names):
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        print(f"signatures that are too long for clients to be told: {', '.join(names[:3])}{more}", file=sys.stderr)
 
 
 def made_by(factory):
@@ -55,7 +71,8 @@ def methods_of(cls, annotations):
         if callable(found) and not isinstance(found, type) and is_open(cls, name):
             static = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
             bound = isinstance(static, (staticmethod, classmethod))
-            yield name, signature_of(found, annotations, 0 if bound else 1, name), doc_of_method(cls, name, found)
+            signature, reader = signature_of(found, annotations, 0 if bound else 1, name)
+            yield name, signature, doc_of_method(cls, name, found), reader
 
 
 def short(signature):

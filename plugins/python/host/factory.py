@@ -8,6 +8,7 @@ import threading
 import _objpool
 
 from .own_classes import Functions, pickled_class
+from .reading import readers
 from .resolve import resolve
 
 
@@ -28,8 +29,10 @@ def load(name, preload, may_pickle, args):
 
 
 def check(factory, args, kwargs):
-    """For objpoold --check: raises TypeError if the constructor, so far as it tells, does not take these arguments."""
+    """For objpoold --check: raises an exception if the constructor, so far as it tells, does not take these arguments."""
     import inspect
+    if readers.constructor is not None:
+        readers.constructor([*args, *kwargs.values()], tuple(kwargs))
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):

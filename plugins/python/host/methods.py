@@ -2,6 +2,8 @@
 """Which methods and hooks a class has."""
 import types
 
+from .reading import readers
+
 # The hooks of the plugin interface that a class may have, and how many arguments each takes.
 HOOKS = {"session_end": 1, "leased": 1, "released": 1, "snapshot": 0, "restore": 1}
 SPECIAL = frozenset("__call__ __getitem__ __setitem__ __delitem__ __len__ __contains__ __iter__ __next__ __enter__ __exit__"
@@ -15,8 +17,10 @@ def is_open(cls, name):
     return name in SPECIAL and any(name in vars(base) for base in cls.__mro__ if base is not object)
 
 
-def has_method(instance, name):
-    return is_open(type(instance), name) and callable(getattr(instance, name, None))
+def find_method(instance, name):
+    """False: there is none that clients may call. Else what reads its arguments; True: they stay as they come."""
+    found = is_open(type(instance), name) and callable(getattr(instance, name, None))
+    return found and readers.methods.get(name, True)
 
 
 def has_hook(cls, name):

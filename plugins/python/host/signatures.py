@@ -4,14 +4,17 @@ import types
 
 from .annotations import names_of
 from .literals import literal
+from .reading import Reader, Type
 
 CO_VARARGS, CO_VARKEYWORDS, CO_GENERATORS = 4, 8, 0x20 | 0x200
 UNKNOWN = "(...)"
 
 
 def signature_of(function, annotations, skip=0, where=""):
-    """`annotations`: what the class's types are collected in. `skip`: how many arguments callers don't give."""
-    return plain_signature(function, skip) or full_signature(function, annotations, skip, where)
+    """(text, Reader of the arguments; None: they stay as they come). `annotations`: what the class's types are collected in.
+    `skip`: how many arguments callers don't give."""
+    plain = plain_signature(function, skip)
+    return (plain, None) if plain else full_signature(function, annotations, skip, where)
 
 
 def plain_signature(function, skip):
@@ -51,21 +54,29 @@ def full_signature(function, annotations, skip, where):
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())
     except Exception:  # of an object that is odd, or of C
-        return UNKNOWN
+        return UNKNOWN, None
     if skip and parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
         parameters = parameters[1:]
     inner = inspect.unwrap(function)
     flags = getattr(getattr(inner, "__code__", None), "co_flags", 0)
     names = names_of(getattr(inner, "__func__", inner))
-    texts = [parameter_text(parameter, annotations, names, where) for parameter in parameters]
-    return f"({', '.join(with_marks(parameters, texts))})" + result_text(signature, annotations, names, where, flags)
+    kinds = [parameter_type(parameter, annotations, names, where) for parameter in parameters]
+    texts = list(map(parameter_text, parameters, kinds))
+    reader = Reader(zip(parameters, kinds)) or None
+    return f"({', '.join(with_marks(parameters, texts))})" + result_text(signature, annotations, names, where, flags), reader
 
 
-def parameter_text(parameter, annotations, names, where):
+def parameter_type(parameter, annotations, names, where):
+    if parameter.annotation is parameter.empty:
+        return Type(None)
+    return annotations.type(parameter.annotation, names, f"{where}({parameter.name})")
+
+
+def parameter_text(parameter, kind):
     text = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "") + parameter.name
-    annotated = parameter.annotation is not parameter.empty
+    annotated = kind.text is not None
     if annotated:
-        text += ": " + annotations.text(parameter.annotation, names, f"{where}({parameter.name})")
+        text += ": " + kind.text
     if parameter.default is parameter.empty:
         return text
     return text + (" = " if annotated else "=") + literal(parameter.default)
