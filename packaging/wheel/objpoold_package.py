@@ -31,9 +31,7 @@ PROGRAMS = ("objpoold", "objpool", "objpool-worker", "objpool-backtrace")
 DICTIONARY = ("/usr/share/hunspell/en_US.aff", "/usr/share/hunspell/en_US.dic")
 # Libraries that every Linux with a glibc has (PEP 600).
 SYSTEM = re.compile(r"(ld-linux|lib(c|m|dl|rt|pthread|resolv|util|gcc_s|stdc\+\+)\.so)")
-WHY = """objpoold: `make` could not build the daemon: see what it says above. It needs a C compiler, make, pkg-config, the headers of \
-this Python, and of these libraries: libevent, msgpack-c, inih, jansson, OpenSSL, hunspell, elfutils (libdw), libseccomp, \
-ncurses. On Debian `sh scripts/deps.sh build`, in the source, installs them."""
+WHY = "objpoold: `make` could not build the daemon and its parts: see above what is missing."
 
 
 def _version():
@@ -119,7 +117,8 @@ def _stage(tree, stage):
     """Copies what belongs into objpool/bin, without what only debuggers read."""
     for folder in ("plugins", "python"):
         os.makedirs(f"{stage}/{folder}")
-    built = [*PROGRAMS, *(os.path.relpath(path, tree) for path in glob.glob(f"{glob.escape(tree)}/p*/*.so"))]
+    programs = [name for name in PROGRAMS if os.path.exists(f"{tree}/{name}")]
+    built = [*programs, *(os.path.relpath(path, tree) for path in glob.glob(f"{glob.escape(tree)}/p*/*.so"))]
     for path in built:
         _run("strip", "--strip-debug", "-o", f"{stage}/{path}", f"{tree}/{path}")
     shutil.copyfile(f"{ROOT}/plugins/python/template.py", f"{stage}/plugins/python.py")
@@ -153,7 +152,7 @@ def _debian_package(path):
     """The package that a file is of, and the file with its licence."""
     real = os.path.realpath(path)
     for candidate in (real, real.removeprefix("/usr"), path, path.removeprefix("/usr")):
-        told = subprocess.run(["dpkg", "-S", candidate], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        told = subprocess.run(["dpkg", "-S", candidate], capture_output=True, text=True, check=False)
         if told.returncode == 0:
             package = told.stdout.split(":")[0]
             return package, f"/usr/share/doc/{package}/copyright"
@@ -176,7 +175,8 @@ def _platforms(wheel):
     with tempfile.TemporaryDirectory() as folder:
         raw = f"{folder}/{wheel.write(folder)}"
         command = [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", f"{folder}/out", raw]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}"})
+        environment = {**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}"}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
         repaired, = glob.glob(f"{folder}/out/*.whl")
         with zipfile.ZipFile(repaired) as archive:
             added = [name for name in archive.namelist() if ".libs/" in name]
@@ -202,6 +202,9 @@ def _fill(wheel, tree, with_libraries):
 
 def portable_wheel(tree, folder):
     """One wheel for all Pythons that the tree has modules for. Returns its name."""
+    for part in (*PROGRAMS, *(f"plugins/{name}.so" for name in ("queue", "sampler", "spell")), *DICTIONARY):
+        if not os.path.exists(os.path.join(tree, part)):
+            sys.exit(f"objpoold_package.py: there is no {os.path.join(tree, part)}, which the package has to have")
     machine = os.uname().machine
     platforms = _platforms(_fill(_Wheel(f"py3-none-linux_{machine}"), tree, True))
     for old in glob.glob(f"{glob.escape(folder)}/objpoold-*.whl"):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plugin `python` of a package for pip: in the place of python.so, it lies beside other plugins as python.py.
 
-objpool-worker becomes the Python that is to run the pool's classes (daemon/worker/plugin_script.c), and that Python runs this. It is
-the template from then on, by the extension module objpool_forked for its version. Descriptor 3 is the daemon's channel.
+objpool-worker becomes the Python that is to run the pool's classes (daemon/worker/plugin_script.c), and that Python runs this.
+It is the template from then on, by the extension module objpool_forked for its version. Descriptor 3 is the daemon's channel.
 """
 import os
 import sys

@@ -57,8 +57,8 @@ def test_classes_run_in_the_python_that_is_named(start, place, plugins, pool, mo
     with daemon.client() as client:
         client.value("objpool.create", {"pool": "p", **pool, "workers": 2})
         told = client.value("p.told")
-        assert told == {"version": version, "main": False, "argv": [""], "path": str(place), "isolated": 1, "utf8": 1, "interrupt": True,
-                        "options": []}
+        assert told == {"version": version, "main": False, "argv": [""], "path": str(place), "isolated": 1, "utf8": 1,
+                        "interrupt": True, "options": []}
         first, second = client.value("p:all.pid")
         assert {first, second} <= set(daemon.children())
         os.kill(first, signal.SIGKILL)

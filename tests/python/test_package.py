@@ -61,7 +61,12 @@ def test_a_wheel_has_a_record_and_programs_that_run(package, place):
     assert done.stdout == f"objpool {objpool.__version__}\n"
 
 
+def test_a_package_that_lacks_modules_for_this_python_says_so():
+    from objpool import _extension
+    assert "from its source archive, pip builds it for this one" in _extension._how_to_build(f"{_extension._PACKAGE}/bin")
+
+
 def test_commands_of_a_package_without_programs_say_so():
-    done = subprocess.run([sys.executable, "-c", "from objpool import _program; _program.daemon()"], stderr=subprocess.PIPE, text=True,
-                          check=False)
+    done = subprocess.run([sys.executable, "-c", "from objpool import _program; _program.daemon()"], stderr=subprocess.PIPE,
+                          text=True, check=False)
     assert done.returncode == 1 and "bin/objpoold can't be started: No such file or directory" in done.stderr

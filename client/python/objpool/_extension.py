@@ -47,6 +47,8 @@ def find(name: str) -> Any:
 
 def _how_to_build(folder: str) -> str:
     import shlex
+    if folder == os.path.join(_PACKAGE, "bin"):
+        return "the package was built for other Pythons; from its source archive, pip builds it for this one"
     checkout, build = os.path.split(folder)
     command = f"forked FOR={shlex.quote(sys.executable or 'python3')}"
     if build == "build" and os.path.isfile(f"{checkout}/Makefile"):
