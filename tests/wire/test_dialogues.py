@@ -12,7 +12,7 @@ from harness import DEADLINE
 
 PATHS = dialogue.paths()
 # Each message as a whole, or bytes in pieces of so many.
-WAYS = [("unix", 0), ("unix", 1), ("tcp", 3), ("tls", 4096)]
+WAYS = [("unix", 0), ("tcp", 1), ("tls", 4096)]
 
 
 @pytest.mark.parametrize("kind, piece", WAYS)
