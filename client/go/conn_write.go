@@ -2,6 +2,8 @@
 
 package objpool
 
+import "time"
+
 const writerRounds = 4 // how often a caller writes what others have queued meanwhile, before the writer takes over
 
 // flush sees to it that what is queued is written. Called with the lock held, which it gives up.
@@ -19,6 +21,15 @@ func (c *conn) flush(later bool) {
 	c.writeHere()
 }
 
+// lastWords is how long what has come is read when nothing can be written any more.
+const lastWords = time.Second
+
+// writeFailed ends the connection. The reader usually does so first, when it has read all that has come before: answers, and
+// maybe why the daemon has closed the connection.
+func (c *conn) writeFailed(err error) {
+	time.AfterFunc(lastWords, func() { c.fail(err) })
+}
+
 // writeHere writes without waiting, in the caller's goroutine. Called with the lock held, which it gives up.
 func (c *conn) writeHere() {
 	for round := 0; len(c.out) > 0; round++ {
@@ -31,7 +42,7 @@ func (c *conn) writeHere() {
 		n, err := c.tryWrite(batch)
 		c.written.Add(uint64(n))
 		if err != nil {
-			c.fail(err)
+			c.writeFailed(err)
 			return
 		}
 		c.mu.Lock()
@@ -86,7 +97,7 @@ func (c *conn) writeLoop() {
 			return
 		}
 		if err := c.writeAll(); err != nil {
-			c.fail(err)
+			c.writeFailed(err)
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,6 +144,27 @@ func TestToken(t *testing.T) {
 	_, err = objpool.Connect(ctx, s.address)
 	if err == nil || !strings.Contains(err.Error(), "open to others") {
 		t.Fatal(err)
+	}
+}
+
+// The connection may be closed before the first message is written.
+func TestWhatTheDaemonSaidBeforeItClosed(t *testing.T) {
+	address := t.TempDir() + "/s"
+	listener := must[net.Listener](t)(net.Listen("unix", address))
+	defer func() { _ = listener.Close() }()
+	go func() {
+		for {
+			peer, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = peer.Write([]byte("\x94\x01\x00\xaeOVERLOADED: no\xc0")) // [1, 0, "OVERLOADED: no", nil]
+			_ = peer.Close()
+		}
+	}()
+	for i := 0; i < 500; i++ {
+		_, err := objpool.Connect(soon(t), "unix:"+address)
+		equal(t, asError(t, err).Code, objpool.Overloaded)
 	}
 }
 

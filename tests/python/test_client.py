@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls in all their forms, futures, errors, leases, pools."""
+import asyncio
 import concurrent.futures
 import os
 import re
+import socket
 import threading
 
 import pytest
 
 import objpool
+import objpool.aio
 from harness import DEADLINE, wait_for
 
 
@@ -301,3 +304,38 @@ def test_nobody_there(place):
     assert isinstance(caught.value, ConnectionError)
     with pytest.raises(objpool.NoDaemon, match="addresses are"):
         objpool.connect("carrier:pigeon")
+
+
+REFUSAL = b"\x94\x01\x00\xaeOVERLOADED: no\xc0"  # [1, 0, "OVERLOADED: no", nil]
+
+
+def connect_later(address):
+    async def connect():
+        async with objpool.aio.connect(address):
+            pass
+    asyncio.run(connect())
+
+
+@pytest.mark.parametrize("connect", [objpool.connect, connect_later])
+def test_what_the_daemon_said_before_it_closed_is_the_reason(place, connect):
+    """The first send fails: the connection has been closed by then."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place / "s"))
+        listener.listen()
+
+        def refuse():
+            peer, _ = listener.accept()
+            with peer:
+                peer.sendall(REFUSAL)
+
+        real = socket.socket.connect
+
+        def connected(sock, address):
+            """Returns when the other side has closed."""
+            real(sock, address)
+            refuse()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket.socket, "connect", connected)
+            with pytest.raises(objpool.ConnectionLost, match="OVERLOADED: no"):
+                connect(f"unix:{place}/s")

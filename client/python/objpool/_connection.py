@@ -152,6 +152,16 @@ class Connection(Inbox):
                 self._send_failed(error)
 
     def _send_failed(self, error: OSError) -> None:
+        """Ends the connection. What has come is read before: answers, and maybe why the daemon has closed it."""
+        held: List[bool] = []
+        try:
+            held.extend(map(self._lead.acquire, _TRY))
+            while held[0] and self.lost is None and self.has_input():
+                self._read_some(awaits=False)
+        finally:
+            if held and held[0]:
+                self._lead.release()
+                self._call_next()
         self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
         raise self._lost_again() from None
 

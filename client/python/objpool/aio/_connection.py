@@ -110,6 +110,9 @@ class Connection(Inbox):
         """Sends what lies between `_out` and the socket."""
 
     def _send_failed(self, error: OSError) -> None:
+        """Ends the connection. What has come is read before: answers, and maybe why the daemon has closed it."""
+        while self.lost is None and self._on_readable():
+            pass
         self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
 
     def _next_out(self) -> Tuple[memoryview, Optional[_files.Outgoing]]:
@@ -122,18 +125,22 @@ class Connection(Inbox):
             out.appendleft((memoryview(b"".join(data for data, _ in together)), None))
         return out[0]
 
-    def _on_readable(self) -> None:
+    def _on_readable(self) -> bool:
+        """Reads once. False: there was nothing, or there will be nothing more."""
         if self._pid != os.getpid():
-            return self.fail(ConnectionLost("the connection belongs to the process that was forked"))
+            self.fail(ConnectionLost("the connection belongs to the process that was forked"))
+            return False
         _embedded.stay_at_the_end()
         try:
             data, ancillary = self._receive()
             if ancillary and self._arrivals is not None:
                 self._arrivals.add(ancillary)
             if not data:
-                return self.fail(ConnectionLost(f"{self.address}: the daemon closed the connection"))
+                self.fail(ConnectionLost(f"{self.address}: the daemon closed the connection"))
+                return False
             self.incoming.take([data])
             self.dispatch()
+            return True
         except (BlockingIOError, InterruptedError):
             pass
         except ConnectionLost as error:
@@ -142,6 +149,7 @@ class Connection(Inbox):
             self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
         except Exception as error:
             self.fail(ConnectionLost(f"{self.address}: can't read what came: {error}"))
+        return False
 
     def _receive(self) -> Tuple[bytes, List[Any]]:
         if self._arrivals is None:
