@@ -65,6 +65,7 @@ class Stream {
 	/* What comes. */
 
 	notice(name, values, size) {
+		this.again = null; // the daemon has it: its arguments need not be kept
 		if (name === "objpool.progress")
 			tell(this.options.progress, values);
 		else if (this.is_over)
