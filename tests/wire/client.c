@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CANT = 77, BEGUN_MAX = 64, PACKED_MAX = 64, PATIENCE_MS = 20000 };
+enum { CANT = 77, BEGUN_MAX = 64, PACKED_MAX = 64, PATIENCE_S = 20 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
 {
@@ -580,13 +580,21 @@ static bool has_come(const json_t *step, const struct begun *call)
 	return call->over;
 }
 
+/* How long something may take to come: $OBJPOOL_TEST_DEADLINE seconds, if that is set. */
+static int patience_ms(void)
+{
+	const char *seconds = getenv("OBJPOOL_TEST_DEADLINE");
+
+	return 1000 * (seconds ? atoi(seconds) : PATIENCE_S);
+}
+
 static void check(const json_t *step)
 {
 	struct begun *call = named(json_object_get(step, "gives"));
 	const json_t *item = json_object_get(step, "item"), *failure = json_object_get(step, "failure");
 
 	while (!has_come(step, call))
-		need(objpool_wait(client, PATIENCE_MS) == 0, "nothing comes", step);
+		need(objpool_wait(client, patience_ms()) == 0, "nothing comes", step);
 	if (item || failure) {
 		need(call->came > call->taken, "no item comes", step);
 		const struct objpool_result *got = &call->items[call->taken++];

@@ -5,12 +5,14 @@ README.md of this folder describes the form. A message is JSON; a map with one k
 see `to_value` and `differs`.
 """
 import json
+import os
 import pathlib
 
 import msgpack
 
 FOLDER = pathlib.Path(__file__).parent
 WIDTH = 130
+DEADLINE = float(os.environ.get("OBJPOOL_TEST_DEADLINE", 20))  # seconds for whatever is waited for
 OVER_NETWORK = ["call_any", "errors_map", "feed", "stream", "token"]  # what tests of libraries play over TCP and TLS, too
 
 

@@ -15,10 +15,9 @@ import tempfile
 import threading
 
 import dialogue
-from dialogue import bytes_of, pack, unpack
+from dialogue import DEADLINE, bytes_of, pack, unpack
 from fake_routes import STANDS_FOR, Route, as_on_connection, key_of, memory_file, opened, place_of, spliced
 
-DEADLINE = 20
 REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
 HELLO = {"server": "objpool", "version": "0.1.0", "protocol": [1, 2], "session": 1, "pools": ["p"], "limits": {
     "max_message": 268435456, "max_inflight": 16384, "max_pending": 536870912, "max_unsent": 16777216, "max_depth": 32}}

@@ -14,9 +14,8 @@ import ssl
 import sys
 
 import dialogue
-from dialogue import Node, bytes_of, differs, take
+from dialogue import DEADLINE, Node, bytes_of, differs, take
 
-DEADLINE = 20
 F_ADD_SEALS, F_SEAL_SHRINK = 1033, 2
 
 
