@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
-#   scripts/deps.sh [build] [test] [page] [vm] [valgrind] [bench] [lint] [bench-python] [node] [go] [rust] [java]
+#   scripts/deps.sh [build] [test] [page] [vm] [valgrind] [bench] [lint] [mypy] [debian-mypy] [bench-python] [node] [go] [rust] [java]
 #                   [wheel] [deb]
 # Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
@@ -18,6 +18,8 @@ valgrind='valgrind'
 bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev|libclang-rt-dev mandoc'
 bench_python='python3-venv'
+mypy='python3-venv'
+debian_mypy='mypy'
 wheel='python3-venv binutils hunspell-en-us'
 node='nodejs npm'
 go='golang-go ca-certificates'
@@ -79,6 +81,8 @@ for group; do
 	bench) wanted="$wanted $bench" ;;
 	lint) wanted="$wanted $lint" ;;
 	bench-python) wanted="$wanted $bench_python" ;;
+	mypy) wanted="$wanted $mypy" ;;
+	debian-mypy) wanted="$wanted $debian_mypy" ;;
 	node) wanted="$wanted $node" ;;
 	go) wanted="$wanted $go" ;;
 	rust) wanted="$wanted $rust" ;;

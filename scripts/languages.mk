@@ -11,4 +11,4 @@ check-generated: all $(NODE)/node_modules/.package-lock.json # what objpool desc
 	@command -v go >/dev/null || test -x /usr/local/go/bin/go || sh scripts/deps.sh go
 	@command -v rustc >/dev/null || sh scripts/deps.sh rust
 	@command -v javac >/dev/null || sh scripts/deps.sh java
-	OBJPOOL_BUILD=$(B) OBJPOOL_LANGUAGES=1 $(PYTEST) tests/integration/test_generate.py
+	mypy=$$(sh scripts/mypy.sh) && OBJPOOL_BUILD=$(B) OBJPOOL_LANGUAGES=1 OBJPOOL_MYPY=$$mypy $(PYTEST) tests/integration/test_generate.py tests/python/test_types.py

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# make lint: all warnings as errors, with gcc and clang; cppcheck; shell scripts and man pages.
+# make lint: all warnings as errors, with gcc and clang; cppcheck; floors; types of the Python client; man pages.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/deps.sh build test lint
@@ -18,6 +18,9 @@ cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitco
 	-I. -Iclient/include -Iplugins/include proto daemon client cli plugins
 echo "== floors: files that use each other in circles"
 python3 scripts/floors.py
+echo "== mypy"
+mypy=$(sh scripts/mypy.sh)
+(cd client/python && "$mypy" --no-incremental --exclude objpool/compat/ objpool)
 echo "== man pages"
 mandoc -Tlint -Wwarning packaging/man/*.[1-8] || exit 1
 /usr/bin/python3 scripts/man3.py client/include/objpool/client.h client/c/example.c build/lint-man3

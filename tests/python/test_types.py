@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The types of the client, as mypy --strict sees them. Without mypy only the names are looked at."""
 import ast
-import importlib.util
 import os
 import pathlib
+import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -89,7 +88,8 @@ async def loops() -> None:
 '''
 
 CONFIGURATION = "[mypy]\nstrict = true\nshow_error_codes = true\n[mypy-objpool.*]\nfollow_imports = silent\n"
-needs_mypy = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="there is no mypy")
+MYPY = os.environ.get("OBJPOOL_MYPY") or shutil.which("mypy")
+needs_mypy = pytest.mark.skipif(MYPY is None, reason="there is no mypy")
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def check(place):
     def run(text):
         (place / "program.py").write_text(text)
         (place / "mypy.ini").write_text(CONFIGURATION)
-        command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--no-incremental", "program.py"]
+        command = [MYPY, "--config-file", "mypy.ini", "--no-incremental", "program.py"]
         done = subprocess.run(command, cwd=place, text=True, capture_output=True, env={**os.environ, "MYPYPATH": str(PACKAGE)})
         assert done.stderr == ""
         said = [line.split(":", 3) for line in done.stdout.splitlines() if line.startswith("program.py:")]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     class Readable(Protocol):
         """What the thread needs of its connection."""
 
-        lost: Optional[Exception]
+        @property
+        def lost(self) -> Optional[Exception]: ...
 
         def lead_while(self, check: Callable[[], bool]) -> bool: ...
 

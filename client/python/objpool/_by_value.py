@@ -27,14 +27,14 @@ import threading
 import types
 import weakref
 
-_defined = weakref.WeakSet()  # classes that went by value, or came
+_defined: "weakref.WeakSet[type]" = weakref.WeakSet()  # classes that went by value, or came
 _CLOUDPICKLE = b"cloudpickle"
 _WRITER = b"\ncloudpickle "  # stands after the pickle's end, where pickle does not look
 _PYTHON = b"\npython "  # stands behind it, where there is code
 _AT_END = rb"(?:%b([0-9a-z.+-]+))?(?:%b([0-9.]+))?\Z" % (_WRITER, _PYTHON)
 _AT_END_MOST = 64
 _VERSION = "%d.%d" % sys.version_info[:2]
-_constants_of = {}
+_constants_of: dict = {}
 _compiled = functools.lru_cache(maxsize=None)(re.compile)  # not before it is needed: programs start sooner
 
 

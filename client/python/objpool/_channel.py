@@ -46,7 +46,8 @@ class Channel(DirectInbox, Connection):
             raise NotBegun("the channel is closed")
         entry.id = msgid = next(self.ids) & 0xFFFFFFFF
         data, _ = self.packed(entry, method, params)
-        entry.sent = sent = []
+        sent: List[Any] = []
+        entry.sent = sent
         try:
             with self._write:
                 if self.closing is not None or self.lost is not None:

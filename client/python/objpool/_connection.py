@@ -302,8 +302,8 @@ class Connection(Inbox):
         try:
             self._hand_out()
         except _UNREADABLE as error:
-            is_told = isinstance(error, ConnectionLost)
-            self.fail(error if is_told else ConnectionLost(f"{self.address}: can't read what came: {error}"))
+            told = error if isinstance(error, ConnectionLost) else ConnectionLost(f"{self.address}: can't read what came: {error}")
+            self.fail(told)
         except BaseException:  # a signal handler's, raised between two steps
             self._hand_out()
             raise

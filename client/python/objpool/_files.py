@@ -241,8 +241,15 @@ class Arrivals:
                     if len(self.sockets) < len(self.awaited) and stat.S_ISSOCK(os.fstat(fd).st_mode):
                         self.sockets.append(socket.socket(fileno=fd))  # is not given back, and has no number
                     else:
-                        self.waiting.append(File(fd, self._count, self._connection()) if _is_sealed(fd) else os.close(fd))
+                        self.waiting.append(self._file(fd))
                         self._count += 1
+
+    def _file(self, fd: int) -> Optional[File]:
+        """The file of a descriptor that has come; None: it may change, so nothing reads it."""
+        if _is_sealed(fd):
+            return File(fd, self._count, self._connection())
+        os.close(fd)
+        return None
 
     def close(self) -> None:
         """Closes what no value has been given: the connection has ended."""

@@ -202,7 +202,7 @@ class CallFuture(concurrent.futures.Future):
 
 
 def start(connect: Callable[[], Connection], request: Request, attempts: Optional[Attempts],
-          channel: Optional[Callable[[], Any]] = None) -> CallFuture:
+          channel: Optional[Callable[[Request], Any]] = None) -> CallFuture:
     """Sends the request; its future. `channel` gives the direct channel for it, or None."""
     return CallFuture(request, attempts)._start(connect, channel)
 

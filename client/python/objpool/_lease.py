@@ -21,7 +21,7 @@ class Lease(Target):
 
     _may_retry = False  # another attempt would get another object
 
-    def __init__(self, pool: Target, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
+    def __init__(self, pool: Any, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
         timeout = _call.seconds(timeout)
         options = {"slot": slot, "timeout_ms": _call.milliseconds(timeout),
                    "lease_ms": _call.milliseconds(_call.seconds(lease_time))}

@@ -33,9 +33,12 @@ def load_error(wire: Any, unpickle: bool) -> BaseException:
 def not_in_charge(error: BaseException, in_charge: FrozenSet[str]) -> BaseException:
     """The exception to raise for `error`: itself, or, if its class is one of `in_charge`, the CallFailed that the daemon sent,
     with `error` as its cause. The caller's iteration, generator, task or event loop would take `error` for its own end."""
-    known = error.__cause__.error if isinstance(error.__cause__, RemoteTraceback) else None
-    if known is None or in_charge.isdisjoint([cls.__name__ for cls in type(error).__mro__]):
+    cause = error.__cause__
+    if not isinstance(cause, RemoteTraceback) or cause.error is None:
         return error
-    error.__cause__ = RemoteTraceback(error.__cause__.text)  # without `known`, which would be a reference circle
+    if in_charge.isdisjoint([cls.__name__ for cls in type(error).__mro__]):
+        return error
+    known = cause.error
+    error.__cause__ = RemoteTraceback(cause.text)  # without `known`, which would be a reference circle
     known.__cause__ = error
     return known

@@ -50,7 +50,7 @@ class ObjpoolError(Exception):
     def _placed(self, text: str) -> str:
         return text if self.index is None else f"item {self.index}: {text}"
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return _rebuild, (type(self), self.message, dict(self.__dict__))
 
 
@@ -206,7 +206,7 @@ class RemoteTraceback(Exception):
         item = "" if self.error is None or self.error.index is None else f"item {self.error.index}:\n"
         return f'\n"""\n{item}{self.text.rstrip()}\n"""'
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return RemoteTraceback, (self.text, self.error)
 
 

@@ -28,6 +28,8 @@ class StreamEntry(_input.StreamEntry):
 class AsyncInput(_input.Input):
     """An async iterable, read by a task. The items of one turn of the loop are sent in one message."""
 
+    connection: Any  #: an aio._connection.Connection
+
     def __init__(self, connection: Any, entry: StreamEntry, items: AsyncIterator[Any]) -> None:
         super().__init__(connection, entry, iter(()))
         self._source = items

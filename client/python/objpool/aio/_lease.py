@@ -18,7 +18,7 @@ class Lease(Target):
 
     _may_retry = False
 
-    def __init__(self, pool: Target, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
+    def __init__(self, pool: Any, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
         super().__init__(pool._client, pool.name, pool._options, pool)
         self._timeout = _call.seconds(timeout)
         self._wanted = {"slot": slot, "timeout_ms": _call.milliseconds(self._timeout),
