@@ -14,9 +14,10 @@ pack-go: # the Go module as a proxy serves it, in build/go
 
 # The peers' clients are modules of the benchmark alone.
 .PHONY: bench-go soak-go
-bench-go: all # the library for Go beside the clients of redis and NATS
+bench-go: all # the library for Go beside the clients of redis and NATS; writes docs/BENCHMARKS.md, Go
 	@sh scripts/deps.sh build bench
-	cd client/go/bench && $(GO) build -o $(abspath $(B))/bench-go . && OBJPOOL_BUILD=$(abspath $(B)) $(abspath $(B))/bench-go
+	cd client/go/bench && $(GO) build -o $(abspath $(B))/bench-go . && OBJPOOL_BUILD=$(abspath $(B)) \
+		$(abspath $(B))/bench-go -markdown $(abspath docs/BENCHMARKS.md)
 
 soak-go: all # 10 million items each way through the library for Go; fails when its memory grows
 	cd client/go/bench && $(GO) build -o $(abspath $(B))/bench-go . && OBJPOOL_BUILD=$(abspath $(B)) $(abspath $(B))/bench-go -soak
