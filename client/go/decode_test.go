@@ -30,24 +30,24 @@ type keyword = map[string]any
 
 // A number for which a field has no room is an error that names the field, at any depth.
 func TestFieldsHaveRoom(t *testing.T) {
-	refuses[node](t, keyword{"small": 300}, "*objpool_test.node: at small: 300 is no int8")
-	refuses[node](t, keyword{"small": -129}, "*objpool_test.node: at small: -129 is no int8")
-	refuses[node](t, keyword{"small": 1.5}, "*objpool_test.node: at small: 1.5 is no int8")
-	refuses[node](t, keyword{"Plain": uint64(1) << 31}, "*objpool_test.node: at Plain: 2147483648 is no int32")
-	refuses[node](t, keyword{"id": -1}, "*objpool_test.node: at id: -1 is no uint16")
-	refuses[node](t, keyword{"ratio": 1e300}, "*objpool_test.node: at ratio: 1e+300 is no float32")
-	refuses[node](t, keyword{"name": 5}, "*objpool_test.node: at name: 5 is no string")
+	refuses[node](t, keyword{"small": 300}, "objpool_test.node: at small: 300 is no int8")
+	refuses[node](t, keyword{"small": -129}, "objpool_test.node: at small: -129 is no int8")
+	refuses[node](t, keyword{"small": 1.5}, "objpool_test.node: at small: 1.5 is no int8")
+	refuses[node](t, keyword{"Plain": uint64(1) << 31}, "objpool_test.node: at Plain: 2147483648 is no int32")
+	refuses[node](t, keyword{"id": -1}, "objpool_test.node: at id: -1 is no uint16")
+	refuses[node](t, keyword{"ratio": 1e300}, "objpool_test.node: at ratio: 1e+300 is no float32")
+	refuses[node](t, keyword{"name": 5}, "objpool_test.node: at name: 5 is no string")
 	refuses[node](t, keyword{"next": keyword{"children": []any{keyword{}, keyword{"small": 128}}}},
-		"*objpool_test.node: at next.children[1].small: 128 is no int8")
-	refuses[node](t, keyword{"levels": keyword{"a": 1 << 20}}, `*objpool_test.node: at levels["a"]: 1048576 is no objpool_test.level`)
-	refuses[map[string]uint8](t, keyword{"a": 256}, `*map[string]uint8: at ["a"]: 256 is no uint8`)
-	refuses[map[int8]string](t, map[int]string{200: "a"}, `*map[int8]string: at a key: 200 is no int8`)
-	refuses[[2]int8](t, []int{1, 200}, "*[2]int8: at [1]: 200 is no int8")
-	refuses[[2]int8](t, []int{1, 2, 3}, "*[2]int8: an array of 3 is no [2]int8")
-	refuses[*uint8](t, 256, "**uint8: 256 is no uint8")
-	refuses[[]node](t, []any{keyword{"children": keyword{}}}, "*[]objpool_test.node: at [0].children: a map is no []objpool_test.node")
-	refuses[complex128](t, 1, "*complex128: nothing is read as complex128")
-	refuses[[]objpool.Outcome[int8]](t, []any{[]any{nil, 300}}, "*[]objpool.Outcome[int8]: at [0]: 300 is no int8")
+		"objpool_test.node: at next.children[1].small: 128 is no int8")
+	refuses[node](t, keyword{"levels": keyword{"a": 1 << 20}}, `objpool_test.node: at levels["a"]: 1048576 is no objpool_test.level`)
+	refuses[map[string]uint8](t, keyword{"a": 256}, `map[string]uint8: at ["a"]: 256 is no uint8`)
+	refuses[map[int8]string](t, map[int]string{200: "a"}, `map[int8]string: at a key: 200 is no int8`)
+	refuses[[2]int8](t, []int{1, 200}, "[2]int8: at [1]: 200 is no int8")
+	refuses[[2]int8](t, []int{1, 2, 3}, "[2]int8: an array of 3 is no [2]int8")
+	refuses[*uint8](t, 256, "*uint8: 256 is no uint8")
+	refuses[[]node](t, []any{keyword{"children": keyword{}}}, "[]objpool_test.node: at [0].children: a map is no []objpool_test.node")
+	refuses[complex128](t, 1, "complex128: nothing is read as complex128")
+	refuses[[]objpool.Outcome[int8]](t, []any{[]any{nil, 300}}, "[]objpool.Outcome[int8]: at [0]: 300 is no int8")
 }
 
 type shadow struct {
@@ -83,7 +83,7 @@ func TestTypesOfResults(t *testing.T) {
 	equal(t, must[renamed](t)(objpool.Call[renamed](soon(t), pool(t), "echo", keyword{"id": 5, "n": 6})), renamed{base: base{5}, Count: 6})
 	got := must[listed](t)(objpool.Call[listed](soon(t), pool(t), "echo", listed{When: time.Unix(9, 0), Number: 200}))
 	equal(t, []any{got.When.Unix(), got.Number}, []any{int64(9), uint8(200)})
-	refuses[listed](t, []any{time.Unix(9, 0), 256}, "*objpool_test.listed: at Number: 256 is no uint8")
-	refuses[listed](t, []any{1}, "*objpool_test.listed: an array of 1 is no struct of 2 fields")
+	refuses[listed](t, []any{time.Unix(9, 0), 256}, "objpool_test.listed: at Number: 256 is no uint8")
+	refuses[listed](t, []any{1}, "objpool_test.listed: an array of 1 is no struct of 2 fields")
 	equal(t, must[shadow](t)(objpool.Call[shadow](soon(t), pool(t), "echo", keyword{"id": "text"})), shadow{ID: "text"})
 }

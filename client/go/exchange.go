@@ -4,6 +4,7 @@ package objpool
 
 import (
 	"context"
+	"reflect"
 	"time"
 )
 
@@ -128,7 +129,7 @@ func givenUp(ctx context.Context, err *Error) *Error {
 
 func readResult(raw []byte, owned bool, v any) *Error {
 	if err := decodeFrom(raw, owned, v); err != nil {
-		return newError(BadValue, RanYes, "the result can't be read as %T: %v", v, err).because(err)
+		return newError(BadValue, RanYes, "the result can't be read as %v: %v", reflect.TypeOf(v).Elem(), err).because(err)
 	}
 	return nil
 }

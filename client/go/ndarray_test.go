@@ -79,8 +79,8 @@ func TestWrongNdArrays(t *testing.T) {
 		_, err := pool(t).Call(soon(t), "echo", wrong)
 		equal(t, asError(t, err).Code, objpool.BadValue)
 	}
-	refuses[objpool.NdArray](t, []float64{1}, "*objpool.NdArray: an array of 1 is no objpool.NdArray")
-	refuses[objpool.NdArray](t, objpool.Ext{Type: 81, Data: []byte("x")}, "*objpool.NdArray: the bytes are no array of numpy")
+	refuses[objpool.NdArray](t, []float64{1}, "objpool.NdArray: an array of 1 is no objpool.NdArray")
+	refuses[objpool.NdArray](t, objpool.Ext{Type: 81, Data: []byte("x")}, "objpool.NdArray: the bytes are no array of numpy")
 	_, err := objpool.Elements[int8](objpool.ArrayOf([]int{1, 200}))
 	equal(t, err.Error(), "objpool: BAD_VALUE: element 1 of an array of dtype <i8 is no int8")
 	_, err = objpool.Elements[int](objpool.NdArray{DType: "<M8[ns]", Shape: []int{0}})
