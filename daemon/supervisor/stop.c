@@ -64,6 +64,7 @@ static void break_off_all(struct daemon *daemon)
 		return;
 	daemon->state = DAEMON_STOPPING;
 	daemon->stop_at = 0;
+	http_end_viewers(daemon->http);
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		break_off(pool);
 }

@@ -217,6 +217,51 @@ def test_too_many_viewers_are_refused(site):
     assert pages.get("/livez")[0] == 200
 
 
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=DEADLINE)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(DEADLINE)
+        self.sock.connect(self.path)
+
+
+def begin_by_unix(path, query=""):
+    connection = UnixConnection(path)
+    connection.request("GET", "/events" + query)
+    return Events(connection, connection.getresponse())
+
+
+def test_a_viewer_that_does_not_read_misses_events_but_no_news(start, place):
+    daemon = start({"p": {"workers": 400, "isolation": "thread"}}, {"http": f"unix:{place}/http"})
+    with daemon.client() as client:
+        client.error("p:all.fail", "x" * 250)       # each slot has something to say: an event outgrows what a socket holds
+        with begin_by_unix(place / "http", "?pool=p") as slow, begin_by_unix(place / "http") as quick:
+            quick.next()
+            assert client.value("p:7.echo", 1) == 1
+            quick.until(lambda _: quick.pools["p"]["calls"] == 2)
+            last = quick.next()
+            first = slow.next()
+            second = slow.next()
+            assert len(first["slots"]) == 400 and second["now"] >= last["now"] > first["now"] + 1000
+            assert slow.slots[7]["calls"] == 2 and slow.pools["p"]["calls"] == 2
+
+
+def test_a_reload_that_moves_the_address_ends_the_streams(site, place):
+    pages, daemon = site()
+    with pages.events() as viewer, pages.events("?pool=p&clients=yes") as other:
+        assert viewer.next() and other.next()
+        daemon.daemon["http"] = f"unix:{place}/http"
+        daemon.write_config()
+        daemon.signal(signal.SIGHUP)
+        while viewer.next() or other.next():
+            pass
+    with begin_by_unix(place / "http") as viewer:
+        assert viewer.next()["names"] == ["p"]
+
+
 def test_a_daemon_that_stops_ends_the_streams(site):
     pages, daemon = site()
     with pages.events() as viewer, daemon.client() as client:
@@ -228,6 +273,16 @@ def test_a_daemon_that_stops_ends_the_streams(site):
         daemon.signal(signal.SIGTERM)
         while viewer.next():
             pass
+    daemon.stop()
+
+
+def test_the_streams_of_an_idle_daemon_end_whole(site):
+    pages, daemon = site()
+    with pages.events() as viewer, pages.events() as other:
+        assert viewer.next() and other.next()
+        daemon.signal(signal.SIGTERM)
+        for stream in viewer, other:
+            stream.answer.read()        # raises IncompleteRead if the end is missing
     daemon.stop()
 
 

@@ -110,7 +110,7 @@ class Browser:
 
     def shoot(self, path):
         """A picture of the whole page."""
-        size = self.run("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]")
+        size = self.run("return [innerWidth, document.documentElement.scrollHeight]")
         picture = self.developer("Page.captureScreenshot", format="png", captureBeyondViewport=True,
                                  clip={"x": 0, "y": 0, "width": size[0], "height": min(size[1], 4000), "scale": 1})["data"]
         pathlib.Path(path).write_bytes(base64.b64decode(picture))

@@ -68,6 +68,8 @@ def test_pools_are_shown(page, browser, dark):
         browser.wait("#slots", r"2\s+✓ ready\s+sleep\s+\d+ s")
         browser.wait("#methods", r"echo\(")
         browser.wait("#opened-graphs", r"Latency of calls\s*median: now .*, most \d+")
+        # Six squares of 14 pixels in a row.
+        assert browser.run("const g = document.getElementById('grid'); return [g.clientHeight, g.height]") == [14, 14]
         browser.shoot(SHOTS / f"opened-{'dark' if dark else 'light'}.png")
     assert browser.complaints() == []
 
@@ -105,6 +107,20 @@ def test_a_daemon_that_dies_and_comes_back(page, browser):
         browser.shoot(SHOTS / "back.png")
     finally:
         again.stop()
+
+
+def test_a_daemon_that_hangs(page, browser):
+    """A connection may be dead without an end."""
+    daemon, _ = page(POOLS)
+    browser.wait("#pools", r"sim\s+✓ ready")
+    daemon.signal(signal.SIGSTOP)
+    try:
+        browser.wait("#trouble", "The daemon does not answer since .*: nothing has come for 5 s")
+    finally:
+        daemon.signal(signal.SIGCONT)
+    browser.wait("#state", "running")
+    browser.wait("#live", "answers again")
+    assert browser.text("#trouble") is None
 
 
 def test_a_method_is_called_by_its_form(page, browser):

@@ -398,7 +398,7 @@ static void take_over(struct daemon *daemon, struct fresh *fresh, struct changes
 	daemon->config = *config;
 	*config = old;
 	session_identity_change(daemon, fresh->users);
-	http_on_users_changed(daemon->http);
+	http_end_viewers(daemon->http);
 	daemon->tls = fresh->tls;
 	fresh->tls = old_tls;
 	http_use(daemon, fresh->http);

@@ -208,7 +208,7 @@ void http_use(struct daemon *daemon, struct http *http)
 	}
 }
 
-void http_on_users_changed(struct http *http)
+void http_end_viewers(struct http *http)
 {
 	if (http)
 		viewers_end_all(&http->pages.viewers);

@@ -26,8 +26,8 @@ void http_use(struct daemon *daemon, struct http *http);
 /* A reload has changed the rights that Unix sockets are to have. */
 void http_settle_rights(const struct http *http);
 
-/* A reload has changed who may see what. `http` may be NULL. */
-void http_on_users_changed(struct http *http);
+/* Ends the streams of those who look at the page: who may see what has changed, or the daemon stops. `http` may be NULL. */
+void http_end_viewers(struct http *http);
 
 /* Has a call something to do in the next turn of the loop? */
 bool http_has_work(const struct http *http);

@@ -124,8 +124,6 @@ void http_pages_end_turn(struct http_pages *pages)
 {
 	drop_metrics(pages);
 	readyz_end_turn(&pages->readyz);
-	if (pages->daemon->state >= DAEMON_STOPPING)
-		viewers_end_all(&pages->viewers);
 }
 
 void http_pages_close(struct http_pages *pages)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page's script. What the daemon says comes in as events (listen), changes `known`, and is shown once for each frame (show).
-// Texts of others get into the document by put() alone: as text, with hidden characters made visible.
+// Texts of others get into the document by put() alone: as text, with hidden characters made visible. Paths are relative: a proxy may
+// offer the page below a path of its own.
 "use strict";
 
 const SAMPLES = 600, GRAIN = 10, ROWS = 200, SILENCE = 5000;
@@ -109,7 +110,7 @@ function listen() {
 		query.set("pool", known.pool);
 	if (wantsClients)
 		query.set("clients", "yes");
-	follow("/events?" + query, mine).catch((error) => error.message || String(error)).then((why) => {
+	follow("events?" + query, mine).catch((error) => error.message || String(error)).then((why) => {
 		if (mine === stream)
 			lose(why);
 	});
@@ -181,7 +182,7 @@ function logIn(why) {
 }
 
 function getHistory() {
-	get("/history").then((history) => {
+	get("history").then((history) => {
 		known.sparks = new Map(Object.entries(history.pools));
 		known.all = history.samples;
 		show();
@@ -189,12 +190,12 @@ function getHistory() {
 }
 
 function getPool(name) {
-	get("/history?pool=" + encodeURIComponent(name)).then((history) => {
+	get("history?pool=" + encodeURIComponent(name)).then((history) => {
 		if (known.pool === name)
 			known.samples = history.samples;
 		show();
 	}, () => {});
-	get("/describe?pool=" + encodeURIComponent(name)).then((description) => {
+	get("describe?pool=" + encodeURIComponent(name)).then((description) => {
 		if (known.pool === name && JSON.stringify(description) !== JSON.stringify(known.description))
 			showDescription(known.description = description); // else a form that somebody fills in stays
 	}, (error) => { if (known.pool === name) put($("class"), error.message); });
@@ -662,13 +663,15 @@ function showSlots(pool) {
 
 // A small square for each slot: filled when it runs, framed when it is ready, crossed when it has failed, a dot while it comes.
 function paintGrid(slots) {
-	const canvas = $("grid"), size = 14, across = Math.max(1, Math.floor((sizes.get(canvas) || [0])[0] / size));
-	canvas.style.setProperty("height", Math.max(1, Math.ceil(slots.length / across)) * size + "px");
+	const canvas = $("grid"), size = 14, width = (sizes.get(canvas) || [0])[0], across = Math.max(1, Math.floor(width / size));
+	const height = Math.max(1, Math.ceil(slots.length / across)) * size;
 	const runs = slots.filter((slot) => slot.running !== null).length, ready = slots.filter((slot) => slot.state === "ready").length;
 	canvas.setAttribute("aria-label", slots.length + " slots: " + ready + " ready, " + runs + " running a method");
-	const place = prepare(canvas);
-	if (place)
-		slots.forEach((slot, i) => paintSlot(place.context, slot, i % across * size + 1.5, Math.floor(i / across) * size + 1.5, size - 4));
+	const place = prepare(canvas, [width, height]);
+	if (!place)
+		return;
+	canvas.style.setProperty("height", height + "px");
+	slots.forEach((slot, i) => paintSlot(place.context, slot, i % across * size + 1.5, Math.floor(i / across) * size + 1.5, size - 4));
 }
 
 function paintSlot(context, slot, x, y, side) {
@@ -789,7 +792,7 @@ async function call(method, where, body, output, button) {
 	output.hidden = false;
 	put(output, "It runs …");
 	try {
-		const answer = await fetch("/call/" + encodeURIComponent(target),
+		const answer = await fetch("call/" + encodeURIComponent(target),
 			{method: "POST", headers: headers({"Content-Type": "application/json"}), body: body.trim() || "[]"});
 		const got = (await answer.text()).trim();
 		put(output, (answer.ok ? "" : "status " + answer.status + "\n") + got.slice(0, LONGEST) +
