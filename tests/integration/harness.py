@@ -189,7 +189,7 @@ class Daemon:
         for entry in os.scandir("/proc"):
             if entry.name.isdigit():
                 try:
-                    name, fields = pathlib.Path(entry.path, "stat").read_text().rsplit(")", 1)
+                    name, fields = pathlib.Path(entry.path, "stat").read_text(errors="replace").rsplit(")", 1)
                     fields = fields.split()
                 except (FileNotFoundError, ProcessLookupError):
                     continue

@@ -19,7 +19,7 @@ def processes():
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
-                head, fields = pathlib.Path(entry.path, "stat").read_text().rsplit(")", 1)
+                head, fields = pathlib.Path(entry.path, "stat").read_text(errors="replace").rsplit(")", 1)
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if fields.split()[0] != "Z":
