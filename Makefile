@@ -19,19 +19,22 @@ tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 comma := ,
 B := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 CC ?= gcc
+OBJCOPY ?= objcopy
 CFLAGS ?= -O2 -g
 include scripts/needs.mk
 LTO := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects) # fat: libobjpool.a is for programs without it, too
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla $(if $(DEVELOPER),-Werror -Wconversion -Wformat=2)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -O1)
+# The same bytes wherever the folder is: no path of it, and names that do not come by chance.
+SAME = -ffile-prefix-map=$(CURDIR)=. -frandom-seed=$(@:$(B)/%=%)
 # A packager's CPPFLAGS, CFLAGS and LDFLAGS come after what is needed in any case, and after the hardening.
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
-	-DOBJPOOL_VERSION='"$(VERSION)"' $(NEEDED_FLAGS) $(HARDEN) $(OWN_FLAGS) $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
+	-DOBJPOOL_VERSION='"$(VERSION)"' $(SAME) $(NEEDED_FLAGS) $(HARDEN) $(OWN_FLAGS) $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
 # What daemon and templates say to each other, and the memory that they share, is for one build: they compare this.
 CHANNEL_FLAGS := -DCHANNEL_BUILD='"$(shell cat $(sort $(wildcard proto/*.h)) | sha1sum | cut -c 1-16)"'
 # For daemon/supervisor/config/paths.c alone.
 PATH_FLAGS = -DOBJPOOL_PLUGIN_DIR='"$(plugindir)"' -DOBJPOOL_LIBEXEC_DIR='"$(libexecdir)/objpool"' -DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"'
-ALL_LDFLAGS = $(HARDEN_LINK) $(OWN_LDFLAGS) $(LDFLAGS) $(LTO) $(if $(LTO),-O2 $(HARDEN)) $(SAN) -Wl,--as-needed
+ALL_LDFLAGS = $(HARDEN_LINK) $(OWN_LDFLAGS) $(LDFLAGS) $(LTO) $(if $(LTO),-O2 $(SAME) $(HARDEN)) $(SAN) -Wl,--as-needed
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(1)))))
 PROTO  := $(call objs,proto)
@@ -49,7 +52,7 @@ PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 .DEFAULT_GOAL := all
 
 help: # this list
-	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk tests/page/page.mk bench/bench.mk scripts/languages.mk client/*/*.mk packaging/*.mk | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' $(filter-out %.d %needs.mk %pythons.mk,$(MAKEFILE_LIST)) | expand -t 24
 	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR=  CC  CFLAGS  CPPFLAGS  LDFLAGS'
 	@echo '  Left out: WITHOUT="backtrace seccomp curses spell python"'
 
@@ -72,15 +75,21 @@ $(B)/objpool-worker: $(WORKER) $(CAGE) $(PROTO)
 $(B)/objpool-backtrace: $(BACKTRACE)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(LIBS_OF_backtrace)
 
-$(B)/libobjpool.a: $(CLIENT) $(PROTO)
+# One object, whose global symbols are those of the public header.
+$(B)/libobjpool.o: $(CLIENT) $(PROTO)
+	$(CC) $(if $(LTO),$(LTO) -flinker-output=nolto-rel -O2 $(SAME) $(HARDEN)) -nostdlib -r -o $@.all $^
+	$(OBJCOPY) --wildcard --keep-global-symbol='objpool_*' $@.all $@
+	@rm -f $@.all
+
+$(B)/libobjpool.a: $(B)/libobjpool.o
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcsD $@ $^
 
 $(B)/libobjpool.so: $(CLIENT) $(PROTO) client/c/libobjpool.map
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libobjpool.so.0 -Wl,--version-script=client/c/libobjpool.map -o $@ $(CLIENT) $(PROTO) $(MSGPACK_LIBS)
 	@ln -sf libobjpool.so $(B)/libobjpool.so.0
 
-$(B)/objpool: $(CLI) $(B)/libobjpool.a
+$(B)/objpool: $(CLI) $(CLIENT) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(CLI_LIBS) $(MSGPACK_LIBS) $(LIBS_OF_curses) -lm
 
 $(B)/plugins/%.so: plugins/%
@@ -186,6 +195,7 @@ include daemon/supervisor/http/page.mk
 include packaging/install.mk
 include packaging/deb.mk
 include packaging/wheel.mk
+include scripts/elsewhere.mk
 include scripts/languages.mk
 -include tests/tests.mk
 -include tests/page/page.mk

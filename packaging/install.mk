@@ -29,15 +29,15 @@ FILL = rm -f $@; sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/li
 	-e 's,/usr/lib/objpool/plugins,$(plugindir),g' \
 	-e 's,@prefix@,$(prefix),g' -e 's,@libdir@,$(libdir),g' -e 's,@includedir@,$(includedir),g' \
 	-e 's,@sbindir@,$(sbindir),g' -e 's,@sysconfdir@,$(sysconfdir),g' -e 's,@plugindir@,$(plugindir),g' \
-	-e 's,@VERSION@,$(VERSION),g' $< > $@
+	-e 's,@VERSION@,$(VERSION),g' -e 's,@MSGPACK_LIBS@,$(strip $(MSGPACK_LIBS)),g' $< > $@
 
-$(B)/packaging/%: packaging/%.in $(B)/paths
+$(B)/packaging/%: packaging/%.in $(B)/paths $(B)/needs.mk
 	@mkdir -p $(@D)
 	$(FILL)
 $(B)/packaging/%: packaging/% $(B)/paths
 	@mkdir -p $(@D)
 	$(FILL)
-$(B)/packaging/%: client/c/%.in $(B)/paths
+$(B)/packaging/%: client/c/%.in $(B)/paths $(B)/needs.mk
 	@mkdir -p $(@D)
 	$(FILL)
 

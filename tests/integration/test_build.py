@@ -11,6 +11,23 @@ PROGRAMS = ["objpoold", "objpool-worker", "objpool", *(["objpool-backtrace"] if 
 LIBRARIES = ["libobjpool.so", "plugins/probe.so"]
 
 
+PROGRAM = """
+#include <objpool/client.h>
+#include <stdio.h>
+
+static void scan(void) {}  /* a name that the library has, too */
+void scan_run(void) { scan(); }
+
+int main(void)
+{
+	struct objpool_client *client = NULL;
+	scan_run();
+	puts(objpool_connect(&client, "no-address", NULL) < 0 ? "no address" : "connected");
+	return 0;
+}
+"""
+
+
 def run(*command, **environment):
     return subprocess.run([str(c) for c in command], env={**os.environ, "LC_ALL": "C", **environment}, text=True, capture_output=True,
                           check=True, timeout=60).stdout
@@ -36,6 +53,25 @@ def test_hardened(name):
 def test_libevent_is_there_once():
     """Its parts, and not the library that has all of them besides."""
     assert not re.search(r"NEEDED.*\blibevent-[\d.]+so", run("readelf", "-d", BUILD / "objpoold"))
+
+
+# ---- libobjpool.a ----
+
+
+def test_global_symbols_have_the_prefix():
+    names = {line.split()[-1] for line in run("nm", "--defined-only", "--extern-only", BUILD / "libobjpool.a").splitlines() if " " in line}
+    assert "objpool_connect" in names and not [name for name in names if not name.startswith("objpool_")]
+
+
+@pytest.mark.skipif("-" in BUILD.name, reason="sanitizers can't be linked statically")
+def test_static_program(place):
+    """As pkg-config says after `make install`, with these folders in the place of the installed ones."""
+    found = run("pkg-config", "--static", "--cflags", "--libs", f"--define-variable=libdir={BUILD}",
+                f"--define-variable=includedir={ROOT}/client/include", BUILD / "packaging/objpool.pc").split()
+    (place / "first.c").write_text(PROGRAM)
+    run("cc", "-static", place / "first.c", "-o", place / "first", *found)
+    assert run(place / "first") == "no address\n"
+    assert "INTERP" not in run("readelf", "-l", "-W", place / "first")
 
 
 # ---- what is found, and what is missing ----
