@@ -192,6 +192,7 @@ lint: # all warnings of gcc and clang as errors, cppcheck, circles of files, man
 	sh scripts/lint.sh
 
 include daemon/supervisor/http/page.mk
+include cli/new/new.mk
 include packaging/install.mk
 include packaging/deb.mk
 include packaging/wheel.mk

@@ -19,7 +19,7 @@ enum exit_status {
 };
 
 struct cli {
-	const char *address;     /* or NULL: the default */
+	const char *address; /* or NULL: the default */
 	struct arguments arguments;
 	const struct command *command;
 	struct objpool_client *client; /* after cli_connect */
@@ -111,8 +111,9 @@ enum exit_status command_metrics(struct cli *cli);
 enum exit_status command_whoami(struct cli *cli);
 enum exit_status command_acl(struct cli *cli);
 enum exit_status command_token(struct cli *cli);
+enum exit_status command_new(struct cli *cli);
 
 extern const struct option call_options[], map_options[], bench_options[], json_options[], look_options[], describe_options[],
-	timeout_options[], top_options[], create_options[], token_options[];
+	timeout_options[], top_options[], create_options[], token_options[], new_options[];
 
 #endif

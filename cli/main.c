@@ -57,6 +57,8 @@ static const struct command commands[] = {
 	 look_options, 4, 4, command_acl},
 	{"token", "", "make a token, and the line for the section of its user", "No daemon is asked.", token_options, 0, 0,
 	 command_token},
+	{"new", "plugin NAME", "write a folder with a plugin that builds, is tested, and runs", "No daemon is asked.",
+	 new_options, 2, 2, command_new},
 	{"bench", "TARGET.METHOD [ARG...]", "measure calls per second, and how long they take", NULL, bench_options, 1, -1,
 	 command_bench},
 };

@@ -43,6 +43,7 @@ _objpool_value() {
 	--args-as) COMPREPLY=($(compgen -W 'zip single positional keyword' -- "$cur")) ;;
 	--sticky) COMPREPLY=($(compgen -W 'replace append' -- "$cur")) ;;
 	-i | --items | -o | --output | --tls-ca | --tls-cert | --tls-key | --token-file) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	-l | --lang) COMPREPLY=($(compgen -W 'c python' -- "$cur")) ;;
 	-g | --generate) COMPREPLY=($(compgen -W 'python ts go rust java c' -- "$cur")) ;;
 	-s | --server) COMPREPLY=($(compgen -W 'unix:/run/objpool/objpool.sock tcp:127.0.0.1:7117 tls:localhost:7118' -- "$cur")) ;;
 	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --iterations | --chunk | --window | \
@@ -81,6 +82,7 @@ _objpool() {
 		describe | status | top | drop | scale | restart | forget | pause | resume) COMPREPLY=($(compgen -W "$(_objpool_pools)" -- "$cur")) ;;
 		log-level) COMPREPLY=($(compgen -W 'error warning info debug' -- "$cur")) ;;
 		acl) COMPREPLY=($(compgen -W check -- "$cur")) ;;
+		new) COMPREPLY=($(compgen -W plugin -- "$cur")) ;;
 		esac
 	elif [[ $command == acl ]] && ((place == 2)); then
 		COMPREPLY=($(compgen -W 'call all describe create code admin direct watch operate' -- "$cur"))
