@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/arguments.h"
 
+#include "proto/similar.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -30,6 +32,17 @@ static const struct option *find(struct arguments *arguments, const char *name, 
 	return NULL;
 }
 
+/* The nearest option's name as "; did you mean --NAME?", or nothing. */
+static const char *hint_of_option(const struct arguments *arguments, const char *name, size_t size, char hint[SIMILAR_HINT])
+{
+	struct similar similar = similar_to(name, size);
+
+	for (int t = 0; t < ARGUMENTS_TABLES; t++)
+		for (int i = 0; arguments->tables[t] && arguments->tables[t][i].name; i++)
+			similar_offer(&similar, arguments->tables[t][i].name);
+	return similar_hint(&similar, "--", hint);
+}
+
 /* Takes --name, --name=value, or --name value. Moves `*argv` behind what it has taken. */
 static int parse_long(struct arguments *arguments, char ***argv, char *const *end)
 {
@@ -38,10 +51,12 @@ static int parse_long(struct arguments *arguments, char ***argv, char *const *en
 	const size_t size = equals ? (size_t)(equals - name) : strlen(name);
 	const char **given;
 	const struct option *option = find(arguments, name, size, 0, &given);
+	char hint[SIMILAR_HINT];
 
 	++*argv;
 	if (!option)
-		return REFUSE(arguments, "there is no option --%.*s", (int)size, name);
+		return REFUSE(arguments, "there is no option --%.*s%s", (int)size, name,
+			      hint_of_option(arguments, name, size, hint));
 	if (!option->value && equals)
 		return REFUSE(arguments, "--%s takes no value", option->name);
 	if (option->value && !equals && *argv == end)

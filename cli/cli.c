@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include "proto/address_form.h"
+
 #include "cli/json.h"
 #include "cli/ndarray.h"
 #include "cli/shown.h"
@@ -83,10 +85,11 @@ static enum exit_status reason_of_permission(struct cli_reason *reason, const ch
  * said. */
 static enum exit_status reason_of(struct cli_reason *reason, const char *address, int rc, const char *said)
 {
-	char text[512], shown[CLI_SHOWN];
+	char text[ADDRESS_FORM_MAX], form[ADDRESS_FORM_MAX], shown[CLI_SHOWN];
 
 	if (!address && objpool_default_address(text, sizeof text) == 0)
 		address = text;
+	address = address_form(address, form);
 	if (*said)
 		return give_reason(reason,
 				   rc == -EINVAL   ? EXIT_USAGE

@@ -5,6 +5,8 @@
  */
 #include "cli/cli.h"
 
+#include "proto/similar.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +74,7 @@ static const struct option common_options[] = {
 	{0, "tls-name", "NAME", "the name in the server's certificate (default: $OBJPOOL_TLS_NAME, or HOST)"},
 	{0, "token-file", "FILE", "a file, for you only, with the token to show (default: $OBJPOOL_TOKEN_FILE)"},
 	{'h', "help", NULL, "print this, and exit"},
-	{0, "version", NULL, "print the version, and exit"},
+	{'V', "version", NULL, "print the version, and exit"},
 	{0},
 };
 
@@ -99,6 +101,16 @@ static enum exit_status help_command(const struct command *command)
 		arguments_help(command->options, stdout);
 	arguments_help(common_options, stdout);
 	return cli_end_output(EXIT_DONE);
+}
+
+/* "; did you mean NAME?", or nothing. */
+static const char *hint_of_command(const char *name, char hint[SIMILAR_HINT])
+{
+	struct similar similar = similar_to(name, strlen(name));
+
+	for (int i = 0; i < COMMANDS; i++)
+		similar_offer(&similar, commands[i].name);
+	return similar_hint(&similar, "", hint);
 }
 
 static const struct command *find_command(const char *name)
@@ -141,7 +153,7 @@ static enum exit_status start(char **argv, int count)
 {
 	struct cli cli = {.arguments = {.tables = {common_options}}};
 	struct arguments *arguments = &cli.arguments;
-	char shown[CLI_SHOWN];
+	char shown[CLI_SHOWN], hint[SIMILAR_HINT];
 
 	if (arguments_parse(arguments, argv, count, true) < 0)
 		return cli_fail(EXIT_USAGE, "%s", arguments->reason);
@@ -155,8 +167,8 @@ static enum exit_status start(char **argv, int count)
 	}
 	cli.command = find_command(arguments->words[0]);
 	if (!cli.command)
-		return cli_fail(EXIT_USAGE, "there is no command %s; objpool --help lists them",
-				cli_shown(shown, arguments->words[0]));
+		return cli_fail(EXIT_USAGE, "there is no command %s%s (objpool --help lists them)",
+				cli_shown(shown, arguments->words[0]), hint_of_command(arguments->words[0], hint));
 	return run(&cli, arguments->words + 1, arguments->count - 1);
 }
 

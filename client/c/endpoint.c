@@ -2,6 +2,7 @@
 #include "client/c/endpoint.h"
 
 #include "objpool/client.h"
+#include "proto/address_form.h"
 #include "proto/clock.h"
 
 #include <errno.h>
@@ -164,13 +165,14 @@ static int parse_host(const char *text, struct endpoint *endpoint)
 
 int endpoint_parse(const char *address, struct endpoint *endpoint)
 {
-	char text[512];
+	char text[ADDRESS_FORM_MAX], form[ADDRESS_FORM_MAX];
 
 	if (!address) {
 		if (objpool_default_address(text, sizeof text) < 0)
 			return -EINVAL;
 		address = text;
 	}
+	address = address_form(address, form);
 	endpoint->kind = ENDPOINT_UNIX;
 	if (strncmp(address, "unix:", 5) == 0)
 		return parse_path(address + 5, endpoint);

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -29,6 +30,27 @@ func addresses(given string) []string {
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
+}
+
+var hostAndPort = regexp.MustCompile(`^(?:\[[^\]]+\]|[^:/\[\]@ \t,]+):[0-9]{1,5}$`)
+
+// addressForm makes unix:PATH, tcp:HOST:PORT or tls:HOST:PORT of the forms in which people write addresses: unix:///PATH,
+// tcp://HOST:PORT, tls://HOST:PORT, a path that begins with /, ./ or ../, and HOST:PORT. Anything else stays as it is.
+func addressForm(text string) string {
+	begins := strings.HasPrefix
+	switch {
+	case begins(text, "unix://"):
+		return "unix:/" + strings.TrimLeft(text[len("unix:"):], "/")
+	case begins(text, "tcp://") || begins(text, "tls://"):
+		return text[:len("tcp:")] + strings.TrimSuffix(text[len("tcp://"):], "/")
+	case begins(text, "/") || begins(text, "./") || begins(text, "../"):
+		return "unix:" + text
+	case begins(text, "unix:") || begins(text, "tcp:") || begins(text, "tls:"):
+		return text
+	case hostAndPort.MatchString(text):
+		return "tcp:" + text
+	}
+	return text
 }
 
 // dial makes a transport to unix:PATH, tcp:HOST:PORT or tls:HOST:PORT.

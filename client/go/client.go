@@ -207,7 +207,8 @@ func (g *Config) connect(ctx context.Context) (*conn, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, orElse(g.ConnectTimeout, 10*time.Second))
 	defer cancel()
 	var first *Error
-	for _, address := range addresses(g.Address) {
+	for _, written := range addresses(g.Address) {
+		address := addressForm(written)
 		conn, err := g.connectTo(ctx, address)
 		if err == nil {
 			g.Trace.connected(conn)

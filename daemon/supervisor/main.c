@@ -12,6 +12,7 @@
 #include "daemon/supervisor/base/signals.h"
 #include "daemon/supervisor/transport/tls_context.h"
 #include "proto/escape.h"
+#include "proto/similar.h"
 #include "proto/standard.h"
 
 #include <errno.h>
@@ -60,8 +61,8 @@ static void print_help(void)
 	       "                     to NAME, which is POOL.METHOD or POOL, and by which rule. No plugin is loaded. Exit\n"
 	       "                     status: 0 allowed, 1 not, 2 there is no such user or right, 78 the configuration is wrong\n"
 	       "  --print-config     print the configuration with all defaults and exit\n"
-	       "  --version          print the version and exit\n"
-	       "  --help             print this and exit\n"
+	       "  -V, --version      print the version and exit\n"
+	       "  -h, --help         print this and exit\n"
 	       "\n"
 	       "SIGTERM: finish what runs, then stop; again: stop now. SIGHUP: reload the configuration.\n"
 	       "SIGUSR2: restart the workers one by one. Manuals: objpoold(8), objpoold.conf(5), objpool(1).\n",
@@ -133,7 +134,7 @@ static int parse_one(struct options *options, int c)
 	case 'e':
 		options->until_eof = true;
 		return 0;
-	case 'v':
+	case 'V':
 		(void)puts("objpoold " OBJPOOL_VERSION);
 		return 1;
 	case 'h':
@@ -175,6 +176,20 @@ static int check_options(struct options *options, int count, char **words)
 	return -1;
 }
 
+/* getopt has refused the word. Says which option may have been meant. Returns -1. */
+static int say_similar(const struct option *known, const char *word)
+{
+	const bool is_long = strncmp(word, "--", 2) == 0;
+	struct similar similar = similar_to(is_long ? word + 2 : "", is_long ? strcspn(word + 2, "=") : 0);
+	char hint[SIMILAR_HINT];
+
+	for (; known->name; known++)
+		similar_offer(&similar, known->name);
+	if (similar.best && similar.distance > 0)
+		complain("%s is no option%s", word, similar_hint(&similar, "--", hint));
+	return -1;
+}
+
 /* As parse_one. */
 static int parse(struct options *options, int argc, char **argv)
 {
@@ -186,14 +201,14 @@ static int parse(struct options *options, int argc, char **argv)
 		{"until-eof", no_argument, NULL, 'e'},
 		{"user", required_argument, NULL, 'u'},
 		{"acl", required_argument, NULL, 'a'},
-		{"version", no_argument, NULL, 'v'},
+		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	int c, r = 0;
 
-	while (r == 0 && (c = getopt_long(argc, argv, "c:l:h", known, NULL)) != -1)
-		r = parse_one(options, c);
+	while (r == 0 && (c = getopt_long(argc, argv, "c:l:hV", known, NULL)) != -1)
+		r = c == '?' ? say_similar(known, argv[optind - 1]) : parse_one(options, c);
 	return r != 0 ? r : check_options(options, argc - optind, argv + optind);
 }
 

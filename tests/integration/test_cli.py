@@ -30,6 +30,37 @@ def test_call(objpool):
     assert json.loads(objpool("-s", objpool.daemon.tcp, "call", "p.echo", 1, address="unix:/nowhere").stdout) == 1
 
 
+def test_addresses_as_people_write_them(objpool):
+    path, place = (address.split(":", 1)[1] for address in (objpool.daemon.address, objpool.daemon.tcp))
+    for address in (path, f"unix://{path}", place, f"tcp://{place}", f"tcp://{place}/"):
+        assert objpool("-s", address, "ping", address="unix:/nowhere").returncode == 0
+    assert "no daemon at unix:/nowhere" in objpool("ping", address="/nowhere", status=3).stderr
+
+
+def test_a_daemon_takes_such_addresses_too(tmp_path):
+    config = tmp_path / "d.conf"
+    config.write_text(f"[daemon]\nlisten = {tmp_path}/d.sock\nlisten = tcp://127.0.0.1:0\nlisten = [::1]:0\n")
+    check = [BUILD / "objpoold", "--config", config, "--check"]
+    done = subprocess.run([*check, "--listen", "0.0.0.0:7117"], text=True, capture_output=True, timeout=60)
+    assert done.returncode and "0.0.0.0:7117" in done.stderr and "anyone on the network" in done.stderr, done
+    done = subprocess.run(check, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done
+
+
+def test_did_you_mean(objpool, tmp_path):
+    assert "; did you mean status?" in objpool("stauts", status=2).stderr
+    assert "; did you mean --timeout?" in objpool("call", "--timout", "1", "p.echo", status=2).stderr
+    assert "; did you mean workers?" in objpool("create", "q", "plugin=probe", "class=Probe", "worker=2", status=1).stderr
+    assert "did you mean" not in objpool("nothing", status=2).stderr
+    config = tmp_path / "d.conf"
+    for text, hint in (("[daemon]\nlisten = /x.sock\nmax_mesage = 1M\n", "max_message"), ("[pol x]\n", "pool")):
+        config.write_text(text)
+        done = subprocess.run([BUILD / "objpoold", "--config", config, "--check"], text=True, capture_output=True, timeout=60)
+        assert done.returncode and f"; did you mean {hint}?" in done.stderr, done
+    done = subprocess.run([BUILD / "objpoold", "--chek"], text=True, capture_output=True, timeout=60)
+    assert done.returncode == 2 and "; did you mean --check?" in done.stderr, done
+
+
 def test_exit_status(objpool):
     assert "FAILED" in objpool("call", "p.fail", "why", status=1).stderr
     assert "TIMEOUT" in objpool("call", "p.sleep", 30, "--timeout", "0.1", status=1).stderr

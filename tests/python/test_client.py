@@ -2,7 +2,9 @@
 """Calls in all their forms, futures, errors, leases, pools."""
 import asyncio
 import concurrent.futures
+import json
 import os
+import pathlib
 import re
 import socket
 import threading
@@ -12,6 +14,7 @@ import pytest
 import objpool
 import objpool.aio
 from harness import DEADLINE, wait_for
+from objpool._address import address_form
 
 
 def test_every_target(pool):
@@ -25,6 +28,18 @@ def test_every_target(pool):
     assert len({pool.key("a.b").slot() for _ in range(10)}) == 1
     assert len(pool) == 2 and [each.slot() for each in pool] == [0, 1]
     assert "sleep" in dir(pool)
+
+
+def test_forms_of_addresses():
+    rows = json.loads((pathlib.Path(__file__).parents[1] / "addresses.json").read_text())
+    assert len(rows) > 20 and [address_form(row["text"]) for row in rows] == [row["is"] for row in rows]
+
+
+def test_addresses_as_people_write_them(pool):
+    path = pool._client.address.partition(":")[2]
+    for address in (path, f"unix://{path}"):
+        with objpool.connect(address) as client:
+            assert client.address == f"unix:{path}" and client.pool("p").add(1, 2) == 3
 
 
 def test_options(pool):

@@ -147,6 +147,7 @@ struct objpool_connect_options {
 
 /*
  * Connects to a daemon, and waits for its greeting. `address` is unix:PATH, tcp:HOST:PORT, tls:HOST:PORT; a HOST may be [IPV6].
+ * Also unix:///PATH, tcp://HOST:PORT, tls://HOST:PORT, a path that begins with / or ./, and HOST:PORT.
  * NULL: objpool_default_address. `options` may be NULL.
  *
  * Over TLS the daemon's certificate is always looked at: a CA that is trusted must lead to it, and it must have the name.

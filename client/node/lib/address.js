@@ -9,6 +9,23 @@ const SYSTEM = "/run/objpool/objpool.sock";
 const wrong = (address) => new ObjpoolError("BAD_ARGUMENT",
 	`${address}: addresses are unix:PATH, tcp:HOST:PORT or tls:HOST:PORT`, { ran: "no" });
 
+/**
+ * unix:PATH, tcp:HOST:PORT or tls:HOST:PORT, of the forms in which people write addresses: unix:///PATH, tcp://HOST:PORT,
+ * tls://HOST:PORT, a path that begins with /, ./ or ../, and HOST:PORT. Anything else as it is.
+ */
+function address_form(given) {
+	const text = String(given);
+	if (text.startsWith("unix://"))
+		return text.replace(/^unix:\/+/, "unix:/");
+	if (/^t(cp|ls):\/\//.test(text))
+		return text.slice(0, 4) + text.slice(6).replace(/\/$/, "");
+	if (/^\.{0,2}\//.test(text))
+		return `unix:${text}`;
+	if (!/^(unix|tcp|tls):/.test(text) && /^(\[[^\]]+\]|[^:/[\]@ \t,]+):[0-9]{1,5}$/.test(text))
+		return `tcp:${text}`;
+	return text;
+}
+
 /** {kind, path} or {kind, host, port} of unix:PATH, tcp:HOST:PORT or tls:HOST:PORT. */
 function parse(address) {
 	const [, kind, rest] = /^(unix|tcp|tls):(.+)$/s.exec(address) ?? [];
@@ -30,4 +47,4 @@ function default_addresses(environment = process.env) {
 	return (there.length > 0 ? there : [SYSTEM]).map((path) => `unix:${path}`);
 }
 
-module.exports = { parse, default_addresses };
+module.exports = { address_form, parse, default_addresses };

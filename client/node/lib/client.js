@@ -2,7 +2,7 @@
 "use strict";
 /* A client: its pools, and the daemon's own methods. */
 const { EventEmitter } = require("node:events");
-const { default_addresses } = require("./address.js");
+const { address_form, default_addresses } = require("./address.js");
 const { call } = require("./call.js");
 const { Credentials } = require("./credentials.js");
 const { here } = require("./errors.js");
@@ -111,7 +111,7 @@ async function connect(address, options) {
 		if (!OPTIONS.has(name))
 			throw new TypeError(`connect has no option "${name}"`);
 	const { retry, ...more } = options ?? {};
-	const addresses = address ? [address] : default_addresses();
+	const addresses = (address ? [address] : default_addresses()).map(address_form);
 	const link = new Link(addresses, new Credentials(more), { ...DEFAULTS, ...more });
 	await link.begin();
 	return new Client(link, merge({}, { retry }));

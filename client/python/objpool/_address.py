@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 
 from ._system import UNIX_SOCKETS
@@ -26,6 +27,25 @@ def default_addresses() -> List[str]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     paths = ([f"{runtime}/objpool.sock"] if runtime else []) + ["/run/objpool/objpool.sock"]
     return [f"unix:{path}" for path in paths if os.path.exists(path)]
+
+
+_HOST_AND_PORT = re.compile(r"(?:\[[^]]+\]|[^:/\[\]@ \t,]+):[0-9]{1,5}", re.ASCII)
+
+
+def address_form(text: str) -> str:
+    """unix:PATH, tcp:HOST:PORT or tls:HOST:PORT, of the forms in which people write addresses; anything else as it is.
+
+    These are unix:///PATH, tcp://HOST:PORT, tls://HOST:PORT, a path that begins with /, ./ or ../, and HOST:PORT."""
+    if text.startswith("unix://"):
+        return "unix:/" + text[len("unix://"):].lstrip("/")
+    if text.startswith(("tcp://", "tls://")):
+        rest = text[len("tcp://"):]
+        return text[:len("tcp:")] + (rest[:-1] if rest.endswith("/") else rest)
+    if text.startswith(("/", "./", "../")):
+        return "unix:" + text
+    if not text.startswith(("unix:", "tcp:", "tls:")) and _HOST_AND_PORT.fullmatch(text):
+        return "tcp:" + text
+    return text
 
 
 def open_socket(address: str, timeout: Optional[float] = None) -> socket.socket:

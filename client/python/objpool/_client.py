@@ -7,7 +7,7 @@ import threading
 import weakref
 
 from . import _connect, _connection, _embedded, _fork, _owned, _retry, _system
-from ._address import PRIVATE, default_addresses
+from ._address import PRIVATE, address_form, default_addresses
 from ._call import check_options
 from ._credentials import Credentials, Nobody
 from ._pool import Pool
@@ -40,6 +40,7 @@ class Client:
     # ---- the connection -------------------------------------------------------------------------------------------------------
 
     def _open(self, address: str) -> _connection.Connection:
+        address = address_form(address)
         unpickle = address.startswith("unix:") if self._unpickle is None else self._unpickle
         credentials = self._credentials if self._daemon is None else Nobody()
         connection = _connect.connect(address, unpickle, self._timeout, credentials)
@@ -270,7 +271,7 @@ def _name_of(pool: Union[str, Pool]) -> str:
 def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None,
             retry: Any = None, tls_ca: Any = None, tls_cert: Any = None, tls_key: Any = None, tls_name: Optional[str] = None,
             token_file: Any = None) -> Client:
-    """A client of the daemon at `address` (unix:PATH, tcp:HOST:PORT, tls:HOST:PORT or "private").
+    """A client of the daemon at `address` (unix:PATH, tcp:HOST:PORT, tls:HOST:PORT or "private"; also /PATH, HOST:PORT, tcp://...).
 
     Without address: of the daemon at $OBJPOOL_ADDRESS, else of the user's or the system's daemon. If none answers there, of a
     private daemon, which is started for this program and ends with it.

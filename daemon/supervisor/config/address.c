@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/config/address.h"
 
+#include "proto/address_form.h"
+
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -93,8 +95,11 @@ static int parse_tcp(struct address *address, const char *scheme, const char *te
 	return 0;
 }
 
-int address_parse(struct address *address, const char *text, char *reason, size_t reason_size)
+int address_parse(struct address *address, const char *given, char *reason, size_t reason_size)
 {
+	char room[ADDRESS_FORM_MAX];
+	const char *const text = address_form(given, room);
+
 	memset(address, 0, sizeof *address);
 	if (strncmp(text, "unix:", 5) == 0)
 		return parse_unix(address, text + 5, reason, reason_size);
@@ -181,8 +186,10 @@ static bool is_available(struct address address)
 	return r == 0;
 }
 
-bool address_second(const char *text, struct address *address)
+bool address_second(const char *given, struct address *address)
 {
+	char room[ADDRESS_FORM_MAX];
+	const char *const text = address_form(given, room);
 	const bool tls = strncmp(text, "tls:localhost:", 14) == 0;
 
 	if (!tls && strncmp(text, "tcp:localhost:", 14) != 0)

@@ -135,6 +135,15 @@ bool config_is_policy(const struct config_table *table, const struct config_opti
 	return table == &config_of_daemon && option->choices == admins;
 }
 
+const char *config_hint(const struct config_table *table, const char *name, size_t size, char hint[SIMILAR_HINT])
+{
+	struct similar similar = similar_to(name, size);
+
+	for (size_t i = 0; i < table->count; i++)
+		similar_offer(&similar, table->options[i].name);
+	return similar_hint(&similar, "", hint);
+}
+
 int config_fail(struct config *config, const char *format, ...)
 {
 	va_list list;

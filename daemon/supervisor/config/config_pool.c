@@ -152,8 +152,9 @@ int config_set_pool(struct config *config, struct span key, struct span value)
 			reason = reason_of_no_text(value, sizeof text);
 		return reason ? config_fail(config, "%s: pool %s: %s %s", pool->place, pool->name, option->name, reason) : 0;
 	}
-	return config_fail(config, "%s: pool %s: there is no key \"%.*s\"", pool->place, pool->name,
-			   (int)(key.size < 64 ? key.size : 64), (const char *)key.bytes);
+	return config_fail(config, "%s: pool %s: there is no key \"%.*s\"%s", pool->place, pool->name,
+			   (int)(key.size < 64 ? key.size : 64), (const char *)key.bytes,
+			   config_hint(&config_of_pool, (const char *)key.bytes, key.size, text));
 }
 
 /* ---- what others ask ---- */

@@ -51,6 +51,19 @@ static int add_section(struct file *file, const struct kind *kind, const char *n
 	return r;
 }
 
+static int refuse_section(const struct file *file, const char *section, int line)
+{
+	struct similar similar = similar_to(section, strcspn(section, " \t"));
+	char hint[SIMILAR_HINT];
+
+	similar_offer(&similar, "daemon");
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		similar_offer(&similar, kinds[i].name);
+	return config_fail(file->config,
+			   "%s:%d: there is no section [%s]: write [daemon], [pool NAME], [role NAME] or [user NAME]%s",
+			   file->path, line, section, similar_hint(&similar, "", hint));
+}
+
 static int on_section(void *data, const char *section, int line)
 {
 	struct file *file = data;
@@ -67,9 +80,7 @@ static int on_section(void *data, const char *section, int line)
 		if (!strncmp(section, kinds[i].name, n) && section[n] == ' ')
 			return add_section(file, &kinds[i], section + n + strspn(section + n, " \t"), line);
 	}
-	return config_fail(file->config,
-			   "%s:%d: there is no section [%s]: write [daemon], [pool NAME], [role NAME] or [user NAME]", file->path,
-			   line, section);
+	return refuse_section(file, section, line);
 }
 
 /* What is meant as a comment would become part of a path or name. A '#' in JSON is in a string, or no JSON. */
@@ -149,6 +160,7 @@ static int on_value(void *data, const char *name, const char *value, int line)
 {
 	struct file *file = data;
 	const struct config_table *table = file->table;
+	char hint[SIMILAR_HINT];
 
 	if (!table)
 		return config_fail(file->config, "%s:%d: %s stands before any section: begin with [daemon] or [pool NAME]",
@@ -165,7 +177,8 @@ static int on_value(void *data, const char *name, const char *value, int line)
 			return -1;
 		return set_value(file, option, (char *)file->base + option->at, value, line);
 	}
-	return config_fail(file->config, "%s:%d: [%s] has no key \"%s\"", file->path, line, file->section, name);
+	return config_fail(file->config, "%s:%d: [%s] has no key \"%s\"%s", file->path, line, file->section, name,
+			   config_hint(table, name, strlen(name), hint));
 }
 
 static int read_text_file(struct config *config, const char *path, char *text, size_t size)

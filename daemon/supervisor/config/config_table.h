@@ -6,6 +6,8 @@
 #ifndef SUPERVISOR_CONFIG_TABLE_H
 #define SUPERVISOR_CONFIG_TABLE_H
 
+#include "proto/similar.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +60,9 @@ extern const struct config_table config_of_daemon, config_of_pool, config_of_rol
 
 /* Is it `admin` or `create` of [daemon]? Where there are users, rights decide in the place of these. */
 bool config_is_policy(const struct config_table *table, const struct config_option *option);
+
+/* "; did you mean KEY?" in `hint`, if a key of the table is like `name` (of `size` characters), or else nothing. */
+const char *config_hint(const struct config_table *table, const char *name, size_t size, char hint[SIMILAR_HINT]);
 
 /* Sets config->reason. Returns -1. */
 __attribute__((format(printf, 2, 3))) int config_fail(struct config *config, const char *format, ...);

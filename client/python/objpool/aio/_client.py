@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Awaitable, Dict, Generator, List, Mapping, Optional, Sequence, Union
 
 from .. import _connect, _embedded, _fork, _owned, _retry
-from .._address import PRIVATE, default_addresses
+from .._address import PRIVATE, address_form, default_addresses
 from .._call import check_options
 from .._credentials import Credentials, Nobody
 from .._pool_section import template_and_section
@@ -37,6 +37,7 @@ class Client:
         self.address = ""
 
     async def _open(self, address: str) -> Connection:
+        address = address_form(address)
         unpickle = address.startswith("unix:") if self._unpickle is None else self._unpickle
         credentials = self._credentials if self._daemon is None else Nobody()
         token = credentials.introduction(address)
