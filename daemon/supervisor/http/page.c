@@ -69,7 +69,8 @@ static int admit(struct daemon *daemon, struct evhttp_request *request, struct r
 		return deny(daemon, request, HTTP_FORBIDDEN,
 			    "from other machines the page needs users, or http_calls = yes, in the daemon's configuration");
 	if (!rights_have_any(*rights, RIGHT_DESCRIBE) && !rights_have_any(*rights, RIGHT_WATCH))
-		return deny(daemon, request, bare ? HTTP_UNAUTHORIZED : HTTP_FORBIDDEN, "the page needs the right describe or watch");
+		return deny(daemon, request, bare ? HTTP_UNAUTHORIZED : HTTP_FORBIDDEN,
+			    "the page needs the right describe or watch");
 	return http_admission_rate(request, *rights);
 }
 
@@ -242,7 +243,8 @@ static int pack_history_of(const struct viewers *viewers, const char *pool, cons
 	return pool && !view ? -1 : 0;
 }
 
-static int pack_description_of(const struct viewers *viewers, const char *name, const struct rights *rights, msgpack_packer *packer)
+static int pack_description_of(const struct viewers *viewers, const char *name, const struct rights *rights,
+			       msgpack_packer *packer)
 {
 	const struct span span = {.bytes = (const uint8_t *)name, .size = name ? strlen(name) : 0};
 	const struct pool *pool = pool_find(&viewers->daemon->core, span);

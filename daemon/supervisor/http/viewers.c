@@ -339,7 +339,8 @@ void viewers_add(struct viewers *viewers, struct evhttp_request *request, struct
 	struct error error;
 	struct viewer *viewer;
 
-	if (viewers->daemon->state >= DAEMON_STOPPING || !has_room(viewers, rights) || !(viewer = viewer_new(viewers, request, rights, wish))) {
+	if (viewers->daemon->state >= DAEMON_STOPPING || !has_room(viewers, rights) ||
+	    !(viewer = viewer_new(viewers, request, rights, wish))) {
 		error_say(&error, ERROR_OVERLOADED, RAN_NO, "too many pages are open, or the daemon stops");
 		http_answer_error(request, HTTP_TOO_MANY, &error);
 		return;

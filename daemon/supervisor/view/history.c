@@ -81,7 +81,8 @@ void history_take(struct history *history, const struct pool *pool)
 	struct history_sample *sample = &history->samples[history->next];
 	const uint64_t failures = count_failures(pool), failed = failures - history->failures;
 
-	*sample = (struct history_sample){.queue = pool->waiting, .failures = failed < UINT32_MAX ? (uint32_t)failed : UINT32_MAX};
+	*sample =
+		(struct history_sample){.queue = pool->waiting, .failures = failed < UINT32_MAX ? (uint32_t)failed : UINT32_MAX};
 	take_calls(history, pool, sample);
 	take_slots(pool, sample);
 	history->failures = failures;

@@ -11,17 +11,17 @@ enum { HISTORY_SAMPLES = 600 };
 
 /* Of one second. */
 struct history_sample {
-	uint32_t calls;      /* that were answered */
-	uint32_t failures;   /* tasks that failed, or were lost */
-	uint32_t queue;      /* calls that wait, at its end; likewise: */
+	uint32_t calls;       /* that were answered */
+	uint32_t failures;    /* tasks that failed, or were lost */
+	uint32_t queue;       /* calls that wait, at its end; likewise: */
 	uint16_t busy, ready; /* slots */
-	float p50, p99;      /* seconds from a call's coming to its answer; negative: no call was answered */
+	float p50, p99;       /* seconds from a call's coming to its answer; negative: no call was answered */
 };
 
 struct history {
 	struct history_sample samples[HISTORY_SAMPLES];
-	uint32_t count; /* samples that are there */
-	uint32_t next;  /* place of the next sample */
+	uint32_t count;         /* samples that are there */
+	uint32_t next;          /* place of the next sample */
 	struct histogram calls; /* of all calls, at the last sample; likewise: */
 	uint64_t failures;
 };
