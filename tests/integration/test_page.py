@@ -211,6 +211,7 @@ def test_too_many_viewers_are_refused(site):
     assert status == 429 and headers["Retry-After"] and text.startswith("OVERLOADED: ")
     for viewer in viewers:
         assert viewer.next()["names"] == ["p"]
+    assert f"\nobjpool_http_viewers {VIEWERS_MAX}\n" in pages.get("/metrics")[2]
     for viewer in viewers:
         viewer.__exit__()
     wait_for(lambda: pages.begin("/events")[1].status == 200, lambda: "room for a viewer")

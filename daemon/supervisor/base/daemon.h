@@ -55,8 +55,9 @@ struct daemon_ops {
 	bool (*break_off_call)(struct daemon *daemon, const struct account *over, uint64_t least);
 };
 
-/* Of calls by HTTP. */
+/* Of calls by HTTP, and of those who look at the page. */
 struct http_counts {
+	uint32_t viewers;
 	uint32_t running;
 	uint64_t calls;   /* that have begun */
 	uint64_t refused; /* requests that were refused before a call began */

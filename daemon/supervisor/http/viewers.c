@@ -223,6 +223,7 @@ static void end(struct viewer *viewer)
 
 	TAILQ_REMOVE(&all->list, viewer, link);
 	all->count--;
+	all->daemon->http_counts.viewers--;
 	account_remove_file(&all->daemon->core.memory);
 	rights_set(&viewer->rights, NULL);
 	free(viewer->pool);
@@ -311,6 +312,7 @@ static struct viewer *viewer_new(struct viewers *viewers, struct evhttp_request 
 	rights_set(&viewer->rights, rights);
 	TAILQ_INSERT_TAIL(&viewers->list, viewer, link);
 	viewers->count++;
+	viewers->daemon->http_counts.viewers++;
 	account_add_file(&viewers->daemon->core.memory);
 	return viewer;
 }

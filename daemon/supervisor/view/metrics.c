@@ -120,6 +120,8 @@ static void put_http(const struct daemon *daemon, const struct page *page)
 {
 	const struct http_counts *counts = &daemon->http_counts;
 
+	if (daemon->http)
+		single(page, "objpool_http_viewers", "gauge", NULL, "Pages for people that are open.", counts->viewers);
 	if (!daemon->config.http_calls)
 		return;
 	single(page, "objpool_http_running_calls", "gauge", NULL, "Calls by HTTP that have no answer.", counts->running);
