@@ -60,7 +60,7 @@ def test_pools_are_shown(page, browser, dark):
     browser.wait("#pools", r"sim\s+✓ ready\s+6/6")
     use(daemon)
     browser.wait("#failures", "sim slot 1\\s*the matrix is singular")
-    browser.wait("#pools", r"sim.*\b201\b")
+    browser.wait("#pools", r"(?s)sim.*\b201\b")
     with daemon.client() as client:
         client.start("sim:2.sleep", 60)
         browser.run("location.hash = 'pool=sim'")

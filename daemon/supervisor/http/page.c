@@ -2,7 +2,7 @@
 #include "daemon/supervisor/http/page.h"
 
 #include "daemon/core/records/pool.h"
-#include "daemon/supervisor/base/packtext.h"
+#include "daemon/supervisor/http/history_json.h"
 #include "daemon/supervisor/http/http_admission.h"
 #include "daemon/supervisor/http/http_answer.h"
 #include "daemon/supervisor/http/http_guard.h"
@@ -10,11 +10,7 @@
 #include "daemon/supervisor/view/status.h"
 #include "page-file.h" /* made by scripts/embed-page.py: page_file, PAGE_POLICY */
 
-#include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
-#include <stdlib.h>
-
-enum { GRAIN = 10 /* samples of all pools that are put together: a line of the table has a small graph only */ };
 
 static void add_headers(struct evhttp_request *request)
 {
@@ -120,175 +116,103 @@ void page_answer_events(struct viewers *viewers, struct evhttp_request *request)
 
 /* ---- JSON ---- */
 
-static void answer_json(struct evhttp_request *request, const msgpack_sbuffer *packed)
+static void answer_json(struct evhttp_request *request, const struct picture *picture)
 {
-	struct evbuffer *text = evbuffer_new();
-	const unsigned char *bytes = NULL;
-
-	if (text && json_text_put(packed, text) == 0)
-		bytes = evbuffer_pullup(text, -1);
-	if (bytes)
-		http_answer(request, HTTP_OK, "application/json", bytes, evbuffer_get_length(text));
+	if (picture->text)
+		http_answer(request, HTTP_OK, "application/json", picture->text, picture->size);
 	else
 		http_answer_text(request, HTTP_INTERNAL, "out of memory\n");
-	if (text)
-		evbuffer_free(text);
 }
 
-/* Calls in so many samples, the last of which is so many samples ago. */
-static uint64_t sum_calls(const struct history *history, uint32_t ago, uint32_t count)
-{
-	uint64_t calls = 0;
+/* Packs what is asked of a pool. 0, or -1: there is nothing. */
+typedef int pack_fn(const struct viewers *viewers, const char *pool, msgpack_packer *packer);
 
-	for (uint32_t i = 0; i < count; i++) {
-		const struct history_sample *sample = history_ago(history, ago + i);
-		calls += sample ? sample->calls : 0;
-	}
-	return calls;
+static int pack_history_of(const struct viewers *viewers, const char *pool, msgpack_packer *packer)
+{
+	const struct pool_view *view = pool_views_find(viewers->views, pool);
+
+	if (view)
+		history_json_pack(&view->history, packer);
+	return view ? 0 : -1;
 }
 
-static void pack_calls(const struct history *history, msgpack_packer *packer)
+static int pack_description_of(const struct viewers *viewers, const char *name, msgpack_packer *packer)
 {
-	msgpack_pack_array(packer, HISTORY_SAMPLES / GRAIN);
-	for (uint32_t ago = HISTORY_SAMPLES; ago > 0; ago -= GRAIN)
-		msgpack_pack_uint64(packer, sum_calls(history, ago - GRAIN, GRAIN));
-}
-
-static void pack_time(float seconds, msgpack_packer *packer)
-{
-	if (seconds < 0)
-		msgpack_pack_nil(packer);
-	else
-		msgpack_pack_float(packer, seconds);
-}
-
-static void pack_sample(const struct history_sample *sample, msgpack_packer *packer)
-{
-	msgpack_pack_array(packer, 7);
-	msgpack_pack_uint32(packer, sample->calls);
-	msgpack_pack_uint32(packer, sample->failures);
-	msgpack_pack_uint32(packer, sample->queue);
-	msgpack_pack_uint16(packer, sample->busy);
-	msgpack_pack_uint16(packer, sample->ready);
-	pack_time(sample->p50, packer);
-	pack_time(sample->p99, packer);
-}
-
-/* Two keys. */
-static void pack_samples(const struct history *history, msgpack_packer *packer)
-{
-	static const char *const fields[] = {"calls", "failures", "queue", "busy", "ready", "p50", "p99"};
-
-	pack_text(packer, "fields");
-	msgpack_pack_array(packer, sizeof fields / sizeof *fields);
-	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-		pack_text(packer, fields[i]);
-	pack_text(packer, "samples");
-	msgpack_pack_array(packer, history->count);
-	for (uint32_t ago = history->count; ago > 0; ago--)
-		pack_sample(history_ago(history, ago - 1), packer);
-}
-
-static void pack_history(const struct history *history, msgpack_packer *packer)
-{
-	msgpack_pack_map(packer, 2);
-	pack_samples(history, packer);
-}
-
-/* ---- the history of all pools ---- */
-
-static uint32_t count_seen(const struct pool_views *views, const struct rights *rights)
-{
-	const struct pool_view *view;
-	uint32_t count = 0;
-
-	TAILQ_FOREACH(view, &views->list, link)
-		count += rights_may_see(rights, view->pool->name);
-	return count;
-}
-
-static void pack_all_histories(const struct pool_views *views, const struct rights *rights, msgpack_packer *packer)
-{
-	struct history *sum = calloc(1, sizeof *sum);
-	const struct pool_view *view;
-
-	msgpack_pack_map(packer, sum ? 4 : 2);
-	pair_number(packer, "step", GRAIN);
-	pack_text(packer, "pools");
-	msgpack_pack_map(packer, count_seen(views, rights));
-	TAILQ_FOREACH(view, &views->list, link) {
-		if (!rights_may_see(rights, view->pool->name))
-			continue;
-		pack_text(packer, view->pool->name);
-		pack_calls(&view->history, packer);
-		if (sum)
-			history_add(sum, &view->history);
-	}
-	if (sum)
-		pack_samples(sum, packer);
-	free(sum);
-}
-
-/* What is asked of a pool, packed. 0, or -1: there is nothing. */
-typedef int pack_fn(const struct viewers *viewers, const char *pool, const struct rights *rights, msgpack_packer *packer);
-
-static int pack_history_of(const struct viewers *viewers, const char *pool, const struct rights *rights, msgpack_packer *packer)
-{
-	const struct pool_view *view = pool ? pool_views_find(viewers->views, pool) : NULL;
-
-	if (!pool)
-		pack_all_histories(viewers->views, rights, packer);
-	else if (view)
-		pack_history(&view->history, packer);
-	return pool && !view ? -1 : 0;
-}
-
-static int pack_description_of(const struct viewers *viewers, const char *name, const struct rights *rights,
-			       msgpack_packer *packer)
-{
-	const struct span span = {.bytes = (const uint8_t *)name, .size = name ? strlen(name) : 0};
+	const struct span span = {.bytes = (const uint8_t *)name, .size = strlen(name)};
 	const struct pool *pool = pool_find(&viewers->daemon->core, span);
 
-	(void)rights;
 	return pool ? status_pack_description(pool, packer) : -1;
 }
 
-static void answer_packed(struct viewers *viewers, struct evhttp_request *request, const struct query *query,
-			  const struct rights *rights, pack_fn *pack)
+static void answer_packed(struct viewers *viewers, struct evhttp_request *request, const char *pool, pack_fn *pack)
+{
+	struct picture picture = {0};
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&buffer);
+	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	if (pack(viewers, pool, &packer) == 0) {
+		picture_draw(&picture, &buffer, 1);
+		answer_json(request, &picture);
+	} else {
+		http_answer_text(request, HTTP_NOTFOUND, "there is no such pool, or its class is not known yet\n");
+	}
+	picture_free(&picture);
+	msgpack_sbuffer_destroy(&buffer);
+}
+
+static void draw_all_histories(struct viewers *viewers, struct rights *rights)
 {
 	msgpack_sbuffer buffer;
 	msgpack_packer packer;
 
 	msgpack_sbuffer_init(&buffer);
 	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-	if (pack(viewers, query->pool, rights, &packer) == 0)
-		answer_json(request, &buffer);
-	else
-		http_answer_text(request, HTTP_NOTFOUND, "there is no such pool, or its class is not known yet\n");
+	history_json_pack_all(viewers->views, rights, &packer);
+	picture_free(&viewers->histories.picture);
+	picture_draw(&viewers->histories.picture, &buffer, 1);
 	msgpack_sbuffer_destroy(&buffer);
+	rights_set(&viewers->histories.rights, rights);
+	viewers->histories.sampled = viewers->views->sampled;
 }
 
-/* A pool is refused by its name, whether or not there is such a pool. */
-static void answer_of_pool(struct viewers *viewers, struct evhttp_request *request, pack_fn *pack, bool describes)
+static void answer_all_histories(struct viewers *viewers, struct evhttp_request *request, struct rights *rights)
+{
+	if (!viewers->histories.picture.text || viewers->histories.rights != rights ||
+	    viewers->histories.sampled != viewers->views->sampled)
+		draw_all_histories(viewers, rights);
+	answer_json(request, &viewers->histories.picture);
+}
+
+void page_answer_history(struct viewers *viewers, struct evhttp_request *request)
 {
 	struct rights *rights = NULL;
 	struct query query;
 
 	if (admit(viewers->daemon, request, &rights) < 0 || read_query(request, &query) < 0)
 		return;
-	if (query.pool && !(describes ? rights_allow(rights, RIGHT_DESCRIBE, query.pool) : rights_may_see(rights, query.pool)))
-		(void)deny(viewers->daemon, request, HTTP_FORBIDDEN, "this pool needs the right describe");
+	if (!query.pool)
+		answer_all_histories(viewers, request, rights);
+	else if (rights_may_see(rights, query.pool)) /* judged by its name, whether or not there is such a pool */
+		answer_packed(viewers, request, query.pool, pack_history_of);
 	else
-		answer_packed(viewers, request, &query, rights, pack);
+		(void)deny(viewers->daemon, request, HTTP_FORBIDDEN, "this pool needs the right describe or watch");
 	drop_query(&query);
-}
-
-void page_answer_history(struct viewers *viewers, struct evhttp_request *request)
-{
-	answer_of_pool(viewers, request, pack_history_of, false);
 }
 
 void page_answer_description(struct viewers *viewers, struct evhttp_request *request)
 {
-	answer_of_pool(viewers, request, pack_description_of, true);
+	struct rights *rights = NULL;
+	struct query query;
+
+	if (admit(viewers->daemon, request, &rights) < 0 || read_query(request, &query) < 0)
+		return;
+	if (!query.pool)
+		http_answer_text(request, HTTP_NOTFOUND, "it is /describe?pool=NAME\n");
+	else if (rights_allow(rights, RIGHT_DESCRIBE, query.pool))
+		answer_packed(viewers, request, query.pool, pack_description_of);
+	else
+		(void)deny(viewers->daemon, request, HTTP_FORBIDDEN, "this pool needs the right describe");
+	drop_query(&query);
 }

@@ -125,6 +125,7 @@ void pool_views_sample(struct pool_views *views)
 	struct pool_view *view;
 
 	settle(views);
+	views->sampled++;
 	TAILQ_FOREACH(view, &views->list, link)
 		history_take(&view->history, view->pool);
 }
@@ -313,6 +314,21 @@ static void draw_slots(struct pool_views *views, struct pool_view *view, msgpack
 		pack_slot(views, slot, &usage, packer);
 		picture_draw(&view->slots[i], buffer, views->drawing);
 	}
+}
+
+void pool_views_add_slots(struct pool_views *views, const char *pool)
+{
+	struct pool_view *view = pool_views_find(views, pool);
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+
+	if (!view || view->slots)
+		return;
+	msgpack_sbuffer_init(&buffer);
+	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	view->wanted = views->drawing;
+	draw_slots(views, view, &buffer, &packer);
+	msgpack_sbuffer_destroy(&buffer);
 }
 
 void pool_views_want(struct pool_views *views, const char *pool)

@@ -40,6 +40,7 @@ struct pool_views {
 	TAILQ_HEAD(, pool_view) list; /* in the order of the core's pools; not all of them if there are very many */
 	uint32_t count;
 	struct pool_view *next;  /* whose processes are looked at next; NULL: the first's */
+	uint64_t sampled;        /* samples that have been taken */
 	uint64_t drawing;        /* number of the last drawing */
 	uint64_t drawn;          /* when that was */
 	uint64_t changed;        /* number of the drawing at which a pool had last come or gone */
@@ -60,6 +61,9 @@ void pool_views_sample(struct pool_views *views);
 void pool_views_want(struct pool_views *views, const char *pool);
 
 void pool_views_draw(struct pool_views *views);
+
+/* Adds the slots of the pool to the last drawing, if it does not have them. */
+void pool_views_add_slots(struct pool_views *views, const char *pool);
 
 /* NULL: there is none. */
 struct pool_view *pool_views_find(const struct pool_views *views, const char *pool);

@@ -327,13 +327,15 @@ static void draw(struct viewers *viewers)
 	pool_views_draw(viewers->views);
 }
 
-/* Has the last drawing what a new viewer wants to see, and is it fresh? */
-static bool is_fresh(const struct viewers *viewers, const char *pool)
+/* The drawing that a new viewer begins with. */
+static void draw_for(struct viewers *viewers, const struct viewer *viewer)
 {
-	const struct pool_views *views = viewers->views;
-	const struct pool_view *opened = pool ? pool_views_find(views, pool) : NULL;
+	struct pool_views *views = viewers->views;
 
-	return views->drawing > 0 && viewers->daemon->core.now - views->drawn < FRESH && (!opened || opened->slots);
+	if (views->drawing == 0 || viewers->daemon->core.now - views->drawn >= FRESH)
+		draw(viewers);
+	else if (viewer->pool && rights_may_see(viewer->rights, viewer->pool))
+		pool_views_add_slots(views, viewer->pool);
 }
 
 void viewers_add(struct viewers *viewers, struct evhttp_request *request, struct rights *rights, const struct viewer_wish *wish)
@@ -348,8 +350,7 @@ void viewers_add(struct viewers *viewers, struct evhttp_request *request, struct
 		return;
 	}
 	http_hold_begin(viewers->connections, request, on_closed, viewer);
-	if (!is_fresh(viewers, viewer->pool))
-		draw(viewers);
+	draw_for(viewers, viewer);
 	begin(viewer);
 }
 
@@ -408,6 +409,8 @@ void viewers_end_all(struct viewers *viewers)
 
 void viewers_close(struct viewers *viewers)
 {
+	picture_free(&viewers->histories.picture);
+	rights_set(&viewers->histories.rights, NULL);
 	ticker_stop(&viewers->ticker);
 	viewers_end_all(viewers);
 }

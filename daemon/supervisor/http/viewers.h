@@ -22,6 +22,12 @@ struct viewers {
 	TAILQ_HEAD(, viewer) list;
 	uint32_t count;
 	struct ticker ticker;
+	/* The answer to /history without a pool, which is the same until the next sample. */
+	struct {
+		struct picture picture;
+		struct rights *rights; /* of who has asked; a reference */
+		uint64_t sampled;      /* views->sampled when it was made */
+	} histories;
 };
 
 /* What a viewer wants to see. */
