@@ -136,16 +136,19 @@ def try_notebook(installed):
     assert "[0, 3, 6, 9]\nbegins\ninterrupted\n[3, 3]\n" in told, told
 
 
-def run_suites(installed):
-    """The tests of the drop-in modules, and of workers of a program's own."""
+def run_suites(installed, needs):
+    """The tests of the drop-in modules, and of workers of a program's own. They want a folder that looks like a build tree."""
     site, = glob.glob(f"{installed.place}/venv/lib/python3*/site-packages")
+    build = f"{installed.place}/build"
+    os.mkdir(build)
+    for path in (needs, *glob.glob(f"{site}/objpool/bin/*")):
+        os.symlink(path, f"{build}/{os.path.basename(path)}")
     files = [path for suite in SUITES for path in sorted(glob.glob(f"{ROOT}/tests/python/test_{suite}.py"))]
     return installed.run(f"{installed.bin}/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
-                         *files, OBJPOOL_PACKAGE=site, OBJPOOL_BUILD=f"{site}/objpool/bin",
-                         OBJPOOL_PYTHON=f"{installed.bin}/python")
+                         *files, OBJPOOL_PACKAGE=site, OBJPOOL_BUILD=build, OBJPOOL_PYTHON=f"{installed.bin}/python")
 
 
-def check(version, python, wheel):
+def check(version, python, wheel, needs):
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="objpool-") as place:
         installed = Installed(python, place)
@@ -157,7 +160,7 @@ def check(version, python, wheel):
         try_commands(installed)
         installed.pip(*THEN)
         try_notebook(installed)
-        print(f"Python {version}:", run_suites(installed).strip().splitlines()[-1], flush=True)
+        print(f"Python {version}:", run_suites(installed, needs).strip().splitlines()[-1], flush=True)
         installed.run(f"{installed.bin}/pip", "uninstall", "--quiet", "--yes", "objpoold")
         left = glob.glob(f"{place}/venv/bin/objpool*") + glob.glob(f"{place}/venv/lib/python3*/site-packages/objpool*")
         assert not left, left
@@ -185,7 +188,7 @@ def main(folder, *versions):
     subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, archive], check=True)
     for version, python in found.items():
         if python:
-            check(version, python, wheel)
+            check(version, python, wheel, f"{os.path.abspath(folder)}/tree/needs.mk")
         else:
             print(f"Python {version}: skipped: there is none")
     check_source("/usr/bin/python3", archive)
