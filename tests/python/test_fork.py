@@ -152,11 +152,11 @@ decimal.tuned = "yes"
 class Model:
     def tuned(self):
         import decimal
-        print("printed")
+        print("printed", flush=True)
         return getattr(decimal, "tuned", "no")
 for fork in (None, True, False):
     with objpool.create_pool(Model, 1, fork=fork) as pool:
-        print(pool.tuned())
+        print(pool.tuned(), flush=True)
 """)
     assert process.communicate(timeout=SOON) == ("printed\nyes\nprinted\nyes\nprinted\nno\n", "")
 
