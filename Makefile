@@ -194,7 +194,7 @@ lint: # all warnings of gcc and clang as errors, cppcheck, circles of files, man
 include daemon/supervisor/http/page.mk
 include cli/new/new.mk
 include packaging/install.mk
-include packaging/deb.mk
+include packaging/packages.mk
 include packaging/wheel.mk
 include scripts/elsewhere.mk
 include scripts/languages.mk

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
 #   scripts/deps.sh [build] [test] [page] [vm] [valgrind] [bench] [lint] [mypy] [debian-mypy] [bench-python] [node] [go] [rust] [java]
-#                   [wheel] [deb]
+#                   [wheel] [deb] [rpm]
 # Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
@@ -26,6 +26,7 @@ go='golang-go ca-certificates'
 rust='rustc'
 java='default-jdk-headless'
 deb='dpkg-dev debhelper dh-python lintian libcmocka-dev'
+rpm='rpm'
 servers='gearman-job-server nats-server redis-server'
 
 usage() {
@@ -89,6 +90,7 @@ for group; do
 	java) wanted="$wanted $java" ;;
 	wheel) wanted="$wanted $wheel" ;;
 	deb) wanted="$wanted $deb" ;;
+	rpm) wanted="$wanted $rpm" ;;
 	*) usage ;;
 	esac
 done
