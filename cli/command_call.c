@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/progress.h"
+#include "cli/results.h"
 #include "cli/words.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ const struct option call_options[] = {
 	{0, "traceparent", "TRACE", "the trace that it belongs to, as in W3C Trace Context"},
 	{'j', "json", NULL,
 	 "for programs: arrays and objects as they are packed; an error as {\"$error\": {\"code\": ..., ...}}"},
+	RESULTS_OPTION,
 	{'p', "progress", NULL, "tell on standard error how far the call is: a bar on a terminal, else lines"},
 	{0},
 };
@@ -36,6 +38,7 @@ struct request {
 	struct objpool_packer args, kwargs, bind, bind_kwargs;
 	struct objpool_call_options options;
 	struct progress progress;
+	struct results results;
 };
 
 static int on_progress(void *context, int64_t done, int64_t total, const char *text)
@@ -100,7 +103,10 @@ static enum exit_status read_options(struct request *request, struct arguments *
 		return cli_fail(EXIT_USAGE, "call: --errors, --sticky or --args-as has another value than those in --help");
 	if (!options->target && !strchr(arguments->words[0], '.'))
 		return cli_fail(EXIT_USAGE, "call: \"%s\" is no TARGET.METHOD", cli_shown(shown, arguments->words[0]));
-	return EXIT_DONE;
+	const enum exit_status status = results_begin(&request->results, arguments, "call");
+	if (status == EXIT_DONE && request->results.format != RESULTS_JSON && arguments_get(arguments, "json"))
+		return cli_fail(EXIT_USAGE, "call: --json and --format exclude each other");
+	return status;
 }
 
 /* Whether one of the [error, value] pairs of a collected result has an error. */
@@ -149,6 +155,17 @@ static enum exit_status connect_for_json(struct cli *cli)
 	return reason.status == EXIT_DONE ? EXIT_DONE : cli_fail(reason.status, "%s", reason.text);
 }
 
+static enum exit_status print_value(struct request *request, struct objpool_bytes value, bool json)
+{
+	if (json) {
+		json_write(stdout, value);
+		(void)putchar('\n');
+	} else if (results_print(&request->results, value) < 0) {
+		return cli_fail(EXIT_CALL_FAILED, "call: the result has no such form: %s", request->results.reason);
+	}
+	return cli_end_output(EXIT_DONE);
+}
+
 static enum exit_status perform(struct cli *cli, struct request *request)
 {
 	const bool json = arguments_get(&cli->arguments, "json");
@@ -168,10 +185,10 @@ static enum exit_status perform(struct cli *cli, struct request *request)
 	} else if (rc < 0) {
 		status = cli_complain(rc, result.error);
 	} else {
-		(json ? json_write : json_show)(stdout, result.value);
-		(void)putchar('\n');
 		const bool collected = options->errors && strcmp(options->errors, "collect") == 0;
-		status = cli_end_output(collected && has_failures(result.value) ? EXIT_CALL_FAILED : EXIT_DONE);
+		status = print_value(request, result.value, json);
+		if (status == EXIT_DONE && collected && has_failures(result.value))
+			status = EXIT_CALL_FAILED;
 	}
 	objpool_result_free(&result);
 	return status;
@@ -190,5 +207,6 @@ enum exit_status command_call(struct cli *cli)
 	objpool_packer_free(&request.kwargs);
 	objpool_packer_free(&request.bind);
 	objpool_packer_free(&request.bind_kwargs);
+	results_free(&request.results);
 	return status;
 }

@@ -5,11 +5,13 @@
  * results: so results leave while the next item has not come yet.
  *
  * Each item makes one line, in item order, so that input and output can be laid side by side: its value, or {"$error": {...}}.
+ * Other forms than JSON: results.h.
  */
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/input_lines.h"
 #include "cli/progress.h"
+#include "cli/results.h"
 #include "cli/words.h"
 
 #include <errno.h>
@@ -36,6 +38,7 @@ const struct option map_options[] = {
 	{0, "idempotent", NULL, "items may run again when a worker dies"},
 	{0, "priority", "N", "of all items, from -10 to 10: where calls wait, a higher one is next"},
 	{0, "traceparent", "TRACE", "the trace that it belongs to, as in W3C Trace Context"},
+	RESULTS_OPTION,
 	{'q', "quiet", NULL, "no progress bar"},
 	{0},
 };
@@ -43,6 +46,8 @@ const struct option map_options[] = {
 struct map_run {
 	struct input_lines lines;
 	struct progress progress;
+	struct results results;
+	bool unfit; /* a result has no such form, and has ended the map */
 	bool first, unordered;
 	bool terminal;      /* results go where the progress bar is */
 	bool dry;           /* the map waits for lines */
@@ -102,16 +107,19 @@ static void print_labelled(uint64_t index, struct objpool_bytes value, const str
 	(void)puts("}");
 }
 
-static void print_line(struct objpool_bytes value, const struct objpool_error *error)
+/* False: the value has no such form. */
+static bool print_line(struct map_run *run, struct objpool_bytes value, const struct objpool_error *error)
 {
 	if (error) {
 		(void)fputs_unlocked("{\"$error\": ", stdout);
 		json_write_error(stdout, error);
 		(void)putc_unlocked('}', stdout);
-	} else {
-		json_write(stdout, value);
+	} else if (results_add(&run->results, value) < 0) {
+		return false;
 	}
-	(void)putc_unlocked('\n', stdout);
+	if (!results_are_one(&run->results))
+		(void)putc_unlocked('\n', stdout);
+	return true;
 }
 
 static bool note_output(struct map_run *run)
@@ -135,7 +143,9 @@ static int print_item(void *context, uint64_t index, struct objpool_bytes value,
 	if (run->unordered)
 		print_labelled(index, value, error);
 	else
-		print_line(value, error);
+		run->unfit = !print_line(run, value, error);
+	if (run->unfit)
+		return -EINVAL;
 	return note_output(run) ? 0 : -EPIPE;
 }
 
@@ -146,7 +156,10 @@ static void on_done(void *context, int status, const struct objpool_error *error
 	run->done = true;
 	progress_clear(&run->progress);
 	run->status = run->failed_items > 0 ? EXIT_CALL_FAILED : EXIT_DONE;
-	if (status == -EPIPE)
+	if (run->unfit)
+		run->status = cli_fail(EXIT_CALL_FAILED, "map: result %" PRIu64 " has no such form: %s", run->done_items - 1,
+				       run->results.reason);
+	else if (status == -EPIPE)
 		run->status = EXIT_CALL_FAILED; /* without a message: the reader has gone, or cli_end_output tells the reason */
 	else if (status < 0)
 		run->status = cli_complain(status, error);
@@ -199,6 +212,8 @@ static enum exit_status perform(struct cli *cli, struct map_run *run, const stru
 		flush_results(run);
 	}
 	progress_clear(&run->progress);
+	if (rc == 0 && run->status == EXIT_DONE && results_end(&run->results) < 0)
+		run->status = cli_fail(EXIT_CALL_FAILED, "map: %s", run->results.reason);
 	errno = run->output_error;
 	return cli_end_output(rc < 0 ? cli_complain(rc, NULL) : run->status);
 }
@@ -218,6 +233,23 @@ static enum exit_status open_items(struct map_run *run, const char *path, bool q
 	return EXIT_DONE;
 }
 
+/* Where results are one file, the first failure ends the map. */
+static enum exit_status read_format(struct objpool_map_options *options, struct map_run *run, const struct arguments *arguments)
+{
+	const enum exit_status status = results_begin(&run->results, arguments, "map");
+
+	if (status != EXIT_DONE)
+		return status;
+	if (run->unordered && run->results.format != RESULTS_JSON)
+		return cli_fail(EXIT_USAGE, "map: --unordered goes with --format json only");
+	if (!results_are_one(&run->results))
+		return EXIT_DONE;
+	if (options->errors && strcmp(options->errors, "first") != 0)
+		return cli_fail(EXIT_USAGE, "map: --format csv and npy go with --errors first only");
+	options->errors = "first";
+	return EXIT_DONE;
+}
+
 static enum exit_status read_options(struct objpool_map_options *options, struct map_run *run, struct arguments *arguments)
 {
 	options->args_as = arguments_get(arguments, "args-as");
@@ -226,6 +258,8 @@ static enum exit_status read_options(struct objpool_map_options *options, struct
 	options->idempotent = arguments_get(arguments, "idempotent") != NULL;
 	options->sync = arguments_get(arguments, "sync") != NULL;
 	options->traceparent = arguments_get(arguments, "traceparent");
+	if (read_format(options, run, arguments) != EXIT_DONE)
+		return EXIT_USAGE;
 	run->first = options->errors && strcmp(options->errors, "first") == 0;
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
 	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 ||
@@ -258,6 +292,7 @@ enum exit_status command_map(struct cli *cli)
 	if (run.lines.fd > STDIN_FILENO)
 		(void)close(run.lines.fd);
 	input_lines_free(&run.lines);
+	results_free(&run.results);
 	objpool_packer_free(&bind);
 	objpool_packer_free(&bind_kwargs);
 	return status;

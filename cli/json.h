@@ -31,6 +31,12 @@ void json_write(FILE *out, struct objpool_bytes value);
  */
 void json_show(FILE *out, struct objpool_bytes value);
 
+/* The same on several lines, where it does not fit on one: a line for each item of an array or an object, indented by tabs. */
+void json_show_pretty(FILE *out, struct objpool_bytes value);
+
+/* Whether a map of `count` entries, which the reader is at, is written as an object, and not in the form {"$map": ...}. */
+bool json_map_is_plain(struct objpool_reader reader, uint32_t count);
+
 /* Writes an error as an object. */
 void json_write_error(FILE *out, const struct objpool_error *error);
 

@@ -176,8 +176,8 @@ static void write_array(FILE *out, struct objpool_reader *reader, struct style s
 	put(out, "]");
 }
 
-/* Whether all keys are proper strings, and what comes of it is not taken for one of the forms above. */
-static bool is_plain(struct objpool_reader reader, uint32_t count)
+/* All keys are proper strings, and what comes of it is not taken for one of the forms above. */
+bool json_map_is_plain(struct objpool_reader reader, uint32_t count)
 {
 	const char *key;
 	size_t size;
@@ -197,7 +197,7 @@ static void write_map(FILE *out, struct objpool_reader *reader, struct style sty
 	uint32_t count = 0;
 
 	(void)objpool_read_map(reader, &count);
-	const bool plain = is_plain(*reader, count);
+	const bool plain = json_map_is_plain(*reader, count);
 	put(out, plain ? "{" : "{\"$map\": [");
 	for (uint32_t i = 0; i < count; i++) {
 		put(out, i > 0 ? ", " : "");

@@ -6,16 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { NDARRAY_DIMENSIONS = 32, NDARRAY_HEAD = 2 };
-
-struct ndarray {
-	char order, kind; /* order: '<', '>' or '|'; kind: 'b', 'i', 'u', 'f', or 0: JSON has no form for the elements */
-	size_t item;                   /* bytes of an element */
-	uint32_t dimensions;
-	uint64_t shape[NDARRAY_DIMENSIONS], steps[NDARRAY_DIMENSIONS]; /* steps in elements */
-	const unsigned char *elements;
-	struct objpool_bytes dtype, dims; /* as they are packed */
-};
+enum { NDARRAY_HEAD = 2 };
 
 /* Reads a dtype such as "<f8": byte order, kind, size. Other dtypes get kind 0. */
 static void read_dtype(struct ndarray *array)
@@ -46,7 +37,10 @@ static bool read_shape(struct ndarray *array)
 	return true;
 }
 
-/* Computes how far apart neighbours are in each dimension. False: the elements do not fill exactly `bytes`. */
+/*
+ * Computes how far apart neighbours are in each dimension; and, of a dtype that read_dtype does not know, the size of an element.
+ * False: the elements do not fill exactly `bytes`.
+ */
 static bool set_steps(struct ndarray *array, bool last_first, size_t bytes)
 {
 	uint64_t count = 1;
@@ -57,12 +51,15 @@ static bool set_steps(struct ndarray *array, bool last_first, size_t bytes)
 		if (__builtin_mul_overflow(count, array->shape[d], &count))
 			return false;
 	}
+	if (!array->kind && count > 0)
+		array->item = bytes / count;
 	return __builtin_mul_overflow(count, array->item, &count) ? false : count == bytes;
 }
 
-/* Reads: length of the header | [dtype, shape, order], zero bytes | elements. False: the bytes are no such array. */
-static bool read_array(struct ndarray *array, const unsigned char *bytes, size_t size)
+/* Reads: length of the header | [dtype, shape, order], zero bytes | elements. */
+bool ndarray_read(struct ndarray *array, const void *data, size_t size)
 {
+	const unsigned char *bytes = data;
 	const size_t head = size >= NDARRAY_HEAD ? (size_t)(bytes[0] << 8 | bytes[1]) : 0;
 	struct objpool_reader reader = {bytes + NDARRAY_HEAD, bytes + NDARRAY_HEAD + head};
 	const char *order;
@@ -75,7 +72,7 @@ static bool read_array(struct ndarray *array, const unsigned char *bytes, size_t
 	    objpool_read_str(&reader, &order, &order_size) < 0 || order_size != 1 || !read_shape(array))
 		return false;
 	read_dtype(array);
-	return array->kind == 0 || set_steps(array, *order == 'C', size - NDARRAY_HEAD - head);
+	return set_steps(array, *order == 'C', size - NDARRAY_HEAD - head);
 }
 
 static void write_double(FILE *out, double number)
@@ -87,48 +84,73 @@ static void write_double(FILE *out, double number)
 	objpool_packer_free(&packer);
 }
 
-static void write_element(FILE *out, const struct ndarray *array, const unsigned char *at)
+static uint64_t element_bits(const struct ndarray *array, const unsigned char *at)
 {
-	const unsigned unused = 64 - 8 * (unsigned)array->item;
 	uint64_t bits = 0;
-	uint32_t narrow;
-	double number;
-	float single;
 
 	for (size_t i = 0; i < array->item; i++)
 		bits = bits << 8 | at[array->order == '>' ? i : array->item - 1 - i];
+	return bits;
+}
+
+double ndarray_double(const struct ndarray *array, const unsigned char *at)
+{
+	const uint64_t bits = element_bits(array, at);
+	const uint32_t narrow = (uint32_t)bits;
+	double number;
+	float single;
+
+	memcpy(&single, &narrow, sizeof single);
+	memcpy(&number, &bits, sizeof number);
+	return array->item == sizeof single ? (double)single : number;
+}
+
+void ndarray_write_element(FILE *out, const struct ndarray *array, const unsigned char *at)
+{
+	const unsigned unused = 64 - 8 * (unsigned)array->item;
+	const uint64_t bits = element_bits(array, at);
+
 	if (array->kind == 'b') {
 		(void)fputs(bits ? "true" : "false", out);
 	} else if (array->kind == 'u') {
 		(void)fprintf(out, "%" PRIu64, bits);
 	} else if (array->kind == 'i') {
 		(void)fprintf(out, "%" PRId64, (int64_t)(bits << unused) >> unused);
-	} else if (array->item == sizeof single) {
-		narrow = (uint32_t)bits;
-		memcpy(&single, &narrow, sizeof single);
-		write_double(out, (double)single);
 	} else {
-		memcpy(&number, &bits, sizeof number);
-		write_double(out, number);
+		write_double(out, ndarray_double(array, at));
 	}
 }
 
-/* Recurses once for each dimension, NDARRAY_DIMENSIONS times at most. */
-static void write_elements(FILE *out, const struct ndarray *array, uint32_t dimension, const unsigned char *at)
+static void begin_line(FILE *out, unsigned indent)
+{
+	(void)fputc('\n', out);
+	while (indent-- > 0)
+		(void)fputc('\t', out);
+}
+
+enum { ONE_LINE = -1 };
+
+/* Recurses once for each dimension, NDARRAY_DIMENSIONS times at most. `indent`: of the line that this began on, or ONE_LINE. */
+static void write_elements(FILE *out, const struct ndarray *array, uint32_t dimension, const unsigned char *at, int indent)
 {
 	if (dimension == array->dimensions) {
-		write_element(out, array, at);
+		ndarray_write_element(out, array, at);
 		return;
 	}
+	const int inner = indent == ONE_LINE || dimension + 1 == array->dimensions ? ONE_LINE : indent + 1;
 	(void)fputc('[', out);
 	for (uint64_t i = 0; i < array->shape[dimension]; i++) {
-		(void)fputs(i > 0 ? ", " : "", out);
-		write_elements(out, array, dimension + 1, at + i * array->steps[dimension] * array->item);
+		(void)fputs(i == 0 ? "" : inner == ONE_LINE ? ", " : ",", out);
+		if (inner != ONE_LINE)
+			begin_line(out, (unsigned)inner);
+		write_elements(out, array, dimension + 1, at + i * array->steps[dimension] * array->item, inner);
 	}
+	if (inner != ONE_LINE)
+		begin_line(out, (unsigned)indent);
 	(void)fputc(']', out);
 }
 
-static bool is_empty(const struct ndarray *array)
+bool ndarray_is_empty(const struct ndarray *array)
 {
 	for (uint32_t i = 0; i < array->dimensions; i++)
 		if (array->shape[i] == 0)
@@ -136,14 +158,14 @@ static bool is_empty(const struct ndarray *array)
 	return false;
 }
 
-bool ndarray_write(FILE *out, const void *bytes, size_t size)
+static bool write_array(FILE *out, const void *bytes, size_t size, int indent)
 {
 	struct ndarray array;
 
-	if (!read_array(&array, bytes, size))
+	if (!ndarray_read(&array, bytes, size))
 		return false;
-	if (array.kind && !is_empty(&array)) {
-		write_elements(out, &array, 0, array.elements);
+	if (array.kind && !ndarray_is_empty(&array)) {
+		write_elements(out, &array, 0, array.elements, indent);
 	} else if (array.kind) {
 		(void)fputs("[]", out); /* other dimensions do not matter: there is no element */
 	} else {
@@ -154,6 +176,16 @@ bool ndarray_write(FILE *out, const void *bytes, size_t size)
 		(void)fputs("]}", out);
 	}
 	return true;
+}
+
+bool ndarray_write(FILE *out, const void *bytes, size_t size)
+{
+	return write_array(out, bytes, size, ONE_LINE);
+}
+
+bool ndarray_write_pretty(FILE *out, const void *bytes, size_t size, unsigned indent)
+{
+	return write_array(out, bytes, size, (int)indent);
 }
 
 bool ndarray_write_object(FILE *out, const void *bytes, size_t size)

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import pty
 import re
 import select
 import signal
@@ -14,6 +13,7 @@ import threading
 import msgpack
 import pytest
 from harness import BUILD, DEADLINE, wait_for
+from terminals import pseudo_terminal, read_terminal
 
 
 @pytest.fixture
@@ -179,12 +179,10 @@ def test_progress_of_a_call(daemon):
 
 
 def test_progress_on_a_terminal(daemon):
-    ours, theirs = pty.openpty()
-    process = command(daemon, "call", "p:map.sleep", "[0.1, 0.1]", "--chunk", 1, "-p", stderr=theirs)
-    out, _ = process.communicate(timeout=DEADLINE)
-    os.close(theirs)
-    drawn = os.read(ours, 4096).decode()
-    os.close(ours)
+    with pseudo_terminal() as (ours, theirs):
+        process = command(daemon, "call", "p:map.sleep", "[0.1, 0.1]", "--chunk", 1, "-p", stderr=theirs)
+        out, _ = process.communicate(timeout=DEADLINE)
+        drawn = read_terminal(ours, theirs)
     assert process.returncode == 0 and json.loads(out) == [0.1] * 2
     assert "100%" in drawn and "2 of 2" in drawn and drawn.endswith("\r\033[K")
 
