@@ -214,6 +214,15 @@ def portable_wheel(tree, folder):
 
 # ---- pip ----
 
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    """What pip wants to know before it has anything built."""
+    folder = f"{NAME}.dist-info"
+    os.makedirs(f"{metadata_directory}/{folder}", exist_ok=True)
+    with open(f"{metadata_directory}/{folder}/METADATA", "w", encoding="utf-8") as file:
+        file.write(_metadata([]))
+    return folder
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """A wheel for this Python and this machine, with its libraries. The source must be a folder that can be written to."""
     tree = "build/wheel/own"

@@ -52,7 +52,9 @@ def test_a_wheel_has_a_record_and_programs_that_run(package, place):
     package._add_package(wheel)
     wheel.add_file("objpool/bin/objpool", BUILD / "objpool")
     name = wheel.write(str(place))
+    folder = package.prepare_metadata_for_build_wheel(str(place))
     subprocess.run([sys.executable, "-m", "zipfile", "-e", place / name, place / "site"], check=True)
+    assert (place / "site" / folder / "METADATA").read_bytes() == (place / folder / "METADATA").read_bytes()
     record = (place / "site" / f"objpoold-{objpool.__version__}.dist-info" / "RECORD").read_text()
     assert "objpool/bin/objpool,sha256=" in record and "objpool/_program.py,sha256=" in record
     (place / "site" / "objpool" / "bin" / "objpool").chmod(0o755)  # zipfile does not; pip does
