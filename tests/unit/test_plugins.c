@@ -714,7 +714,7 @@ static void probe_sleeps(void **state)
 	expect(rig, "sleep", ARGS(POS(real(0.03))), "0.030000");
 	assert_true(seconds_now() - begin >= 0.03);
 	rig->cancel_after = 3;
-	expect_failure(rig, "sleep", ARGS(POS(integer(30))), "FAILED", "cancelled after 0.0");
+	expect_failure(rig, "sleep", ARGS(POS(integer(30))), "FAILED", "cancelled after ");
 	assert_string_equal(rig->type, "Cancelled");
 	assert_true(seconds_now() - begin < 10);
 	rig->cancel_after = 0;
