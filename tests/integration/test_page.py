@@ -138,9 +138,8 @@ def test_a_viewer_is_sent_all_and_then_what_changes(site):
         assert list(viewer.pools) == ["p", "q"] and sorted(viewer.slots) == [0, 1, 2]
         assert {slot["state"] for slot in viewer.slots.values()} == {"ready"} and viewer.pools["q"]["ready"] == 2
         assert client.value("p:1.echo", 5) == 5
-        event = viewer.until(lambda event: viewer.pools["p"]["calls"] == 1)
-        assert "p" in [pool["name"] for pool in event["pools"]] and "names" not in event and "hello" not in event
-        assert 1 in [slot["slot"] for slot in event["slots"]] and viewer.slots[1]["calls"] == 1
+        event = viewer.until(lambda event: viewer.pools["p"]["calls"] == 1 and viewer.slots[1]["calls"] == 1)
+        assert "names" not in event and "hello" not in event
         event = viewer.until(lambda event: not event["slots"] and not event["pools"])
         assert "names" not in event and event["now"] > first["now"]
 
@@ -188,15 +187,17 @@ def test_clients_are_listed_if_wanted(site):
 
 def test_the_history_of_a_pool(site):
     pages, daemon = site()
-    with daemon.client() as client, pages.events() as viewer:
-        viewer.next()
+    calls, p50, p99 = (pages.json("/history?pool=p")["fields"].index(name) for name in ("calls", "p50", "p99"))
+    wait_for(lambda: pages.json("/history?pool=p")["samples"], lambda: "the first sample")
+    with daemon.client() as client:
         for _ in range(50):
             client.value("p.echo")
-        viewer.until(lambda event: viewer.pools["p"]["rate"] > 0 or viewer.pools["p"]["calls"] == 50)
-        viewer.next()
-    whole = pages.json("/history?pool=p")
-    calls, p50, p99 = (whole["fields"].index(name) for name in ("calls", "p50", "p99"))
-    assert sum(sample[calls] for sample in whole["samples"]) == 50
+
+    def has_all():
+        whole = pages.json("/history?pool=p")
+        return whole if sum(sample[calls] for sample in whole["samples"]) == 50 else None
+
+    whole = wait_for(has_all, lambda: "samples of all calls")
     assert all((sample[p50] is None) == (sample[calls] == 0) for sample in whole["samples"])
     assert all(0 < sample[p50] <= sample[p99] < 10 for sample in whole["samples"] if sample[calls])
     everything = pages.json("/history")

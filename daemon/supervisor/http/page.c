@@ -192,6 +192,7 @@ void page_answer_history(struct viewers *viewers, struct evhttp_request *request
 
 	if (admit(viewers->daemon, request, &rights) < 0 || read_query(request, &query) < 0)
 		return;
+	pool_views_settle(viewers->views);
 	if (!query.pool)
 		answer_all_histories(viewers, request, rights);
 	else if (rights_may_see(rights, query.pool)) /* judged by its name, whether or not there is such a pool */

@@ -96,7 +96,7 @@ static void add(struct pool_views *views, const struct pool *pool)
 }
 
 /* New pools are the core's last, so that both lists have one order. */
-static void settle(struct pool_views *views)
+void pool_views_settle(struct pool_views *views)
 {
 	struct pool_view *view = TAILQ_FIRST(&views->list), *left;
 	const struct pool *pool;
@@ -124,7 +124,7 @@ void pool_views_sample(struct pool_views *views)
 {
 	struct pool_view *view;
 
-	settle(views);
+	pool_views_settle(views);
 	views->sampled++;
 	TAILQ_FOREACH(view, &views->list, link)
 		history_take(&view->history, view->pool);
@@ -333,7 +333,7 @@ void pool_views_add_slots(struct pool_views *views, const char *pool)
 
 void pool_views_want(struct pool_views *views, const char *pool)
 {
-	settle(views);
+	pool_views_settle(views);
 	struct pool_view *view = pool_views_find(views, pool);
 	if (view)
 		view->wanted = views->drawing + 1;
@@ -345,7 +345,7 @@ void pool_views_draw(struct pool_views *views)
 	msgpack_sbuffer buffer;
 	msgpack_packer packer;
 
-	settle(views);
+	pool_views_settle(views);
 	msgpack_sbuffer_init(&buffer);
 	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
 	views->drawing++;

@@ -54,6 +54,9 @@ void pool_views_free(struct pool_views *views);
 /* The pool is freed. `views` may be NULL. */
 void pool_views_on_pool_gone(struct pool_views *views, const struct pool *pool);
 
+/* Makes views of pools that have come, and forgets those of pools that leave. Sampling and drawing do so, too. */
+void pool_views_settle(struct pool_views *views);
+
 /* To be called each second: takes a sample of each pool. */
 void pool_views_sample(struct pool_views *views);
 
