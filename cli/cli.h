@@ -21,6 +21,7 @@ enum exit_status {
 struct cli {
 	const char *address; /* or NULL: the default */
 	struct arguments arguments;
+	const struct command *commands; /* all; the last has no name */
 	const struct command *command;
 	struct objpool_client *client; /* after cli_connect */
 	/* Limit for connecting, and for each answer of cli_ask; 0: the library's limit for connecting, none for answers. */
@@ -112,6 +113,7 @@ enum exit_status command_whoami(struct cli *cli);
 enum exit_status command_acl(struct cli *cli);
 enum exit_status command_token(struct cli *cli);
 enum exit_status command_new(struct cli *cli);
+enum exit_status command_complete(struct cli *cli);
 
 extern const struct option call_options[], map_options[], bench_options[], json_options[], look_options[], describe_options[],
 	timeout_options[], top_options[], create_options[], token_options[], new_options[];

@@ -63,8 +63,12 @@ static const struct command commands[] = {
 	 new_options, 2, 2, command_new},
 	{"bench", "TARGET.METHOD [ARG...]", "measure calls per second, and how long they take", NULL, bench_options, 1, -1,
 	 command_bench},
+	{"complete", "[WORD...]", "print what may stand next on a command line, for shells",
+	 "The WORDs are those of the line behind \"objpool\"; the last is the one that is typed, and may be empty.", NULL, 0, -1,
+	 command_complete},
+	{0},
 };
-enum { COMMANDS = sizeof commands / sizeof *commands };
+enum { COMMANDS = sizeof commands / sizeof *commands - 1 };
 
 static const struct option common_options[] = {
 	{'s', "server", "ADDRESS", "unix:PATH, tcp:HOST:PORT or tls:HOST:PORT (default: $OBJPOOL_ADDRESS, or the usual places)"},
@@ -151,7 +155,7 @@ static enum exit_status run(struct cli *cli, char **argv, int count)
 
 static enum exit_status start(char **argv, int count)
 {
-	struct cli cli = {.arguments = {.tables = {common_options}}};
+	struct cli cli = {.commands = commands, .arguments = {.tables = {common_options}}};
 	struct arguments *arguments = &cli.arguments;
 	char shown[CLI_SHOWN], hint[SIMILAR_HINT];
 

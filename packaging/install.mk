@@ -5,6 +5,8 @@
 
 pkgconfigdir ?= $(libdir)/pkgconfig
 bashcompdir  ?= $(prefix)/share/bash-completion/completions
+zshcompdir   ?= $(prefix)/share/zsh/site-functions
+fishcompdir  ?= $(prefix)/share/fish/vendor_completions.d
 INSTALL      ?= install
 
 CONFIG := $(sysconfdir)/objpool/objpoold.conf
@@ -66,7 +68,12 @@ FILES := \
 	644:$(B)/packaging/man/objpool.1:$(mandir)/man1/objpool.1 \
 	644:$(B)/packaging/man/objpoold.conf.5:$(mandir)/man5/objpoold.conf.5 \
 	644:$(B)/packaging/man/objpoold.8:$(mandir)/man8/objpoold.8 \
-	644:packaging/completion.bash:$(bashcompdir)/objpool \
+	644:packaging/completions/objpool.bash:$(bashcompdir)/objpool \
+	644:packaging/completions/objpoold.bash:$(bashcompdir)/objpoold \
+	644:packaging/completions/_objpool:$(zshcompdir)/_objpool \
+	644:packaging/completions/_objpoold:$(zshcompdir)/_objpoold \
+	644:packaging/completions/objpool.fish:$(fishcompdir)/objpool.fish \
+	644:packaging/completions/objpoold.fish:$(fishcompdir)/objpoold.fish \
 	644:$(B)/packaging/objpoold.service:$(unitdir)/objpoold.service \
 	644:packaging/objpoold.socket:$(unitdir)/objpoold.socket \
 	644:packaging/cages.conf:$(docdir)/cages.conf \
