@@ -8,10 +8,12 @@ import os
 import re
 import signal
 import socket
+import ssl
 
 import msgpack
 import pytest
 
+from certificates import Authority
 from harness import DEADLINE, wait_for
 
 ON = {"http": "tcp:127.0.0.1:0", "http_calls": "yes"}
@@ -338,6 +340,44 @@ def test_a_user_sees_its_own_pools_alone(site):
     with pages.events("?pool=q&clients=yes", bearer("all")) as viewer:
         first = viewer.next()
         assert first["names"] == ["p", "q"] and len(first["slots"]) == 2 and first["clients"] == [] and first["hello"]["watch"]
+
+
+def test_a_certificate_says_who_looks(start, place):
+    ca = Authority(place, "test CA")
+    cert, key, _ = ca.issue("localhost")
+    ann, ann_key, _ = ca.issue("ann")
+    daemon = start({"p": {}, "q": {}}, {"http": "tls:127.0.0.1:0", "tls_cert": cert, "tls_key": key, "tls_client_ca": ca.path,
+                                        "tls_client": "optional"}, users="[user ann]\ncert = cn:ann\ndescribe = q\n")
+    port = daemon.wait_log(r"by HTTP on tls:\S+:(\d+)").group(1)
+
+    def begin(certificate):
+        context = ssl.create_default_context(cafile=ca.path)
+        if certificate:
+            context.load_cert_chain(*certificate)
+        connection = http.client.HTTPSConnection("localhost", int(port), timeout=DEADLINE, context=context)
+        connection.request("GET", "/events?pool=q")
+        return connection, connection.getresponse()
+
+    with Events(*begin((ann, ann_key))) as viewer:
+        first = viewer.next()
+        assert first["names"] == ["q"] and first["hello"]["user"] == "ann" and len(first["slots"]) == 2
+        assert viewer.next()["now"] > first["now"]
+    connection, answer = begin(None)
+    assert answer.status == 401
+    connection.close()
+
+
+def test_viewers_that_come_and_go_leave_nothing_behind(site):
+    pages, daemon = site()
+    with pages.events("?pool=p&clients=yes") as viewer:
+        assert viewer.next()
+    wait_for(lambda: "\nobjpool_http_viewers 0\n" in pages.get("/metrics")[2], lambda: "no viewers")
+    before = daemon.descriptors()
+    for n in range(100):
+        with pages.events("?pool=p&clients=yes") as viewer:
+            assert n % 2 or viewer.next()
+    wait_for(lambda: "\nobjpool_http_viewers 0\n" in pages.get("/metrics")[2], lambda: "no viewers")
+    wait_for(lambda: daemon.descriptors() <= before, lambda: f"{before} descriptors, not {daemon.descriptors()}")
 
 
 def test_a_user_has_some_of_the_viewers(site):

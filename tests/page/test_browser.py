@@ -186,6 +186,24 @@ def test_by_keyboard(page, browser):
     assert browser.run("return document.activeElement.innerText") == "queue"
 
 
+def test_pools_are_filtered_and_sorted(page, browser):
+    def names():
+        return browser.run("return [...document.querySelectorAll('#pools tbody th')].map(th => th.innerText)")
+
+    page(POOLS)
+    browser.wait("#pools", "dice")
+    assert names() == ["sim", "queue", "dice"]
+    for wanted in ["dice", "queue", "sim"], ["sim", "queue", "dice"], ["sim", "queue", "dice"]:
+        browser.click("#pools thead th:first-child button")
+        assert names() == wanted
+    browser.click("#pools thead th:nth-child(3) button")
+    assert names() == ["sim", "dice", "queue"]
+    assert browser.run("return document.querySelector('#pools th[aria-sort]').ariaSort") == "descending"
+    browser.write("#filter", "DI")
+    browser.wait("#pools-count", "^1 pool$")
+    assert names() == ["dice"]
+
+
 def contrast(a, b):
     def light(colour):
         parts = [int(n) / 255 for n in re.findall(r"\d+", colour)[:3]]
