@@ -98,6 +98,8 @@
 #include "proto/direct.h"
 
 enum { CHANNEL_FD = 3 };
+/* The last argument of a template's command line: the room that titles need beside the pool's name (daemon/worker/title.h). */
+#define COMMAND_LINE_ROOM "                                                "
 enum { CALL_PROGRESS = 1, CALL_YIELDS = 2 }; /* flags of CALL: what its caller takes */
 enum { YIELD_AHEAD = 1 << 20 };
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,19 +27,19 @@ static void enter_cage(const struct template *template, uint32_t slot, int cgrou
 }
 
 /* In the new worker: moves its descriptors to their numbers, which closes the template's, and runs. */
-_Noreturn static void run(const struct template *template, uint32_t slot, const int *fds)
+_Noreturn static void run(const struct template *template, const struct title *title, const int *fds)
 {
 	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
 
 	(void)setpgid(0, 0);
+	title_of_worker(title);
 	if (board == MAP_FAILED || dup3(fds[FORK_CHANNEL], CHANNEL_FD, O_CLOEXEC) < 0 ||
 	    dup2(fds[FORK_OUTPUT], STDOUT_FILENO) < 0 || dup2(fds[FORK_ERRORS], STDERR_FILENO) < 0)
 		quit_memory();
-	enter_cage(template, slot, fds[FORK_CGROUP]);
+	enter_cage(template, title->slot, fds[FORK_CGROUP]);
 	for (int i = 0; i < FORK_FILES; i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
-	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	if (worker_loop_run(&template->plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
 		exit(0); /* runs what the plugin has asked for an orderly end (atexit) */
@@ -48,12 +47,12 @@ _Noreturn static void run(const struct template *template, uint32_t slot, const 
 }
 
 /* In the process between: forks the worker, writes its pid, or a negative errno, to the pipe, and ends. */
-_Noreturn static void fork_again(const struct template *template, uint32_t slot, const int *fds, int pipe_end)
+_Noreturn static void fork_again(const struct template *template, const struct title *title, const int *fds, int pipe_end)
 {
 	pid_t worker = fork();
 
 	if (worker == 0)
-		run(template, slot, fds);
+		run(template, title, fds);
 	if (worker < 0)
 		worker = -errno;
 	else
@@ -65,7 +64,7 @@ _Noreturn static void fork_again(const struct template *template, uint32_t slot,
  * The worker must be the supervisor's child: the supervisor reads its exit status, and it ends with the supervisor, not with the
  * template. So it is forked twice: when the process between ends, the supervisor, which is the subreaper, adopts the worker.
  */
-pid_t forked_worker_start(const struct template *template, uint32_t slot, const int *fds)
+pid_t forked_worker_start(const struct template *template, const struct title *title, const int *fds)
 {
 	pid_t worker = -1;
 	int pipe_ends[2];
@@ -74,7 +73,7 @@ pid_t forked_worker_start(const struct template *template, uint32_t slot, const 
 		return -errno;
 	const pid_t between = fork();
 	if (between == 0)
-		fork_again(template, slot, fds, pipe_ends[1]);
+		fork_again(template, title, fds, pipe_ends[1]);
 	const int error = errno;
 	(void)close(pipe_ends[1]);
 	if (between > 0 && read(pipe_ends[0], &worker, sizeof worker) != sizeof worker)

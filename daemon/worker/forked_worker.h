@@ -5,10 +5,11 @@
 #define WORKER_FORKED_WORKER_H
 
 #include "daemon/worker/template_packet.h"
+#include "daemon/worker/title.h"
 
 #include <sys/types.h>
 
 /* The worker gets the descriptors of FORK (proto/channel.h). Returns its pid or a negative errno. */
-pid_t forked_worker_start(const struct template *template, uint32_t slot, const int *fds);
+pid_t forked_worker_start(const struct template *template, const struct title *title, const int *fds);
 
 #endif

@@ -158,7 +158,8 @@ _Noreturn static void run(struct template *template, const struct script *script
 
 	argv[0] = find_interpreter(template, script);
 	add_options(template, script->options, argv, &count);
-	argv[count] = script->path;
+	argv[count++] = script->path;
+	argv[count] = COMMAND_LINE_ROOM; /* template.py clears sys.argv */
 	(void)execv(argv[0], (char *const *)argv);
 	const int error = errno;
 	take_packet(template);

@@ -57,12 +57,14 @@ _Noreturn static void run(const struct program_workers *workers, const struct pl
 	_exit(worker_loop_run(plugin, board, fds[FORK_CHANNEL], parent) == HOST_STOPPED ? 0 : 1);
 }
 
-pid_t program_worker_start(struct program_workers *workers, const struct plugin *plugin, int template_channel, const int *fds)
+pid_t program_worker_start(struct program_workers *workers, const struct plugin *plugin, const struct title *title,
+			   int template_channel, const int *fds)
 {
 	const pid_t parent = getpid(), worker = fork();
 
 	if (worker == 0) {
 		(void)close(template_channel);
+		title_of_thread(title);
 		run(workers, plugin, fds, parent);
 	}
 	if (worker < 0)

@@ -9,6 +9,7 @@
 #define WORKER_PROGRAM_WORKER_H
 
 #include "daemon/worker/plugin_load.h"
+#include "daemon/worker/title.h"
 #include "proto/groups.h"
 
 #include <signal.h>
@@ -29,7 +30,8 @@ void program_workers_end(struct program_workers *workers);
 
 /* Forks a worker, which gets the descriptors of FORK (proto/channel.h) and closes the template's channel. Returns its pid or a
  * negative errno. */
-pid_t program_worker_start(struct program_workers *workers, const struct plugin *plugin, int template_channel, const int *fds);
+pid_t program_worker_start(struct program_workers *workers, const struct plugin *plugin, const struct title *title,
+			   int template_channel, const int *fds);
 
 /* Waits until the channel can be read (true), or a worker may have ended (false). */
 bool program_worker_wait(const struct program_workers *workers, int channel);

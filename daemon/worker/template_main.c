@@ -9,9 +9,10 @@
 #include "daemon/worker/quit.h"
 #include "daemon/worker/template_packet.h"
 #include "daemon/worker/thread_worker.h"
+#include "daemon/worker/title.h"
 
 #include <stdlib.h>
-#include <sys/prctl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- orders ---- */
@@ -22,6 +23,9 @@ static void on_load(struct template *template, struct reader *reader)
 	struct task task;
 
 	class_read_order(template, reader, &order);
+	if (!(template->pool = strdup(order.pool))) /* the task takes order.pool over */
+		template_refuse_memory(template);
+	title_of_template(template->pool, template->threads);
 	class_load(template, &order);
 	class_begin_task(template, &task, order.pool);
 	class_preload(template, &task, &order);
@@ -29,19 +33,19 @@ static void on_load(struct template *template, struct reader *reader)
 	task_free(&task);
 	if (order.tasks)
 		(void)closedir(order.tasks);
-	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
 	free(order.path);
 }
 
 /* The new worker's pid, which is this process's when the worker is a thread of it; or a negative errno. */
-static pid_t start_worker(struct template *template, uint32_t slot, const int *fds)
+static pid_t start_worker(struct template *template, const struct title *title, const int *fds)
 {
 	if (template->threads) {
-		const int r = thread_worker_start(&template->plugin, fds);
+		const int r = thread_worker_start(&template->plugin, title, fds);
 		return r < 0 ? r : getpid();
 	}
-	return template->offered ? program_worker_start(&template->program, &template->plugin, template->channel, fds)
-				 : forked_worker_start(template, slot, fds);
+	return template->offered
+		       ? program_worker_start(&template->program, &template->plugin, title, template->channel, fds)
+		       : forked_worker_start(template, title, fds);
 }
 
 static void on_fork(struct template *template, struct reader *reader, const int *fds)
@@ -51,7 +55,8 @@ static void on_fork(struct template *template, struct reader *reader, const int 
 
 	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
 		template_end(template, QUIT_PROTOCOL);
-	const pid_t worker = start_worker(template, (uint32_t)slot, fds);
+	const struct title title = {.pool = template->pool, .slot = (uint32_t)slot, .generation = generation};
+	const pid_t worker = start_worker(template, &title, fds);
 	for (int i = 0; i < FORK_FILES; i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
@@ -147,6 +152,7 @@ void template_main(int channel, const struct objpool_plugin *linked, const struc
 	struct template *template = begin(channel, linked);
 
 	template->cage = cage;
+	title_begin();
 	if (!linked)
 		plugin_script_run(template);
 	serve(template);

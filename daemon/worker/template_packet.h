@@ -16,6 +16,7 @@ struct template {
 	const struct objpool_plugin *linked; /* NULL: this process is objpool-worker, and loads its plugin */
 	bool offered;                        /* by a program: this process is the parent of its workers */
 	const struct cage_ops *cage;         /* NULL: this process can have no cage */
+	char *pool;                          /* its name, for the life of the process; NULL: nothing has been loaded */
 	struct plugin plugin;
 	msgpack_zone settings;               /* what plugin.settings lies in */
 	bool threads;                        /* instances are threads of this process, not processes */

@@ -7,11 +7,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 struct thread_worker {
 	const struct plugin *plugin;
+	struct title title;
 	int fd;
 	struct board *board;
 };
@@ -32,19 +32,20 @@ static void *run(void *data)
 {
 	struct thread_worker *worker = data;
 
-	(void)prctl(PR_SET_NAME, "objpool-thread", 0, 0, 0);
+	title_of_thread(&worker->title);
 	(void)worker_loop_run(worker->plugin, worker->board, worker->fd, 0);
 	return thread_worker_free(worker);
 }
 
 /* NULL, with errno set. */
-static struct thread_worker *thread_worker_new(const struct plugin *plugin, const int *fds)
+static struct thread_worker *thread_worker_new(const struct plugin *plugin, const struct title *title, const int *fds)
 {
 	struct thread_worker *worker = calloc(1, sizeof *worker);
 
 	if (!worker)
 		return NULL;
 	worker->plugin = plugin;
+	worker->title = *title;
 	worker->board = mmap(NULL, sizeof *worker->board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
 	worker->fd = fcntl(fds[FORK_CHANNEL], F_DUPFD_CLOEXEC, CHANNEL_FD + 1);
 	if (worker->fd >= 0 && worker->board != MAP_FAILED)
@@ -69,9 +70,9 @@ static int begin(struct thread_worker *worker)
 	return r;
 }
 
-int thread_worker_start(const struct plugin *plugin, const int *fds)
+int thread_worker_start(const struct plugin *plugin, const struct title *title, const int *fds)
 {
-	struct thread_worker *worker = thread_worker_new(plugin, fds);
+	struct thread_worker *worker = thread_worker_new(plugin, title, fds);
 
 	if (!worker)
 		return -errno;

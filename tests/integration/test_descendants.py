@@ -113,7 +113,7 @@ def test_a_template_is_replaced_though_what_it_has_forked_holds_its_channel(star
     daemon = start({"p": {**FAMILY, "class": "leaver:Leaver", "preload": json.dumps(["leaver"])}})
     with daemon.client() as client:
         first = client.value("p.left")
-        template = next(pid for pid, (name, parent) in processes().items() if parent == daemon.process.pid and name.startswith("objpool-templ"))
+        template = next(pid for pid, (name, parent) in processes().items() if parent == daemon.process.pid and name == "p:template")
         os.kill(template, signal.SIGKILL)
         daemon.wait_log("template process died")
         client.value("objpool.restart", "p")

@@ -20,7 +20,7 @@ BACKTRACE = BUILD / "objpool-backtrace"
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
 SLOW = r"warning pool p slot \d: slow: "
-HEAD = r"warning pool p slot \d: thread \d+ \(objpool-worker\)"
+HEAD = r"warning pool p slot \d: thread \d+ \(p:\d\)"
 
 
 def why_no_ptrace():

@@ -8,6 +8,7 @@
 #include "daemon/supervisor/base/spawn.h"
 #include "daemon/supervisor/workers/template_channel.h"
 #include "daemon/supervisor/workers/template_process.h"
+#include "proto/channel.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -15,7 +16,7 @@
 
 static int spawn_worker_program(struct template *template, int channel, const int printed[2])
 {
-	char *const argv[] = {(char *)"objpool-worker", template->pool->name, NULL};
+	char *const argv[] = {(char *)"objpool-worker", template->pool->name, (char *)COMMAND_LINE_ROOM, NULL};
 	const struct spawn program = {.program = template->daemon->worker_program,
 				      .argv = argv,
 				      .environment = spawn_environment(),
