@@ -272,6 +272,28 @@ static void print_nouns(struct objpool_bytes value, const char *noun)
 		fputc('s', stdout);
 }
 
+/* A line, if the pool has a template: `  template: ready for 12.3 s, pid 4711, generation 1, 1830912 bytes`. */
+static void print_template(struct objpool_bytes template)
+{
+	if (!field_is_set(template) || field_number(field(template, "generation"), 0) == 0)
+		return;
+	fputs("  template: ", stdout);
+	field_show(stdout, field(template, "state"));
+	fputs(" for ", stdout);
+	field_show(stdout, field(template, "since_s"));
+	fputs(" s", stdout);
+	if (field_number(field(template, "pid"), 0) > 0) {
+		fputs(", pid ", stdout);
+		field_show(stdout, field(template, "pid"));
+	}
+	fputs(", generation ", stdout);
+	field_show(stdout, field(template, "generation"));
+	print_count(field(template, "rss"), " bytes");
+	if (field_number(field(template, "failed_loads"), 0) > 0)
+		print_count(field(template, "failed_loads"), " failed to load");
+	fputc('\n', stdout);
+}
+
 static void print_pool(void *context, struct objpool_bytes pool)
 {
 	struct table table;
@@ -293,6 +315,7 @@ static void print_pool(void *context, struct objpool_bytes pool)
 	print_nouns(field(pool, "restarts"), " restart");
 	fputc('\n', stdout);
 	print_doc(field(pool, "error"), "  ! ");
+	print_template(field(pool, "template"));
 	if (!field_is_set(field(pool, "slots")))
 		return;
 	table_begin(&table, slot_columns);

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from harness import Client, wait_for
+from harness import DEADLINE, Client, wait_for
 
 
 def test_hello_ping_pools_describe(start):
@@ -60,6 +60,39 @@ def test_status(start):
         assert [p["name"] for p in status["pools"]] == ["p", "q"]
         assert status["pools"][0]["slots"][0]["last_failure"] == "the reason"
         assert status["pools"][0]["failures"] == 1
+
+
+def template_of(client, pool="p"):
+    return client.value("objpool.status", pool)["pools"][0]["template"]
+
+
+@pytest.mark.parametrize("isolation, kind", [("process", "forks"), ("thread", "threads")])
+def test_status_shows_templates(start, isolation, kind):
+    daemon = start({"p": {"isolation": isolation}})
+    with daemon.client() as c:
+        first, pids = template_of(c), daemon.pids(c)
+        assert (first["kind"], first["state"], first["generation"]) == (kind, "ready", 1)
+        assert first["pid"] in daemon.children() and (first["pid"] in pids) == (kind == "threads")
+        assert first["rss"] > 100_000 and first["cpu_s"] >= 0 and first["since_s"] >= 0
+        assert (first["loads"], first["failed_loads"]) == (1, 0) and 0 < first["load_s"] < DEADLINE
+        os.kill(first["pid"], signal.SIGKILL)
+        gone = wait_for(lambda: [t for t in [template_of(c)] if t["pid"] != first["pid"]], lambda: "its end")[0]
+        assert kind == "threads" or (gone["state"], gone["pid"], gone["rss"], gone["generation"]) == ("none", 0, 0, 1)
+        c.value("objpool.restart", "p")
+        again = template_of(c)
+        assert (again["state"], again["generation"], again["loads"], again["failed_loads"]) == ("ready", 2, 2, 0)
+
+
+def test_status_counts_templates_that_do_not_load(start):
+    daemon = start({"p": {}})
+    with daemon.client() as c:
+        pid = template_of(c)["pid"]
+        daemon.pools["p"]["plugin"] = "sampler"
+        daemon.write_config()
+        assert "no class Probe" in str(c.value("objpool.reload"))
+        kept = template_of(c)
+        assert (kept["pid"], kept["state"], kept["generation"]) == (pid, "ready", 1)
+        assert kept["loads"] == kept["failed_loads"] + 1 >= 2
 
 
 def test_scale_while_calls_go_on(start):

@@ -2,6 +2,7 @@
 """The objpool command, as a shell sees it."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -85,6 +86,7 @@ def test_tables_and_json(objpool):
     assert "Probe" in objpool("pools").stdout
     assert json.loads(objpool("pools", "--json").stdout.splitlines()[0])["name"] == "p"
     assert json.loads(objpool("status", "--json").stdout)["pools"][0]["slots"][1]["slot"] == 1
+    assert re.search(r"\n  template: ready for [\d.e-]+ s, pid \d+, generation 1, \d+ bytes\n", objpool("status").stdout)
     assert ", 1 session\n" in objpool("status").stdout and ", 0 restarts\n" in objpool("status").stdout
     assert "echo" in objpool("describe", "p").stdout
     assert json.loads(objpool("describe", "p", "--json").stdout)["class"] == "Probe"

@@ -11,6 +11,7 @@
 #include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/workers/template.h"
 #include "daemon/supervisor/workers/worker.h"
+#include "daemon/supervisor/workers/worker_maker.h"
 #include "proto/escape.h"
 
 #include <unistd.h>
@@ -244,13 +245,35 @@ static void pack_sticky(const struct pool *pool, msgpack_packer *packer)
 	}
 }
 
+static void pack_template(const struct pool *pool, msgpack_packer *packer)
+{
+	static const char *const states[] = {"none", "loading", "ready"}; /* as enum template_state */
+	struct template *template = template_of(pool);
+	const uint64_t now = pool->core->now;
+	const struct procfs process = procfs_recall(&template->procfs, template->pid, now);
+
+	pack_text(packer, "template");
+	msgpack_pack_map(packer, 10);
+	pair_text(packer, "kind", template->maker->name);
+	pair_text(packer, "state", states[template->state]);
+	pair_number(packer, "generation", template->generation);
+	pair_number(packer, "pid", (uint64_t)template->pid);
+	pair_seconds(packer, "since_s", now - template->since);
+	pair_number(packer, "rss", process.rss);
+	pack_text(packer, "cpu_s");
+	msgpack_pack_double(packer, process.cpu_s);
+	pair_number(packer, "loads", template->loads.started);
+	pair_number(packer, "failed_loads", template->loads.failed);
+	pair_seconds(packer, "load_s", template->loads.took);
+}
+
 static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 {
 	uint64_t restarts = 0;
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		restarts += pool->slots[i]->restarts;
-	msgpack_pack_map(packer, STATUS_HEAD_KEYS + 13);
+	msgpack_pack_map(packer, STATUS_HEAD_KEYS + 14);
 	status_pack_head(pool, packer);
 	pair_number(packer, "workers_min", pool->settings.workers_min);
 	pair_number(packer, "workers_max", pool->settings.workers_max);
@@ -263,6 +286,7 @@ static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 	pair_number(packer, "rejected", pool->counts.rejected);
 	pair_number(packer, "restarts", restarts);
 	pack_measures(pool, packer);
+	pack_template(pool, packer);
 	pack_text(packer, "slots");
 	msgpack_pack_array(packer, pool->size);
 	for (uint32_t i = 0; i < pool->size; i++)

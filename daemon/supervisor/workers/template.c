@@ -34,6 +34,22 @@ int template_describe_to_pool(const struct template *template)
 	return pool_set_methods(template->pool, methods, open);
 }
 
+void template_set_state(struct template *template, enum template_state state)
+{
+	const uint64_t now = template->daemon->core.now;
+
+	if (template->state == state)
+		return;
+	if (state == TEMPLATE_LOADING)
+		template->generation = ++template->loads.started;
+	if (state == TEMPLATE_READY)
+		template->loads.took = now - template->since;
+	if (state == TEMPLATE_NONE && template->state == TEMPLATE_LOADING)
+		template->loads.failed++;
+	template->since = now;
+	template->state = state;
+}
+
 int template_keep_description(struct template *template, struct span description)
 {
 	template->described = (struct span){0};

@@ -12,6 +12,7 @@
 
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/daemon.h"
+#include "daemon/supervisor/base/procfs.h"
 
 struct lines;
 struct worker_maker;
@@ -27,6 +28,12 @@ struct slowlog_pool {
 	uint64_t next;     /* no backtrace before then */
 	uint32_t left_out; /* since the last */
 	bool denied;       /* the system does not permit them */
+};
+
+/* The processes that the pool has had as templates, also before a reload. */
+struct template_loads {
+	uint64_t started, failed; /* failed: ended, or were given up, before they had loaded the class */
+	uint64_t took;            /* nanoseconds of the last loading that worked */
 };
 
 struct template {
@@ -60,12 +67,19 @@ struct template {
 	struct block *description;  /* what it said of its class; NULL: nothing yet */
 	struct span described;
 	struct slowlog_pool slow;
+	struct template_loads loads;
+	uint64_t generation;        /* number of the present process, or of its last, of all that the pool has had */
+	uint64_t since;             /* when its state began */
+	struct procfs_memo procfs;
 };
 
 static inline struct template *template_of(const struct pool *pool)
 {
 	return pool->owner;
 }
+
+/* The process has begun to load (LOADING), has loaded (READY), or has ended or been given up (NONE). */
+void template_set_state(struct template *template, enum template_state state);
 
 /* Keeps what the process says of its class, and tells the pool. 0, -EBADMSG or -ENOMEM. */
 int template_keep_description(struct template *template, struct span description);

@@ -36,7 +36,7 @@ static int on_loaded(struct template *template, struct reader *reader, uint32_t 
 		template_fail(template, NO_MEMORY);
 	if (r < 0)
 		return r == -ENOMEM ? 0 : -EBADMSG;
-	template->state = TEMPLATE_READY;
+	template_set_state(template, TEMPLATE_READY);
 	template->daemon->forks_wanted = true;
 	return 0;
 }
@@ -132,7 +132,7 @@ int template_attach(struct template *template, int fd)
 {
 	template->fd = fd;
 	template->event = event_new(template->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, template);
-	template->state = TEMPLATE_LOADING;
+	template_set_state(template, TEMPLATE_LOADING);
 	template->life = ++template->daemon->serial;
 	template->failed_starts = 0;
 	if (!template->event || event_add(template->event, NULL) < 0)

@@ -32,6 +32,7 @@ struct template *template_new(struct daemon *daemon, struct config_pool *section
 		return NULL;
 	}
 	template->daemon = daemon;
+	template->since = daemon->core.now;
 	template->version = ++daemon->serial;
 	if (timer_open(&daemon->core.timers, &template->patience, template_on_silence) < 0 ||
 	    timer_open(&daemon->core.timers, &template->again, template_on_again) < 0) {
@@ -56,6 +57,7 @@ static void take_over(struct template *old, struct template *next)
 	struct worker *worker;
 
 	next->scaled = old->scaled;
+	next->loads = old->loads;
 	old->pool->owner = next;
 	old->pool->settings.start_timeout =
 		next->section.start_timeout; /* it goes with what is built; rollout.c takes the other settings */

@@ -75,7 +75,7 @@ void template_end_process(struct template *template)
 	if (template->pid > 0)
 		keeper_end(template->daemon->keeper, template->pid); /* it leads its group */
 	template->pid = 0;
-	template->state = TEMPLATE_NONE;
+	template_set_state(template, TEMPLATE_NONE);
 	for (int i = 0; i < 2; i++)
 		template->printed[i] = lines_free(template->printed[i]);
 }

@@ -13,6 +13,7 @@ struct template;
 struct worker;
 
 struct worker_maker {
+	const char *name; /* in status */
 	/* The process stays the parent of its workers: it tells how they end, and they die with it. If it isn't, they are
 	 * children of the supervisor, which waits for them and kills their groups. */
 	bool is_parent;

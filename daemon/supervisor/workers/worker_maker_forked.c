@@ -31,6 +31,7 @@ static void on_exit_of_process(struct template *template, int status)
 }
 
 const struct worker_maker worker_maker_forked = {
+	.name = "forks",
 	.start = template_spawn,
 	.kill = template_kill_child,
 	.on_start_failed = on_start_failed,

@@ -65,6 +65,7 @@ static void kill_worker(struct template *template, struct worker *worker)
 }
 
 const struct worker_maker worker_maker_program = {
+	.name = "program",
 	.is_parent = true,
 	.start = start,
 	.kill = kill_worker,

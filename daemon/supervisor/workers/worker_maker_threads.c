@@ -40,6 +40,7 @@ static void on_exit_of_process(struct template *template, int status)
 }
 
 const struct worker_maker worker_maker_threads = {
+	.name = "threads",
 	.has_threads = true,
 	.start = template_spawn,
 	.kill = template_kill_child, /* a thread can't be killed alone: on_exit_of_process tells all workers of the process */
