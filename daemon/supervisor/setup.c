@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 static int find_worker_program(struct daemon *daemon)
@@ -86,6 +87,7 @@ static void init_state(struct daemon *daemon)
 	daemon_set_trace(daemon);
 	daemon_tick(daemon);
 	daemon->started = daemon->core.now;
+	daemon->readings.succeeded = time(NULL);
 	TAILQ_INIT(&daemon->loans);
 	payload_pool_init(&daemon->payloads, &daemon->core.memory);
 	daemon->payloads.close = closer_put;

@@ -197,6 +197,37 @@ def test_deaths_and_starts(start):
         assert again("objpool_pool_worker_starts_total", pool="p") == 3
 
 
+def test_reloads_and_builds(start):
+    daemon = start(pools={"p": {"workers": 1}})
+    with daemon.client() as c:
+        first = Metrics(c.value("objpool.metrics"))
+        began = first("objpool_config_last_reload_success_timestamp_seconds")
+        assert abs(time.time() - began) < DEADLINE and first("objpool_config_last_reload_successful") == 1
+        assert first("objpool_config_reloads_total") == first("objpool_config_last_reload_duration_seconds") == 0
+        assert first("objpool_pool_template_loads_total", pool="p") == 1
+        took = first("objpool_pool_template_load_duration_seconds", pool="p")
+        assert 0 < took <= first("objpool_pool_worker_start_duration_seconds", pool="p") < DEADLINE
+        assert first("objpool_pool_template_resident_memory_bytes", pool="p") > 100_000
+        daemon.pools["p"]["colour"] = "red"
+        daemon.write_config()
+        c.error("objpool.reload")
+        bad = Metrics(c.value("objpool.metrics"))
+        assert bad("objpool_config_last_reload_successful") == 0
+        assert bad("objpool_config_last_reload_success_timestamp_seconds") == began
+        assert (bad("objpool_config_reloads_total"), bad("objpool_config_failed_reloads_total")) == (1, 1)
+        del daemon.pools["p"]["colour"]
+        daemon.pools["p"]["plugin"] = "sampler"  # which has no class Probe
+        daemon.write_config()
+        assert "no class" in str(c.value("objpool.reload"))
+        good = Metrics(c.value("objpool.metrics"))
+        assert good("objpool_config_last_reload_successful") == 1
+        assert good("objpool_config_last_reload_success_timestamp_seconds") >= began
+        assert (good("objpool_config_reloads_total"), good("objpool_config_failed_reloads_total")) == (2, 1)
+        assert good("objpool_config_last_reload_duration_seconds") > 0
+        assert good("objpool_pool_template_failed_loads_total", pool="p") >= 1
+        assert good("objpool_pool_template_load_duration_seconds", pool="p") == took
+
+
 def test_replacements_that_cannot_be_built_are_starts_that_failed(start, place):
     file = place / "left"
     file.write_text("0")

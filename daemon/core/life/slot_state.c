@@ -47,6 +47,8 @@ void slot_set_state(struct slot *slot, enum slot_state state)
 
 	timer_clear(&core->timers, &slot->timer);
 	slot->aged = false;
+	if (slot->state == SLOT_STARTING && state == SLOT_READY)
+		slot->pool->start_took = core->now - slot->since;
 	slot->state = state;
 	slot->since = core->now;
 	switch (state) {

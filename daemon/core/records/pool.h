@@ -104,6 +104,7 @@ struct pool {
 	uint64_t spent_at;
 	bool leaving;
 	struct pool_counts counts;
+	uint64_t start_took;     /* nanoseconds that the last worker to get ready needed, from its start */
 	char reason[512];        /* why the last start failed; "" once an instance has got ready */
 	void *owner;             /* the struct template of the supervisor, whose template_of reads it; the core does not */
 };

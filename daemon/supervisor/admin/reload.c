@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- listeners ---- */
@@ -431,6 +432,21 @@ static struct changes *reload_now(struct daemon *daemon, char reason[RELOAD_REAS
 	return changes;
 }
 
+/* core.now is when it has begun. */
+static void count(struct daemon *daemon, bool done)
+{
+	struct config_readings *readings = &daemon->readings;
+	const uint64_t began = daemon->core.now;
+
+	daemon_tick(daemon);
+	readings->took = daemon->core.now - began;
+	readings->reloads++;
+	readings->failed += !done;
+	readings->last_failed = !done;
+	if (done)
+		readings->succeeded = time(NULL);
+}
+
 struct changes *reload(struct daemon *daemon, char reason[RELOAD_REASON])
 {
 	if (daemon->state != DAEMON_RUNNING) {
@@ -439,6 +455,7 @@ struct changes *reload(struct daemon *daemon, char reason[RELOAD_REASON])
 	}
 	systemd_reloading();
 	struct changes *changes = reload_now(daemon, reason);
+	count(daemon, changes != NULL);
 	systemd_ready(daemon);
 	return changes;
 }

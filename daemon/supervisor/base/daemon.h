@@ -63,6 +63,14 @@ struct http_counts {
 	uint64_t refused; /* requests that were refused before a call began */
 };
 
+/* Readings of the configuration: the first, at the start, and those of reloads. */
+struct config_readings {
+	uint64_t reloads, failed; /* of reloads; failed: nothing has changed by them */
+	bool last_failed;
+	int64_t succeeded; /* seconds since 1970: when the configuration that is in force was read */
+	uint64_t took;     /* nanoseconds of the last reload */
+};
+
 /* What the log counts when clients are denied more than it has lines for. */
 #define DENIALS "requests were denied"
 
@@ -72,6 +80,7 @@ struct daemon {
 	struct event_base *base;
 	struct config config;
 	const char *config_path;       /* NULL: none */
+	struct config_readings readings;
 	char *const *extra_listen;     /* addresses of the command line */
 	uint32_t extra_listen_count;
 	char *worker_program;

@@ -8,6 +8,7 @@
 #include "daemon/supervisor/transport/tls_context.h"
 #include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/view/status.h"
+#include "daemon/supervisor/workers/template.h"
 #include "daemon/supervisor/workers/worker.h"
 
 #include <inttypes.h>
@@ -116,6 +117,20 @@ static void put_whole(const struct daemon *daemon, const struct page *page)
 	       (double)daemon->core.late);
 }
 
+static void put_config(const struct config_readings *readings, const struct page *page)
+{
+	single(page, "objpool_config_last_reload_successful", "gauge", NULL,
+	       "1 if the last reload has worked, or there was none; 0: it has failed, and nothing has changed.", !readings->last_failed);
+	single(page, "objpool_config_last_reload_success_timestamp_seconds", "gauge", "seconds",
+	       "When the configuration that is in force was read, since 1970.", (double)readings->succeeded);
+	single(page, "objpool_config_reloads", "counter", NULL, "Reloads of the configuration, failed ones included.",
+	       (double)readings->reloads);
+	single(page, "objpool_config_failed_reloads", "counter", NULL, "Those of them that have failed.", (double)readings->failed);
+	single(page, "objpool_config_last_reload_duration_seconds", "gauge", "seconds",
+	       "How long the daemon was at the last reload, without the workers that are replaced after it.",
+	       seconds(readings->took));
+}
+
 static void put_http(const struct daemon *daemon, const struct page *page)
 {
 	const struct http_counts *counts = &daemon->http_counts;
@@ -151,6 +166,7 @@ static void put_process(const struct daemon *daemon, const struct page *page)
 	if (!rights_have_any(page->rights, RIGHT_WATCH))
 		return;
 	put_whole(daemon, page);
+	put_config(&daemon->readings, page);
 	put_tls(daemon, page);
 	put_http(daemon, page);
 }
@@ -197,6 +213,47 @@ static const struct {
 };
 #undef AT
 
+/* Of a pool's templates, and of the time that starts take. */
+typedef double build_value_fn(const struct pool *pool);
+
+static double template_loads(const struct pool *pool)
+{
+	return (double)template_of(pool)->loads.started;
+}
+
+static double template_failed_loads(const struct pool *pool)
+{
+	return (double)template_of(pool)->loads.failed;
+}
+
+static double template_load_took(const struct pool *pool)
+{
+	return seconds(template_of(pool)->loads.took);
+}
+
+static double template_rss(const struct pool *pool)
+{
+	return (double)template_usage(template_of(pool)).rss;
+}
+
+static double start_took(const struct pool *pool)
+{
+	return seconds(pool->start_took);
+}
+
+static const struct {
+	const char *name, *type, *unit, *help;
+	build_value_fn *value;
+} build_families[] = {
+	{"objpool_pool_template_loads", "counter", NULL, "Template processes that were started for the pool.", template_loads},
+	{"objpool_pool_template_failed_loads", "counter", NULL, "Those of them that did not load the class.", template_failed_loads},
+	{"objpool_pool_template_load_duration_seconds", "gauge", "seconds",
+	 "How long the last template that has loaded its class took to do so.", template_load_took},
+	{"objpool_pool_template_resident_memory_bytes", "gauge", "bytes", "Memory of the pool's template process.", template_rss},
+	{"objpool_pool_worker_start_duration_seconds", "gauge", "seconds",
+	 "How long the last worker that got ready took, from its start, also while the template loaded.", start_took},
+};
+
 static void put_pool_label(const struct pool *pool, FILE *to)
 {
 	fputc('{', to);
@@ -233,6 +290,21 @@ static void put_pool_counter(const struct daemon *daemon, size_t i, const struct
 	}
 }
 
+static void put_build_family(const struct daemon *daemon, size_t i, const struct page *page)
+{
+	const char *type = build_families[i].type;
+	const struct pool *pool;
+
+	family(page, build_families[i].name, type, build_families[i].unit, build_families[i].help);
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		if (!is_shown(pool, page))
+			continue;
+		fprintf(page->to, "%s%s", build_families[i].name, suffix_of(type));
+		put_pool_label(pool, page->to);
+		fprintf(page->to, "%.15g\n", build_families[i].value(pool));
+	}
+}
+
 static void put_states(const struct pool *pool, FILE *to)
 {
 	static const char *const names[] = {"waiting", "starting", "ready", "stopping", "failed"};
@@ -255,6 +327,8 @@ static void put_pools(const struct daemon *daemon, const struct page *page)
 		put_pool_gauge(daemon, i, page);
 	for (size_t i = 0; i < sizeof pool_counters / sizeof *pool_counters; i++)
 		put_pool_counter(daemon, i, page);
+	for (size_t i = 0; i < sizeof build_families / sizeof *build_families; i++)
+		put_build_family(daemon, i, page);
 	family(page, "objpool_pool_slots", "gauge", NULL, "Slots of the pool by state.");
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		if (is_shown(pool, page))

@@ -250,7 +250,7 @@ static void pack_template(const struct pool *pool, msgpack_packer *packer)
 	static const char *const states[] = {"none", "loading", "ready"}; /* as enum template_state */
 	struct template *template = template_of(pool);
 	const uint64_t now = pool->core->now;
-	const struct procfs process = procfs_recall(&template->procfs, template->pid, now);
+	const struct procfs process = template_usage(template);
 
 	pack_text(packer, "template");
 	msgpack_pack_map(packer, 10);

@@ -50,6 +50,11 @@ void template_set_state(struct template *template, enum template_state state)
 	template->state = state;
 }
 
+struct procfs template_usage(struct template *template)
+{
+	return procfs_recall(&template->procfs, template->pid, template->daemon->core.now);
+}
+
 int template_keep_description(struct template *template, struct span description)
 {
 	template->described = (struct span){0};

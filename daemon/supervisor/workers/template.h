@@ -81,6 +81,9 @@ static inline struct template *template_of(const struct pool *pool)
 /* The process has begun to load (LOADING), has loaded (READY), or has ended or been given up (NONE). */
 void template_set_state(struct template *template, enum template_state state);
 
+/* What its process uses. All 0: there is none, or it is a program's. */
+struct procfs template_usage(struct template *template);
+
 /* Keeps what the process says of its class, and tells the pool. 0, -EBADMSG or -ENOMEM. */
 int template_keep_description(struct template *template, struct span description);
 
