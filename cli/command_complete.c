@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_complete: complete: prints what may stand next on a command line of objpool, for the shells (packaging/completions). Its
- * words are those of the line behind "objpool"; the last is the one that is being typed, and may be empty. Each line is a candidate,
- * a tab, and what it is. The one line ":files" stands for the names of files.
+ * command_complete: complete: prints what may stand next on a command line of objpool, for shells (packaging/completions). Its
+ * words are those of the line behind "objpool"; the last is the one that is being typed, and may be empty. Each line is a
+ * candidate, a tab, and what it is. The one line ":files" stands for the names of files.
  *
- * Commands, their options and words come from the tables that --help prints; pools and methods from the daemon, which has a second.
+ * Commands, their options and words come from the tables that --help prints; pools and methods from the daemon, which has a
+ * second to answer.
  */
 #include "cli/cli.h"
 #include "cli/fields.h"
@@ -65,7 +66,7 @@ static void offer_choices(const struct completion *completion, const char *name)
 			offer(completion, *v, "");
 }
 
-/* ---- what the daemon has ---------------------------------------------------------------------------------------------------- */
+/* ---- what the daemon has ---- */
 
 /* Asks without a word of what went wrong. False: there is no answer. */
 static bool ask(struct completion *completion, const char *method, const char *pool, struct objpool_result *result)
@@ -169,7 +170,7 @@ static void offer_targets(struct completion *completion)
 		offer_pools(completion, ".");
 }
 
-/* ---- the line --------------------------------------------------------------------------------------------------------------- */
+/* ---- the line ---- */
 
 static const struct command *find_command(const struct cli *cli, const char *name)
 {
@@ -236,7 +237,7 @@ static void offer_commands(const struct completion *completion)
 		offer(completion, c->name, c->summary);
 }
 
-/* A word of the command, as its row of the table describes it: "[POOL]", "USER RIGHT NAME", "TARGET.METHOD [ARG...]", "plugin". */
+/* A word of the command, as its row of the table describes it: "[POOL]", "RIGHT", "TARGET.METHOD", "plugin". */
 static void offer_word(struct completion *completion, const char *described)
 {
 	char word[32];

@@ -16,13 +16,15 @@ FREE = {"JSON", "SECONDS", "N", "TARGET", "TRACE", "NAME"}
 
 def output(*command, **environment):
     done = subprocess.run([str(word) for word in command], text=True, capture_output=True, timeout=60,
-                          env={**os.environ, "OBJPOOL_ADDRESS": "unix:/nowhere", "PATH": f"{BUILD}:{os.environ['PATH']}", **environment})
+                          env={**os.environ, "OBJPOOL_ADDRESS": "unix:/nowhere", "PATH": f"{BUILD}:{os.environ['PATH']}",
+                               **environment})
     assert done.returncode == 0 and done.stderr == "", done
     return done.stdout
 
 
 def offered(line, **environment):
-    return [candidate.split("\t")[0] for candidate in output(BUILD / "objpool", "complete", "--", *line.split(" "), **environment).splitlines()]
+    lines = output(BUILD / "objpool", "complete", "--", *line.split(" "), **environment).splitlines()
+    return [candidate.split("\t")[0] for candidate in lines]
 
 
 @pytest.fixture

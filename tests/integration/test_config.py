@@ -468,3 +468,59 @@ def test_the_ranges_are_as_the_manual_says(place):
         for value, right in ((least, True), (most, True), (least - 1, least == 0), (most + 1, False)):
             if value >= 0:
                 assert (with_value(place, key, value).returncode == 0) == right, (key, value)
+
+
+# ---- the configuration that is installed ----
+
+
+def packaged():
+    """The parts of the file, by section."""
+    text = (ROOT / "packaging/objpoold.conf").read_text()
+    daemon, users, pools = re.split(r"^# ====.*$", text, flags=re.M)
+    return {"daemon": daemon[daemon.index("[daemon]"):], "user": users, "pool": pools}
+
+
+def table(section):
+    """{key: its default, or ""} of a section."""
+    code = (ROOT / "daemon/supervisor/config/config.c").read_text()
+    rows = code[code.index(f"{section}_options[] = {{"):]
+    return dict(re.findall(r'\{"(\w+)", T_\w+, AT\([\w.]+\), (?:NULL|"([^"]*)")', rows[:rows.index("\n};")]))
+
+
+DEFAULT, EXAMPLE, IN_FORCE = (re.compile(rf"^{before}([a-z_]+) = (.*)$", re.M) for before in ("#", "# Example: ", ""))
+FOLDERS = {"plugin_dir", "worker_program"}  # the defaults are those of the installation
+NO_USERS = {"admin", "create"}              # errors beside sections of users
+# A machine may lack them; they stand in every pool of the test; it has no users.
+NOT_HERE = {"socket_group", "user", "group", "tls_cert", "tls_key", "tls_client_ca", "tls_crl", "tls_client", "plugin", "class",
+            "run_as"}
+
+
+@pytest.mark.parametrize("section", ["daemon", "pool"])
+def test_the_packaged_configuration_explains_every_key(section):
+    text, known = packaged()[section], table(section)
+    defaults, examples, in_force = (dict(form.findall(text)) for form in (DEFAULT, EXAMPLE, IN_FORCE))
+    assert set(defaults) | set(examples) | set(in_force) | NO_USERS & set(known) == set(known)
+    assert defaults == {key: defaults[key] if key in FOLDERS else known[key] for key in defaults}
+    assert not any(known[key] and key not in in_force for key in examples), "a default stands as #key = value"
+
+
+def test_the_packaged_configuration_explains_the_keys_of_users():
+    code = (ROOT / "daemon/supervisor/config/config.c").read_text()
+    keys = set(table("user")) | set(re.findall(r'RIGHT\("(\w+)"', code))
+    text = packaged()["user"]
+    explained = set(re.findall(r"\w+", " ".join(re.findall(r"^#   ([a-z_0-9, ]+?)  ", text, re.M))))
+    assert keys - explained == {"is"} and "#is = " in text and explained <= keys
+
+
+def test_the_packaged_configuration_holds_with_all_defaults_uncommented(place):
+    parts = packaged()
+    daemon = re.sub(r"^listen = .*$", "", parts["daemon"], flags=re.M)
+    daemon = DEFAULT.sub(r"\1 = \2", daemon).replace("[daemon]", f"[daemon]\nlisten = unix:{place}/s")
+    pool = re.sub(r"^# Example: (plugin|class) = ", r"\1 = ", DEFAULT.sub(r"\1 = \2", parts["pool"]), flags=re.M)
+    pool = re.sub(r"^#\[pool", "[pool", pool, flags=re.M)
+    done, _ = check(place, daemon + pool, "--print-config")
+    assert done.returncode == 0, done.stderr
+    for section in "daemon", "pool":
+        for key, value in EXAMPLE.findall(parts[section]):
+            if key not in NOT_HERE and "tls:" not in value:
+                assert with_value(place, key, value).returncode == 0, (key, value, with_value(place, key, value).stderr)
