@@ -248,6 +248,8 @@ static void offer_word(struct completion *completion, const char *described)
 		offer_targets(completion);
 	else if (strcmp(word, "POOL") == 0)
 		offer_pools(completion, "");
+	else if (strcmp(word, "FILE") == 0)
+		(void)puts(":files");
 	else if (word[0] >= 'a' && word[0] <= 'z')
 		offer(completion, word, "");
 	else

@@ -61,6 +61,11 @@ static const struct command commands[] = {
 	 command_token},
 	{"new", "plugin NAME", "write a folder with a plugin that builds, is tested, and runs", "No daemon is asked.",
 	 new_options, 2, 2, command_new},
+	{"check-plugin", "FILE", "say all that is wrong with a plugin",
+	 "FILE is a shared object, or a file of Python: then its classes are loaded one by one. A process with limits and "
+	 "without\n"
+	 "a network loads it. Exit status: 0 if nothing is wrong.",
+	 check_plugin_options, 1, 1, command_check_plugin},
 	{"bench", "TARGET.METHOD [ARG...]", "measure calls per second, and how long they take", NULL, bench_options, 1, -1,
 	 command_bench},
 	{"complete", "[WORD...]", "print what may stand next on a command line, for shells",
@@ -86,7 +91,7 @@ static enum exit_status help(FILE *out)
 {
 	fprintf(out, "usage: objpool [-s ADDRESS] COMMAND [OPTION...] [WORD...]\n\n");
 	for (int i = 0; i < COMMANDS; i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
 	fprintf(out, "\n");
 	arguments_help(common_options, out);
 	fprintf(out, "\n`objpool COMMAND --help` says more. Exit status: 0 done, 1 the call failed, 2 usage, 3 no daemon there,\n"

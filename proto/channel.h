@@ -79,7 +79,7 @@
  *
  *   [LOAD, build, pool, plugin path, class, args, kwargs,    [LOADED, description] or [LOADED, nil, error]
  *          threads?, settings, cage]
- *   [CHECK, (as LOAD,) slot kwargs, preload?, whole?]        [LOADED] or [LOADED, nil, error]
+ *   [CHECK, (as LOAD,) slot kwargs, preload?, whole?, all?]  [FAULT, kind, text]…, [LOADED] or [LOADED, nil, error]
  *   [FORK, slot, generation]  + 4 or 5 descriptors                [FORKED, slot, generation, pid or -errno]
  *   [KILL, pid]                                              [EXITED, pid, status]
  *
@@ -87,7 +87,8 @@
  *           plugin may ask for by name. `cage` is nil, or the map of
  *           proto/cage.h. args, or kwargs, is nil if it is too large for a packet.
  * CHECK     For `objpoold --check`: comes instead of LOAD, and ends the template. `slot kwargs` is nil or an array of maps.
- *           `whole?`: args and all kwargs are there; none of them was too large for a packet.
+ *           `whole?`: args and all kwargs are there; none of them was too large for a packet. `all?`: instead of the class, all
+ *           classes of the plugin are checked, and each thing that is wrong is a FAULT.
  * FORK      With `threads?` it starts a thread of the template, and the pid is the template's.
  * KILL      This and EXITED are only for a template that is a fork of a client's program. It is the parent of its workers: it
  *           kills them when it is told to, and tells how they have ended. `status` is as waitpid gives it.
@@ -141,7 +142,8 @@ enum fork_file {
 	FORK_FILES    /* how many there are at most */
 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2, TO_CHECK = 3 };
-enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };
+enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2, FROM_FAULT = 3 };
+enum fault_kind { FAULT_NOTE = 0, FAULT_WARNING = 1, FAULT_ERROR = 2 };
 
 /* How an item becomes arguments. */
 enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWORD = 3 };

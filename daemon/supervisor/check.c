@@ -77,6 +77,9 @@ int check_leave_root(const char *name, char *reason, size_t reason_size)
 struct template
 {
 	const struct config_pool *pool;
+	const char *about; /* stands before each line that is said */
+	FILE *to;
+	bool faulty; /* it has told of an error */
 	pid_t pid;
 	int channel, printed; /* its output and errors */
 	char line[LINE];      /* of what it prints, so far */
@@ -96,12 +99,12 @@ __attribute__((format(printf, 2, 3))) static int fail(struct template *template,
 }
 
 /* What is not the program's own is escaped: it could act on the terminal. */
-static void say(const struct config_pool *pool, const char *text, size_t size)
+static void say(const struct template *template, const char *kind, const char *text, size_t size)
 {
 	char escaped[ESCAPE_MAX * REASON + 1];
 
 	(void)escape_text(escaped, sizeof escaped, text, size);
-	fprintf(stderr, "objpoold: %s: pool %s: %s\n", pool->place, pool->name, escaped);
+	fprintf(template->to, "%s: %s%s\n", template->about, kind, escaped);
 }
 
 static void print_line(struct template *template)
@@ -110,7 +113,7 @@ static void print_line(struct template *template)
 	const int n = snprintf(text, sizeof text, "printed: %.*s", (int)template->size, template->line);
 
 	if (template->size > 0 && template->lines++ < LINES_SHOWN)
-		say(template->pool, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+		say(template, "", text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 	template->size = 0;
 }
 
@@ -122,7 +125,7 @@ static void say_left_out(const struct template *template)
 		return;
 	snprintf(text, sizeof text, "printed %llu more line%s", (unsigned long long)template->lines - LINES_SHOWN,
 		 plural(template->lines - LINES_SHOWN));
-	say(template->pool, text, strlen(text));
+	say(template, "", text, strlen(text));
 }
 
 /* Passes on what the process has printed. False: no more will come. */
@@ -200,7 +203,21 @@ static int died(struct template *template)
 		    how);
 }
 
-/* [LOADED] or [LOADED, nil, error]. */
+/* What follows [FAULT. */
+static int say_fault(struct template *template, struct reader *reader)
+{
+	static const char *const kinds[] = {[FAULT_NOTE] = "", [FAULT_WARNING] = "warning: ", [FAULT_ERROR] = "error: "};
+	struct span text;
+	uint64_t kind;
+
+	if (read_uint(reader, &kind) < 0 || kind > FAULT_ERROR || read_text(reader, &text) < 0)
+		return fail(template, "the template process sent what is no message of a template");
+	say(template, kinds[kind], (const char *)text.bytes, text.size < REASON ? text.size : REASON - 1);
+	template->faulty |= kind == FAULT_ERROR;
+	return 1;
+}
+
+/* [LOADED] or [LOADED, nil, error]; or before it [FAULT, kind, text]: then 1. */
 static int read_answer(struct template *template)
 {
 	uint8_t *packet = malloc(PACKET);
@@ -215,8 +232,10 @@ static int read_answer(struct template *template)
 		(void)died(template);
 	else if (scan_length(packet, (size_t)n) != n || read_array(&reader, &count) < 0 || read_uint(&reader, &type) < 0)
 		(void)fail(template, "the template process sent what is no message of a template");
+	else if (type == FROM_FAULT)
+		r = say_fault(template, &reader);
 	else if (count == 1)
-		r = 0;
+		r = template->faulty ? -1 : 0;
 	else if (read_nil(&reader) == 0 && read_text(&reader, &reason) == 0)
 		(void)fail(template, "%.*s", (int)reason.size, (const char *)reason.bytes);
 	free(packet);
@@ -235,24 +254,40 @@ static int milliseconds_left(const struct timespec *since, uint64_t patience)
 	return left > 0 ? (int)(left < 1000000 ? left : 1000000) : 0;
 }
 
-static int await(struct template *template)
+/* The process may have left its channel to one that it has started: its end is seen by itself. */
+static int await_any(struct template *template, int process)
 {
-	struct pollfd fds[] = {{.fd = template->channel, .events = POLLIN}, {.fd = template->printed, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = template->channel, .events = POLLIN},
+			       {.fd = template->printed, .events = POLLIN},
+			       {.fd = process, .events = POLLIN}};
+	const uint64_t patience = template->pool->start_timeout;
 	struct timespec since;
-	int n;
+	int n, r;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &since);
 	for (;;) {
-		n = poll(fds, 2, milliseconds_left(&since, template->pool->start_timeout));
-		if (n == 0 && milliseconds_left(&since, template->pool->start_timeout) == 0)
+		n = poll(fds, 3, milliseconds_left(&since, patience));
+		if (n == 0 && milliseconds_left(&since, patience) == 0)
 			return fail(template, "loading the plugin took longer than start_timeout");
 		if (n < 0 && errno != EINTR)
 			return fail(template, "poll: %s", strerror(errno));
 		if (n > 0 && fds[1].revents && !pass_on(template))
 			fds[1].fd = -1;
-		if (n > 0 && fds[0].revents)
-			return read_answer(template);
+		if (n > 0 && fds[0].revents && (r = read_answer(template)) <= 0)
+			return r;
+		if (n > 0 && !fds[0].revents && fds[2].revents)
+			return died(template);
 	}
+}
+
+static int await(struct template *template)
+{
+	const int process = pidfd_open(template->pid, 0);
+	const int r = await_any(template, process);
+
+	if (process >= 0)
+		(void)close(process);
+	return r;
 }
 
 static int check(struct template *template, const char *program, const struct loading *loading)
@@ -269,27 +304,38 @@ static int check(struct template *template, const char *program, const struct lo
 
 /* ---- all pools ---- */
 
-static int check_pool(const struct config *config, const struct config_pool *pool, const char *program, bool preload)
+int check_loading(const struct loading *loading, const char *program, const char *about, FILE *to)
 {
-	char reason[REASON] = "out of memory";
-	struct template template = {.pool = pool, .channel = -1, .printed = -1, .reason = reason};
-	char *path = loading_path(config, pool);
-	int r = -1;
+	char reason[REASON] = "";
+	struct template template = {
+		.pool = loading->section, .about = about, .to = to, .channel = -1, .printed = -1, .reason = reason};
+	const bool allowed = !loading->section->cage.memory_max || cgroup_check(reason, sizeof reason) == 0;
+	const int r = allowed ? check(&template, program, loading) : -1;
 
-	if (path && (!pool->cage.memory_max || cgroup_check(reason, sizeof reason) == 0))
-		r = check(&template, program,
-			  &(struct loading){.section = pool,
-					    .plugin_path = path,
-					    .max_message = config->max_message,
-					    .check = true,
-					    .preload = preload});
-	if (r < 0)
-		say(pool, reason, strlen(reason));
+	if (reason[0])
+		say(&template, loading->all || loading->only ? "error: " : "", reason, strlen(reason));
 	if (template.channel >= 0)
 		(void)close(template.channel);
 	if (template.printed >= 0)
 		(void)close(template.printed);
+	return r;
+}
+
+static int check_pool(const struct config *config, const struct config_pool *pool, const char *program, bool preload)
+{
+	struct loading loading = {.section = pool, .max_message = config->max_message, .check = true, .preload = preload};
+	char *path = loading_path(config, pool), *about;
+	int r = -1;
+
+	if (asprintf(&about, "objpoold: %s: pool %s", pool->place, pool->name) < 0)
+		about = NULL;
+	loading.plugin_path = path;
+	if (path && about)
+		r = check_loading(&loading, program, about, stderr);
+	else
+		fprintf(stderr, "objpoold: pool %s: out of memory\n", pool->name);
 	free(path);
+	free(about);
 	return r;
 }
 

@@ -21,4 +21,13 @@ enum check_which { CHECK_ALL, CHECK_OF_OTHERS, CHECK_REST };
 /* Checks these pools, one after the other; with `preload`, their classes preload. Returns how many can't start. */
 uint32_t check_pools(const struct config *config, bool preload, enum check_which which);
 
+/* Has a process load what `loading` says. It says on `to`, with `about` before each line, what is wrong, and what the process
+ * prints. 0, or -1: something is wrong. */
+struct loading;
+int check_loading(const struct loading *loading, const char *program, const char *about, FILE *to);
+
+/* Checks all that the plugin of this file has, and says on standard output what is wrong. A file of Python: the classes that it
+ * defines. 0, or -1: something is wrong. `config` gets a section for it. */
+int check_plugin(struct config *config, const char *file);
+
 #endif

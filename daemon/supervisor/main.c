@@ -27,7 +27,7 @@ enum { LISTEN_MAX = 64 };
 /* A status of its own, that of <sysexits.h>: whoever starts the daemon need not try again. */
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
-enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
+enum mode { MODE_RUN, MODE_CHECK, MODE_PLUGIN, MODE_PRINT };
 enum extent { CHECK_LOAD, CHECK_PRELOAD, CHECK_SYNTAX };
 
 struct options {
@@ -35,8 +35,9 @@ struct options {
 	char *listen[LISTEN_MAX];
 	uint32_t listen_count;
 	enum mode mode;
-	enum extent extent; /* of MODE_CHECK */
-	const char *user;   /* likewise; NULL: the service's */
+	enum extent extent;      /* of MODE_CHECK */
+	const char *user;        /* likewise, and of MODE_PLUGIN; NULL: the service's */
+	const char *plugin;      /* of MODE_PLUGIN: the file */
 	struct acl_question acl; /* likewise; without a user: nothing is asked */
 	bool until_eof;
 };
@@ -46,6 +47,7 @@ static void print_help(void)
 	printf("usage: objpoold [--config FILE] [--listen ADDRESS]... [--until-eof]\n"
 	       "                [--check[=preload|=syntax] [--user NAME] | --print-config]\n"
 	       "       objpoold [--config FILE] --check --acl USER RIGHT NAME\n"
+	       "       objpoold [--config FILE] --check-plugin FILE [--user NAME]\n"
 	       "\n"
 	       "Serves pools of objects over MessagePack-RPC. Stays in the foreground.\n"
 	       "\n"
@@ -60,6 +62,8 @@ static void print_help(void)
 	       "  --acl USER         with --check: say whether that user would have RIGHT (" RIGHTS_NAMES ")\n"
 	       "                     to NAME, which is POOL.METHOD or POOL, and by which rule. No plugin is loaded. Exit\n"
 	       "                     status: 0 allowed, 1 not, 2 there is no such user or right, 78 the configuration is wrong\n"
+	       "  --check-plugin FILE  say all that is wrong with a plugin, or with the classes of a file of Python, and exit:\n"
+	       "                     0 if nothing is. The process that loads it has limits, and no network\n"
 	       "  --print-config     print the configuration with all defaults and exit\n"
 	       "  -V, --version      print the version and exit\n"
 	       "  -h, --help         print this and exit\n"
@@ -105,7 +109,7 @@ static int add_listen(struct options *options, char *address)
 static int set_mode(struct options *options, enum mode mode)
 {
 	if (options->mode != MODE_RUN && options->mode != mode) {
-		complain("--check and --print-config exclude each other");
+		complain("--check, --check-plugin and --print-config exclude each other");
 		return -1;
 	}
 	options->mode = mode;
@@ -123,6 +127,9 @@ static int parse_one(struct options *options, int c)
 		return add_listen(options, optarg);
 	case 'k':
 		return set_mode(options, MODE_CHECK) < 0 ? -1 : parse_extent(options, optarg);
+	case 'P':
+		options->plugin = optarg;
+		return set_mode(options, MODE_PLUGIN);
 	case 'u':
 		options->user = optarg;
 		return 0;
@@ -165,12 +172,12 @@ static int take_words(struct options *options, int count, char **words)
 
 static int check_options(struct options *options, int count, char **words)
 {
-	if (options->user && options->mode != MODE_CHECK)
-		complain("--user goes with --check");
+	if (options->user && options->mode != MODE_CHECK && options->mode != MODE_PLUGIN)
+		complain("--user goes with --check and --check-plugin");
 	else if (options->acl.user && options->mode != MODE_CHECK)
 		complain("--acl goes with --check");
 	else if (options->until_eof && options->mode != MODE_RUN)
-		complain("--until-eof goes neither with --check nor with --print-config");
+		complain("--until-eof goes neither with --check, nor with --check-plugin, nor with --print-config");
 	else
 		return take_words(options, count, words);
 	return -1;
@@ -197,6 +204,7 @@ static int parse(struct options *options, int argc, char **argv)
 		{"config", required_argument, NULL, 'c'},
 		{"listen", required_argument, NULL, 'l'},
 		{"check", optional_argument, NULL, 'k'},
+		{"check-plugin", required_argument, NULL, 'P'},
 		{"print-config", no_argument, NULL, 'p'},
 		{"until-eof", no_argument, NULL, 'e'},
 		{"user", required_argument, NULL, 'u'},
@@ -364,6 +372,18 @@ static int check(const struct config *config, const struct options *options)
 	return failed > 0;
 }
 
+/* Returns the exit status. */
+static int check_file(struct config *config, const struct options *options)
+{
+	char reason[256];
+
+	if (check_leave_root(options->user, reason, sizeof reason) < 0) {
+		complain("%s", reason);
+		return 1;
+	}
+	return check_plugin(config, options->plugin) < 0;
+}
+
 static int act(struct config *config, struct options *options)
 {
 	int status = 0;
@@ -373,6 +393,9 @@ static int act(struct config *config, struct options *options)
 		return run(config, options);
 	case MODE_CHECK:
 		status = check(config, options);
+		break;
+	case MODE_PLUGIN:
+		status = check_file(config, options);
 		break;
 	case MODE_PRINT:
 		config_print(config, stdout);

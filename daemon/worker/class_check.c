@@ -2,6 +2,7 @@
 #include "daemon/worker/class_check.h"
 
 #include "daemon/worker/class_load.h"
+#include "daemon/worker/plugin_check.h"
 #include "daemon/worker/quit.h"
 #include "daemon/worker/run.h"
 
@@ -22,8 +23,7 @@ static void check_arguments(struct template *template, struct task *task, const 
 }
 
 /* Checks the pool's arguments; or, where slots have arguments of their own, those of each slot. */
-static void check_all_arguments(struct template *template, struct task *task, const struct class_order *order,
-				struct span slots)
+static void check_all_arguments(struct template *template, struct task *task, const struct class_order *order, struct span slots)
 {
 	struct reader reader = reader_of(slots);
 	struct span slot_kwargs;
@@ -43,14 +43,17 @@ static void check_all_arguments(struct template *template, struct task *task, co
 void class_on_check(struct template *template, struct reader *reader)
 {
 	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
-	bool with_preload, whole;
+	bool with_preload, whole, all;
 	struct class_order order;
 	struct span slots;
 	struct task task;
 
 	class_read_order(template, reader, &order);
-	if (read_value(reader, &slots) < 0 || read_bool(reader, &with_preload) < 0 || read_bool(reader, &whole) < 0)
+	if (read_value(reader, &slots) < 0 || read_bool(reader, &with_preload) < 0 || read_bool(reader, &whole) < 0 ||
+	    read_bool(reader, &all) < 0)
 		quit_protocol();
+	if (all)
+		plugin_check(template, order.path);
 	class_load(template, &order);
 	class_begin_task(template, &task, order.pool);
 	if (with_preload)

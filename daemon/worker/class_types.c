@@ -40,46 +40,57 @@ static int parse_record(struct class_types *types, const char *text, struct sign
 /* The names of all records are known before any record is parsed: records refer to each other. */
 static int collect_names(struct class_types *types)
 {
+	const char *class = types->plugin->class.name;
 	uint32_t n = 0;
+	int r = 0;
 
-	for (; types->records && types->records[n]; n++) {
+	for (; types->records && types->records[n] && n < CLASS_RECORDS_MAX; n++) {
 		const char *text = types->records[n];
-		if (n == CLASS_RECORDS_MAX)
-			return refuse(types, text, strlen(text), "class %s has more than %d records", types->plugin->class.name,
-				      CLASS_RECORDS_MAX);
 		types->known[n] = (msgpack_object_str){.ptr = text, .size = (uint32_t)strcspn(text, "( \t")};
 		for (uint32_t i = 0; i < n; i++)
 			if (type_text_same(types->known[i], types->known[n]))
-				return refuse(types, text, strlen(text), "class %s has two records of this name",
-					      types->plugin->class.name);
+				r = refuse(types, text, strlen(text), "class %s has two records of this name", class);
 	}
 	types->names = (struct type_names){.names = types->known, .count = n};
-	return 0;
+	if (!types->records || !types->records[n])
+		return r;
+	return refuse(types, types->records[n], strlen(types->records[n]), "class %s has more than %d records", class,
+		      CLASS_RECORDS_MAX);
+}
+
+static int check_record(struct class_types *types, uint32_t i)
+{
+	const char *text = types->records[i];
+	struct signature record;
+	msgpack_object_str name;
+
+	if (type_is_name(types->known[i]))
+		return refuse(types, text, strlen(text), "class %s gives a record the name of a type", types->plugin->class.name);
+	return parse_record(types, text, &record, &name);
 }
 
 static int check_records(struct class_types *types)
 {
-	struct signature record;
-	msgpack_object_str name;
+	int r = 0;
 
-	for (uint32_t i = 0; i < types->names.count; i++) {
-		const char *text = types->records[i];
-		if (type_is_name(types->known[i]))
-			return refuse(types, text, strlen(text), "class %s gives a record the name of a type",
-				      types->plugin->class.name);
-		if (parse_record(types, text, &record, &name) < 0)
-			return -1;
-	}
-	return 0;
+	for (uint32_t i = 0; r == 0 && i < types->names.count; i++)
+		r = check_record(types, i);
+	return r;
+}
+
+static int begin(struct class_types *types, const struct plugin *plugin, const char *const *told)
+{
+	*types = (struct class_types){.plugin = plugin, .records = told ? told : plugin->class.types};
+	if (msgpack_zone_init(&types->zone, ZONE_CHUNK))
+		return 0;
+	(void)snprintf(types->reason, sizeof types->reason, "out of memory");
+	return -1;
 }
 
 int class_types_begin(struct class_types *types, const struct plugin *plugin, const char *const *told)
 {
-	*types = (struct class_types){.plugin = plugin, .records = told ? told : plugin->class.types};
-	if (!msgpack_zone_init(&types->zone, ZONE_CHUNK)) {
-		(void)snprintf(types->reason, sizeof types->reason, "out of memory");
+	if (begin(types, plugin, told) < 0)
 		return -1;
-	}
 	if (collect_names(types) == 0 && check_records(types) == 0)
 		return 0;
 	if (!told)
@@ -226,6 +237,34 @@ int class_types_check(const struct plugin *plugin, char *reason, size_t size)
 		(void)snprintf(reason, size, "%s", types.reason);
 	class_types_end(&types);
 	return r;
+}
+
+/* Says what is wrong, and forgets it, so that the next reason is kept. */
+static void say_wrong(struct class_types *types, int r, struct plugin_faults *faults)
+{
+	if (r < 0)
+		(void)plugin_fault(faults, FAULT_ERROR, "%s", types->reason);
+	else if (types->wrong > 0)
+		(void)plugin_fault(faults, FAULT_WARNING, "described without types: %s", types->reason);
+	types->wrong = 0;
+}
+
+void class_types_faults(const struct plugin *plugin, struct plugin_faults *faults)
+{
+	struct class_types types;
+	struct signature signature;
+
+	const int r = begin(&types, plugin, NULL);
+	say_wrong(&types, r < 0 ? r : collect_names(&types), faults);
+	for (uint32_t i = 0; r == 0 && i < types.names.count; i++)
+		say_wrong(&types, check_record(&types, i), faults);
+	for (uint32_t i = 0; r == 0 && i < plugin->methods_count; i++) {
+		const struct objpool_method method = plugin_method(plugin, i);
+		say_wrong(&types, class_types_of_method(&types, &method, &signature), faults);
+	}
+	if (r == 0)
+		say_wrong(&types, class_types_of_constructor(&types, &signature), faults);
+	class_types_end(&types);
 }
 
 void class_types_warn(const struct class_types *types)

@@ -44,6 +44,9 @@ void class_types_pack_records(struct class_types *types, msgpack_packer *packer)
 /* Checks all that the class's structure declares. -1 with the reason: the class is refused. */
 int class_types_check(const struct plugin *plugin, char *reason, size_t size);
 
+/* The same for a check: all that is wrong is a fault. */
+void class_types_faults(const struct plugin *plugin, struct plugin_faults *faults);
+
 /* Prints one warning if signatures were wrong. */
 void class_types_warn(const struct class_types *types);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { ARGS_MAX = 64 << 10, FIELDS = 10, CHECK_FIELDS = 3 };
+enum { ARGS_MAX = 64 << 10, FIELDS = 10, CHECK_FIELDS = 4 };
 
 char *loading_path(const struct config *config, const struct config_pool *section)
 {
@@ -80,7 +80,8 @@ static void put(struct sendq *out, const struct loading *loading)
 		return;
 	whole &= put_args(out, section->slot_kwargs.value);
 	put_flag(out, loading->preload);
-	put_flag(out, whole);
+	put_flag(out, whole && !loading->only);
+	put_flag(out, loading->all);
 }
 
 int loading_send(int fd, const struct loading *loading)

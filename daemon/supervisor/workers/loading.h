@@ -12,6 +12,8 @@ struct loading {
 	uint64_t max_message;
 	bool check;   /* the process is to check the plugin, class and arguments, and to end */
 	bool preload; /* of a check: the class preloads, too */
+	bool all;     /* of a check: not of the class, but of all that the plugin has */
+	bool only;    /* of a check: of the class, and not of the arguments of its constructor */
 };
 
 /* Where the section's plugin lies. To be freed. NULL: out of memory. */
