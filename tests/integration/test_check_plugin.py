@@ -94,7 +94,8 @@ def test_what_is_missing_is_told(check, build, place):
 def test_what_is_no_plugin(check, build, place):
     (place / "text.so").write_text("text")
     whole = (place / build("int x;", "x.so")).read_bytes()
-    for i, cut in enumerate([whole[:70], whole[:len(whole) // 2], whole[:len(whole) - 1000], whole[:40] + b"\xff" * 24 + whole[64:]]):
+    for i, cut in enumerate([whole[:70], whole[:len(whole) // 2], whole[:len(whole) - 1000], whole[:40] + b"\xff" * 24 + whole[64:],
+                             whole[:40] + (int.from_bytes(whole[40:48], "little") + 4).to_bytes(8, "little") + whole[48:-64]]):
         (place / f"cut{i}.so").write_bytes(cut)
         assert check(f"cut{i}.so")[0] == 1
     assert check("text.so") == (1, ["error: can't load plugin: " + str(place / "text.so") + ": file too short"])

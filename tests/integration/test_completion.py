@@ -46,7 +46,7 @@ def test_values():
     assert offered("call x --format ") == ["json", "pretty", "csv", "npy"]
     assert offered("call x -f p") == ["pretty"]
     assert offered("map --errors=c") == ["--errors=collect"]
-    assert offered("call --tls-ca ") == [":files"] == offered("--tls-ca ")
+    assert offered("call --tls-ca ") == [":files"] == offered("--tls-ca ") == offered("check-plugin ")
     assert offered("acl ") == ["check"] and "operate" in offered("acl check somebody ")
     assert offered("log-level d") == ["debug"] and offered("new p") == ["plugin"]
     assert offered("call x -- --") == [] == offered("nonsense ") == offered("call x --nonsense y ")
