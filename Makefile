@@ -195,6 +195,7 @@ include daemon/supervisor/http/page.mk
 include cli/new/new.mk
 include packaging/install.mk
 include packaging/packages.mk
+include packaging/monitoring.mk
 include packaging/wheel.mk
 include scripts/elsewhere.mk
 include scripts/languages.mk

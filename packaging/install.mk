@@ -77,12 +77,15 @@ FILES := \
 	644:$(B)/packaging/objpoold.service:$(unitdir)/objpoold.service \
 	644:packaging/objpoold.socket:$(unitdir)/objpoold.socket \
 	644:packaging/cages.conf:$(docdir)/cages.conf \
+	644:packaging/prometheus/objpool.rules.yml:$(docdir)/prometheus/objpool.rules.yml \
+	644:packaging/grafana/objpool.json:$(docdir)/grafana/objpool.json \
 	644:packaging/sysusers.conf:$(sysusersdir)/objpool.conf \
 	644:packaging/tmpfiles.conf:$(tmpfilesdir)/objpool.conf \
 	$(foreach d,$(wildcard docs/*.md README.md CHANGELOG.md SECURITY.md),644:$(d):$(docdir)/$(notdir $(d)))
 LINKS := $(libdir)/libobjpool.so.0 $(libdir)/libobjpool.so
 
-OWN_DIRS := $(libexecdir)/objpool $(includedir)/objpool $(plugindir) $(libdir)/objpool/python $(libdir)/objpool $(docdir) \
+OWN_DIRS := $(libexecdir)/objpool $(includedir)/objpool $(plugindir) $(libdir)/objpool/python $(libdir)/objpool \
+	$(docdir)/prometheus $(docdir)/grafana $(docdir) \
 	$(sysconfdir)/objpool/conf.d $(sysconfdir)/objpool
 
 part = $(word $(1),$(subst :, ,$(2)))

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
 #   scripts/deps.sh [build] [test] [page] [vm] [valgrind] [bench] [lint] [mypy] [debian-mypy] [bench-python] [node] [go] [rust] [java]
-#                   [wheel] [deb] [rpm]
+#                   [wheel] [deb] [prometheus] [rpm]
 # Without an argument: build.
-# Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
+# Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` and `prometheus` bring are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
 
@@ -26,8 +26,9 @@ go='golang-go ca-certificates'
 rust='rustc'
 java='default-jdk-headless'
 deb='dpkg-dev debhelper dh-python lintian libcmocka-dev'
+prometheus='prometheus'
 rpm='rpm'
-servers='gearman-job-server nats-server redis-server'
+servers='gearman-job-server nats-server redis-server prometheus prometheus-node-exporter'
 
 usage() {
 	sed -n 's/^# \{0,1\}//; 3,8p' "$0" >&2
@@ -90,6 +91,7 @@ for group; do
 	java) wanted="$wanted $java" ;;
 	wheel) wanted="$wanted $wheel" ;;
 	deb) wanted="$wanted $deb" ;;
+	prometheus) wanted="$wanted $prometheus" ;;
 	rpm) wanted="$wanted $rpm" ;;
 	*) usage ;;
 	esac
