@@ -345,7 +345,7 @@ def test_a_python_without_the_module_is_told_how_to_build_it(program, place):
     (checkout / "build").mkdir(parents=True)
     (checkout / "Makefile").touch()
     output, errors = program(WITHOUT_MODULE).communicate("", timeout=SOON)
-    told = f"there is no objpool_forked.cpython-27.so for {harness.BUILD}/objpoold: `make"
+    told = f"there is no objpool_forked.cpython-27.so for {harness.BUILD}/objpoold: "
     assert output.count(f"no there can be no workers of this program's Python: {told}") == 5, errors
     assert _extension._how_to_build(str(checkout / "build")) == f"`make -C '{checkout}' forked FOR={sys.executable}` builds it"
     assert _extension._how_to_build("/usr/sbin") == f"`make forked FOR={sys.executable} && sudo make install` in objpool's source builds and installs it"
