@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
 #   scripts/deps.sh [build] [test] [page] [vm] [valgrind] [bench] [lint] [mypy] [debian-mypy] [bench-python] [node] [go] [rust] [java]
-#                   [wheel] [deb] [prometheus] [rpm]
+#                   [wheel] [deb] [prometheus] [rpm] [foreign-ARCH]   ARCH: s390x, arm64, armhf, i386
 # Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` and `prometheus` bring are neither
 # started nor enabled: the benchmarks start their own.
@@ -20,6 +20,7 @@ lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev|libclang-rt-dev 
 bench_python='python3-venv'
 mypy='python3-venv'
 debian_mypy='mypy'
+foreign='qemu-user-static'
 wheel='python3-venv binutils hunspell-en-us'
 node='nodejs npm'
 go='golang-go ca-certificates'
@@ -90,6 +91,10 @@ for group; do
 	rust) wanted="$wanted $rust" ;;
 	java) wanted="$wanted $java" ;;
 	wheel) wanted="$wanted $wheel" ;;
+	foreign-s390x) wanted="$wanted $foreign gcc-s390x-linux-gnu" ;;
+	foreign-arm64) wanted="$wanted $foreign gcc-aarch64-linux-gnu" ;;
+	foreign-armhf) wanted="$wanted $foreign gcc-arm-linux-gnueabihf" ;;
+	foreign-i386) wanted="$wanted $foreign gcc-i686-linux-gnu" ;;
 	deb) wanted="$wanted $deb" ;;
 	prometheus) wanted="$wanted $prometheus" ;;
 	rpm) wanted="$wanted $rpm" ;;

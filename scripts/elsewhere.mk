@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds and tests for other machines, folders and releases. Included by the Makefile.
-.PHONY: check-reproducible
+.PHONY: check-reproducible check-foreign
 check-reproducible: # two builds in different folders have the same bytes
 	@sh scripts/deps.sh build
 	@sh scripts/reproducible.sh $(if $(filter command,$(origin LTO)),LTO=$(LTO))
+
+ARCH = s390x
+check-foreign: # a build for another architecture, and its tests under qemu (ARCH=s390x, arm64, armhf or i386)
+	@sh scripts/foreign.sh $(ARCH) $(TESTS)

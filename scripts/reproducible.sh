@@ -9,9 +9,10 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 trap 'exit 130' INT TERM
 
+mkdir -p "$place/one" "$place/another"
+git ls-files -z | tar -c --null -T - | tar -x -C "$place/one"
+cp -R "$place/one" "$place/another/folder"
 for folder in "$place/one" "$place/another/folder"; do
-	mkdir -p "$folder"
-	git ls-files -z | tar -c --null -T - | tar -x -C "$folder"
 	make -s -C "$folder" -j"$(nproc)" B=build "$@" all
 done
 
