@@ -10,12 +10,13 @@ reason that is known here.
 """
 import importlib
 import inspect
+import os
 import pathlib
 import pkgutil
 import sys
 import types
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "client" / "python"))
+sys.path.insert(0, os.environ.get("OBJPOOL_PACKAGE") or str(pathlib.Path(__file__).resolve().parents[2] / "client" / "python"))
 
 PACKAGES = ["multiprocess", "multiprocessing", "objectproxypool", "py_stateful_map", "parallelize"]
 

@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "client" / "python"))
+sys.path.insert(0, os.environ.get("OBJPOOL_PACKAGE") or str(pathlib.Path(__file__).resolve().parents[2] / "client" / "python"))
 
 from objpool.compat import multiprocess  # noqa: E402
 
