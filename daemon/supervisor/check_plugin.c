@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <msgpack.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,8 +20,7 @@ static const char pool_name[] = "check-plugin";
 /* What each check needs. */
 struct subject {
 	struct config *config;
-	const char *file;      /* as it was given */
-	char path[PATH_BYTES]; /* whole */
+	char path[PATH_BYTES]; /* of the file, whole */
 	char about[2 * ESCAPE_MAX * NAME_MAX_BYTES];
 	char *program;
 };
@@ -76,6 +76,16 @@ static int complain(const struct subject *subject, const char *reason)
 {
 	printf("%s: error: %s\n", subject->about, reason);
 	return -1;
+}
+
+/* Root has become another user. */
+static int complain_of_access(const struct subject *subject, int reason)
+{
+	const struct passwd *user = reason == EACCES ? getpwuid(geteuid()) : NULL;
+	char text[256];
+
+	(void)snprintf(text, sizeof text, "%s%s%s", strerror(reason), user ? ", for user " : "", user ? user->pw_name : "");
+	return complain(subject, text);
 }
 
 static int check_section(const struct subject *subject, bool all)
@@ -194,12 +204,12 @@ static int check_python(struct subject *subject)
 
 int check_plugin(struct config *config, const char *file)
 {
-	struct subject subject = {.config = config, .file = file};
+	struct subject subject = {.config = config};
 	const size_t size = strlen(file);
 
 	(void)escape_text(subject.about, sizeof subject.about, file, size < NAME_MAX_BYTES ? size : NAME_MAX_BYTES);
-	if (!realpath(file, subject.path))
-		return complain(&subject, strerror(errno));
+	if (!realpath(file, subject.path) || access(subject.path, R_OK) < 0)
+		return complain_of_access(&subject, errno);
 	subject.program = spawn_find_worker(config->worker_program);
 	if (!subject.program)
 		return complain(&subject, "out of memory");

@@ -134,6 +134,14 @@ def test_files_of_python(check, place):
     assert check("none.py") == (1, ['error: it defines no class: no line begins with "class " and a name'])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_what_another_user_can_not_read(check, build, place):
+    build("int x;", "x.so")
+    (place / "x.so").chmod(0o600)
+    ((status, (line,))) = check("x.so", "--user", "nobody")
+    assert (status, line) == (1, "error: Permission denied, for user nobody")
+
+
 def test_usage(place):
     def run(*words):
         return subprocess.run([BUILD / "objpoold", *words], text=True, capture_output=True, timeout=DEADLINE)
