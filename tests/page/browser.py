@@ -21,14 +21,38 @@ class Failed(Exception):
     pass
 
 
+def start_driver(place):
+    """(process, port). A driver takes a free port of IPv4, and exits if that of IPv6 is taken: then another one may do better."""
+    log = place / "driver.log"
+    for _ in range(10):
+        with open(log, "w") as output:
+            driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=output, stderr=output, start_new_session=True,
+                                      env={**os.environ, "HOME": str(place)})
+        until = time.monotonic() + DEADLINE
+        while driver.poll() is None and time.monotonic() < until:
+            found = re.search(r"successfully on port (\d+)", log.read_text())
+            if found:
+                return driver, int(found.group(1))
+            select.select([], [], [], 0.02)
+        end(driver)
+    raise Failed("chromedriver does not start: " + log.read_text())
+
+
+def end(driver):
+    """With what it has started."""
+    try:
+        os.killpg(driver.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    driver.wait()
+
+
 class Browser:
     def __init__(self, place):
         self.place = pathlib.Path(place)
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                       start_new_session=True, env={**os.environ, "HOME": str(place)})
+        self.driver, self.port = start_driver(self.place)
         self.session = None
         try:
-            self.port = next(int(found.group(1)) for found in (re.search(r"successfully on port (\d+)", line) for line in self.driver.stdout) if found)
             arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={place}/profile",
                          "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
             options = {"binary": CHROMIUM, "args": arguments}
@@ -55,9 +79,7 @@ class Browser:
             if self.session:
                 self.ask("DELETE", "")
         finally:
-            os.killpg(self.driver.pid, signal.SIGKILL)  # with what the browser has started
-            self.driver.wait()
-            self.driver.stdout.close()
+            end(self.driver)
 
     def open(self, address):
         self.ask("POST", "/url", {"url": address})

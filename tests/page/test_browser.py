@@ -41,6 +41,16 @@ def page(start, browser):
     return begin
 
 
+def record(browser):
+    """Keeps what the page announces to screen readers."""
+    browser.run("window.said = []; new MutationObserver(() => said.push(document.getElementById('live').textContent))"
+                ".observe(document.getElementById('live'), {childList: true, characterData: true, subtree: true})")
+
+
+def wait_said(browser, text):
+    browser.until(lambda: text in browser.run("return said.join('\\n')"), lambda: f"{text!r} in {browser.run('return said')}")
+
+
 def use(daemon, calls=200):
     """Something to show."""
     with daemon.client() as client:
@@ -91,11 +101,12 @@ def test_a_phone_shows_all_without_scrolling_sideways(page, browser):
 def test_a_daemon_that_dies_and_comes_back(page, browser):
     daemon, address = page(POOLS)
     browser.wait("#pools", r"sim\s+✓ ready")
+    record(browser)
     daemon.daemon["http"] = address.replace("http://", "tcp:")
     daemon.kill()
     browser.wait("#trouble", "The daemon does not answer since .* Trying again")
     browser.wait("#state", "no answer")
-    browser.wait("#live", "The daemon does not answer")
+    wait_said(browser, "The daemon does not answer.")
     browser.shoot(SHOTS / "dead.png")
     again = Daemon(daemon.path, pools={"sim": {}, "more": {}}, daemon=daemon.daemon) if not daemon.notify.close() and \
         not (daemon.path / "notify").unlink() else None
@@ -103,7 +114,7 @@ def test_a_daemon_that_dies_and_comes_back(page, browser):
         browser.wait("#state", "running")
         browser.wait("#pools", "more")
         assert "queue" not in browser.text("#pools") and browser.text("#trouble") is None
-        browser.wait("#live", "started again")
+        wait_said(browser, "The daemon was started again.")
         browser.shoot(SHOTS / "back.png")
     finally:
         again.stop()
@@ -113,13 +124,14 @@ def test_a_daemon_that_hangs(page, browser):
     """A connection may be dead without an end."""
     daemon, _ = page(POOLS)
     browser.wait("#pools", r"sim\s+✓ ready")
+    record(browser)
     daemon.signal(signal.SIGSTOP)
     try:
         browser.wait("#trouble", "The daemon does not answer since .*: nothing has come for 5 s")
     finally:
         daemon.signal(signal.SIGCONT)
     browser.wait("#state", "running")
-    browser.wait("#live", "answers again")
+    wait_said(browser, "The daemon answers again.")
     assert browser.text("#trouble") is None
 
 
@@ -172,7 +184,7 @@ def test_by_keyboard(page, browser):
     browser.wait("#pools", "dice")
     tab, enter = "\ue004", "\ue007"
     browser.press(tab, enter)
-    assert browser.run("return document.activeElement.id") == "main"
+    browser.until(lambda: browser.run("return document.activeElement.id") == "main", lambda: "the skip link")
     for _ in range(40):
         browser.press(tab)
         if browser.run("return document.activeElement.innerText") == "queue":

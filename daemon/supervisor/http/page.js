@@ -82,10 +82,18 @@ function putState(element, state, words) {
 	element.replaceChildren(sign, " ", make("span", "words", words || state));
 }
 
-let announced = 0, announcement = 0;
+// For screen readers: what comes while they speak is said together, three seconds later.
+let announced = 0, announcements = [];
 function announce(text) {
-	clearTimeout(announcement);
-	announcement = setTimeout(() => { announced = Date.now(); put($("live"), text); }, Math.max(100, announced + 3000 - Date.now()));
+	announcements.push(text);
+	if (announcements.length > 1)
+		return;
+	setTimeout(() => {
+		const more = announcements.length - 5;
+		put($("live"), announcements.slice(0, 5).join(" ") + (more > 0 ? " And " + more + " more." : ""));
+		announcements = [];
+		announced = Date.now();
+	}, Math.max(100, announced + 3000 - Date.now()));
 }
 
 // ---- talking to the daemon ----
