@@ -80,6 +80,7 @@ static void fail(struct top *top, enum exit_status status, const char *text)
 	char before[sizeof top->view.message];
 
 	memcpy(before, top->view.message, sizeof before);
+	top_trend_add(&top->view.trend, NULL);
 	top_view_say(&top->view, text);
 	if (!top->full && strcmp(before, top->view.message) != 0)
 		(void)cli_fail(status, "%s", top->view.message);
@@ -98,6 +99,7 @@ static int take(struct top *top, struct objpool_bytes status)
 	top_look_compare(&look, &top->look);
 	top_look_free(&top->look);
 	top->look = look;
+	top_trend_add(&top->view.trend, &look);
 	top->view.time = time(NULL);
 	top_view_say(&top->view, "");
 	if (top->cli->arguments.count > 0 && look.count > 0 && !top->full)

@@ -133,7 +133,7 @@ static bool is_same(struct objpool_bytes a, struct objpool_bytes b)
 	return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
 }
 
-/* The column of that name. Keys of records mostly come in the order of the columns: it looks at `next` first. -1: there is none. */
+/* The column of that name; -1: there is none. Keys mostly come in the order of the columns: it looks at `next` first. */
 static ssize_t find_column(const struct csv *csv, struct objpool_bytes key, size_t next)
 {
 	for (size_t i = 0; i < csv->count; i++) {

@@ -29,7 +29,7 @@ struct csv {
 	char reason[CSV_REASON];
 };
 
-/* Takes over columns and width from a value that csv_write will get. 0; -1 with `reason`: it is no record or row like those before. */
+/* Takes over columns and width from a value that csv_write will get. 0; -1 with `reason`: it is not like those before. */
 int csv_learn(struct csv *csv, struct objpool_bytes value);
 
 /* Writes one record or row; learns from the first. 0; -1 with `reason`: nothing of it has been written. */

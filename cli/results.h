@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * results: prints results on standard output in the form that --format names. The result of a call is one value; those of a map
- * come one by one and together make one file. Of a csv, each is printed when it comes; an npy must know its shape first, so values
- * wait in a temporary file.
+ * results: prints results on standard output in the form that --format names. The result of a call is one value; those of a
+ * map come one by one and together make one file. Of a csv, each is printed when it comes; an npy must know its shape first, so
+ * values wait in a temporary file.
  */
 #ifndef CLI_RESULTS_H
 #define CLI_RESULTS_H

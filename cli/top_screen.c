@@ -121,6 +121,7 @@ static void draw_line(void *context, int y, enum top_style style, const char *te
 void top_screen_draw(struct top_view *view, const struct top_look *look)
 {
 	(void)erase();
+	view->ascii = !is_utf8;
 	top_view_draw(view, look, COLS, LINES, draw_line, NULL);
 	(void)refresh();
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 
 enum { HEAD = 3, PAGE_OVERLAP = 1, REST_MIN = 6 };
+/* The least screen that has graphs; the width of their numbers. */
+enum { GRAPHS_WIDTH = 72, GRAPHS_HEIGHT = 10, GRAPH_NUMBER = 8 };
 
 /* ---- columns --------------------------------------------------------------------------------------------------------------- */
 
@@ -348,14 +350,20 @@ static size_t find_selected(struct top_view *view, const struct top_row *rows, s
 	return row;
 }
 
-static size_t body_height(int height)
+/* Lines above the rows. */
+static int head_height(const struct top_view *view)
 {
-	return height > HEAD ? (size_t)(height - HEAD) : 0;
+	return view->graphs ? HEAD + 1 : HEAD;
+}
+
+static size_t body_height(const struct top_view *view, int height)
+{
+	return height > head_height(view) ? (size_t)(height - head_height(view)) : 0;
 }
 
 static void clamp_first(struct top_view *view, size_t count, int height)
 {
-	const size_t max = count > body_height(height) ? count - body_height(height) : 0;
+	const size_t body = body_height(view, height), max = count > body ? count - body : 0;
 
 	view->first = view->first < max ? view->first : max;
 }
@@ -367,7 +375,7 @@ static void draw_rows(struct top_view *view, const struct top_look *look, int wi
 	const size_t selected = find_selected(view, rows, count);
 	struct fitted fitted = {.name = name_width(look, width), .user = user_width(look, width)};
 	struct text_line text;
-	int y = HEAD;
+	int y = head_height(view);
 
 	clamp_first(view, count, height);
 	for (size_t i = view->first; i < count && y < height; i++, y++) {
@@ -391,6 +399,8 @@ static const char *const help_lines[] = {
 	"h, ?       this",
 	"q          quit",
 	"",
+	"The graphs are of the last looks, three minutes of them where there is one each second. They",
+	"show the largest of each piece of time.",
 	"Rates, CPU% among them, are of the time between the last two looks. \"-\": not known.",
 	"A pool's RSS and CPU% are those of its slots together.",
 	"Any key goes back.",
@@ -424,6 +434,35 @@ static void draw_head(const struct top_view *view, const struct top_look *look, 
 		line(context, 1, view->message[0] ? TOP_MESSAGE : TOP_PLAIN, text.bytes);
 }
 
+/* `calls/s ▁▂▅█ 123     busy ▃▃▃▅ 50%     queue ▁▁▁▁ 0`, a third of the line each */
+static void put_graphs(struct text_line *line, const struct top_view *view)
+{
+	static const char *const titles[] = {[TREND_CALLS] = "calls/s", [TREND_BUSY] = "busy", [TREND_QUEUE] = "queue"};
+	char text[TREND_TEXT], number[TOP_NUMBER];
+
+	for (int of = 0; of < TREND_GRAPHS; of++) {
+		const int end = line->width * (of + 1) / TREND_GRAPHS;
+		const double last = top_trend_last(&view->trend, (enum top_trend_of)of);
+		put_format(line, "%s ", titles[of]);
+		const int cells = end - line->used - GRAPH_NUMBER - 1;
+		(void)put(line, top_trend_graph(&view->trend, (enum top_trend_of)of, cells, view->ascii, text), INT_MAX);
+		if (of == TREND_BUSY && last >= 0)
+			put_format(line, " %.0f%%", 100 * last);
+		else
+			put_format(line, " %s", top_number(number, last, of == TREND_QUEUE ? TOP_COUNT : TOP_RATE));
+		put_blanks(line, of + 1 < TREND_GRAPHS ? end - line->used : 0);
+	}
+}
+
+static void draw_graphs(const struct top_view *view, int width, top_line *line, void *context)
+{
+	struct text_line text;
+
+	begin_line(&text, width);
+	put_graphs(&text, view);
+	line(context, HEAD - 1, TOP_PLAIN, text.bytes);
+}
+
 static void draw_titles(const struct top_look *look, int y, int width, top_line *line, void *context)
 {
 	struct text_line text;
@@ -440,8 +479,11 @@ void top_view_draw(struct top_view *view, const struct top_look *look, int width
 		draw_help(width, height, line, context);
 		return;
 	}
+	view->graphs = view->trend.count > 0 && width >= GRAPHS_WIDTH && height >= GRAPHS_HEIGHT;
+	if (view->graphs)
+		draw_graphs(view, width, line, context);
 	if (height >= HEAD)
-		draw_titles(look, HEAD - 1, width, line, context);
+		draw_titles(look, head_height(view) - 1, width, line, context);
 	draw_rows(view, look, width, height, line, context);
 }
 
@@ -477,7 +519,7 @@ static void scroll_by(struct top_view *view, long rows)
 
 static void show_row(struct top_view *view, size_t row, int height)
 {
-	const size_t body = body_height(height);
+	const size_t body = body_height(view, height);
 
 	if (row < view->first)
 		view->first = row;
@@ -502,7 +544,8 @@ static void select_by(struct top_view *view, const struct top_row *rows, size_t 
 
 static void move(struct top_view *view, const struct top_look *look, int height, int key)
 {
-	const long page = height > HEAD + PAGE_OVERLAP ? height - HEAD - PAGE_OVERLAP : 1;
+	const int body = height - head_height(view);
+	const long page = body > PAGE_OVERLAP ? body - PAGE_OVERLAP : 1;
 	size_t count;
 	struct top_row *rows = top_rows(look, view->sort, view->reverse, &count);
 

@@ -7,6 +7,7 @@
 #define CLI_TOP_VIEW_H
 
 #include "cli/top_model.h"
+#include "cli/top_trend.h"
 
 #include <time.h>
 
@@ -29,6 +30,9 @@ enum { TOP_LINE = 4096, TOP_ALL = 1 << 20 }; /* bytes of a line, with its NUL; a
 struct top_view {
 	enum top_sort sort;
 	bool reverse, paused, help;
+	bool ascii;          /* the terminal knows no other characters */
+	bool graphs;         /* a line of them is on the screen: there is room */
+	struct top_trend trend;
 	size_t first;        /* row on the screen */
 	size_t selected;     /* pool, counted in the order they are shown */
 	char name[TOP_LINE]; /* of that pool */

@@ -43,7 +43,7 @@ $(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER))
 LIBS_transport := $(DAEMON_LIBS)
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
-$(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
+$(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_trend.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
 
 # Tests of libobjpool: of its parts, and programs against a daemon, which itself does not run under valgrind.
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --fair-sched=yes

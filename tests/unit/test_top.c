@@ -503,6 +503,68 @@ static void test_printing(void **state)
 	top_look_free(&look);
 }
 
+/* ---- graphs -------------------------------------------------------------------------------------------------------------------- */
+
+static struct top_trend trend_of(int count, double first, double step)
+{
+	struct top_trend trend = {0};
+	struct top_look look = {0};
+
+	for (int i = 0; i < count; i++) {
+		look.calls_rate = first + step * i;
+		top_trend_add(&trend, &look);
+	}
+	return trend;
+}
+
+static void check_graph(const struct top_trend *trend, enum top_trend_of of, int cells, const char *expected)
+{
+	char text[TREND_TEXT];
+
+	assert_string_equal(top_trend_graph(trend, of, cells, true, text), expected);
+}
+
+static void test_graphs(void **state)
+{
+	(void)state;
+	char text[TREND_TEXT];
+	const struct top_trend none = {0}, rising = trend_of(180, 0, 1), longer = trend_of(1000, 0, 1);
+
+	check_graph(&none, TREND_CALLS, 4, "    ");
+	assert_true(isnan(top_trend_last(&none, TREND_CALLS)));
+	check_graph(&rising, TREND_CALLS, 9, "_.:-=+*##");
+	check_graph(&longer, TREND_CALLS, 9, "**#######"); /* 820 to 999 */
+	assert_true(top_trend_last(&longer, TREND_CALLS) == 999);
+	check_graph(&rising, TREND_BUSY, 3, "   "); /* no slots */
+	check_graph(&rising, TREND_QUEUE, 3, "___");
+	check_graph(&rising, TREND_CALLS, -5, "#");
+	assert_string_equal(top_trend_graph(&rising, TREND_CALLS, 3, false, text), "\342\226\203\342\226\206\342\226\210");
+	top_trend_graph(&longer, TREND_CALLS, 1000, false, text);
+	assert_int_equal(strlen(text), 3 * 90 + 30); /* 120 cells: 90 of them have two samples each, the first 30 none */
+	struct top_trend gap = trend_of(180, 1, 0);
+	for (int i = 0; i < 90; i++)
+		top_trend_add(&gap, NULL);
+	check_graph(&gap, TREND_CALLS, 2, "# ");
+}
+
+static void test_graphs_are_drawn_where_there_is_room(void **state)
+{
+	(void)state;
+	struct top_look look = look_at(1, 10, "[]");
+	struct top_view view = {.ascii = true};
+
+	draw(&view, &look, 80, 24);
+	assert_int_equal(strncmp(page.lines[2], "POOL", 4), 0);
+	top_trend_add(&view.trend, &look);
+	draw(&view, &look, 80, 24);
+	assert_int_equal(strncmp(page.lines[2], "calls/s ", 8), 0);
+	assert_non_null(strstr(page.lines[2], "queue"));
+	assert_int_equal(strncmp(page.lines[3], "POOL", 4), 0);
+	draw(&view, &look, 60, 24);
+	assert_int_equal(strncmp(page.lines[2], "POOL", 4), 0);
+	top_look_free(&look);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,6 +582,8 @@ int main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_scrolling),
 		cmocka_unit_test(test_printing),
+		cmocka_unit_test(test_graphs),
+		cmocka_unit_test(test_graphs_are_drawn_where_there_is_room),
 	};
 
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
