@@ -201,6 +201,7 @@ include scripts/elsewhere.mk
 include scripts/languages.mk
 -include tests/tests.mk
 -include tests/page/page.mk
+-include tests/jupyter/jupyter.mk
 -include bench/bench.mk
 
 -include $(shell find $(B) -path '$(B)/deb' -prune -o -path '$(B)/rpm' -prune -o -name '*.d' -type f -print 2>/dev/null)

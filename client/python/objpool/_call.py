@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import math
 import time
+import warnings
 
 from . import _load, _raised, _retry
 from ._connection import Connection
@@ -201,22 +202,41 @@ def _call_with_progress(connection: Connection, request: Request) -> Any:
     return _call(connection, request, entry, tell)
 
 
+def _new_bar() -> Any:
+    """A bar of tqdm: in a notebook a widget, where it has widgets, and else characters. None: tqdm is not installed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a notebook has no widgets is no trouble of this program
+            from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm()
+
+
 def progress_to(progress: Any) -> Callable[[Any, Any, Any], None]:
     """A function of (done, total, text), for a callable, a tqdm bar, or True: a new bar, if tqdm is installed."""
-    if progress is True:
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            return lambda done, total, text: None
-        progress = tqdm()
-    if not hasattr(progress, "update") or not hasattr(progress, "n"):
+    ours = _new_bar() if progress is True else None
+    if progress is True and ours is None:
+        return lambda done, total, text: None
+    if ours is None and (not hasattr(progress, "update") or not hasattr(progress, "n")):
         return progress
+    bar = progress if ours is None else ours
 
     def move(done: Any, total: Any, text: Any) -> None:
-        if total is not None:
-            progress.total = total
+        if total is not None and total != bar.total:
+            _set_total(bar, total)
         if text:
-            progress.set_postfix_str(text, refresh=False)
+            bar.set_postfix_str(text, refresh=False)
         if done is not None:
-            progress.update(done - progress.n)
+            bar.update(done - bar.n)
+        if ours is not None and total is not None and done == total:
+            bar.close()
     return move
+
+
+def _set_total(bar: Any, total: Any) -> None:
+    """A notebook's bar, which is a widget, learns of a total by reset() only."""
+    if hasattr(bar, "reset"):
+        bar.reset(total)
+    else:
+        bar.total = total

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 
-from . import _connect, _connection, _embedded, _fork, _owned, _retry, _system
+from . import _connect, _connection, _embedded, _fork, _html, _owned, _retry, _system
 from ._address import PRIVATE, address_form, default_addresses
 from ._call import check_options
 from ._credentials import Credentials, Nobody
@@ -100,6 +100,9 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<objpool client of {self.address}{', closed' if self._closed else ''}>"
+
+    def _repr_html_(self) -> str:
+        return _html.of_client(self)
 
     @property
     def is_private(self) -> bool:

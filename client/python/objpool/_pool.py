@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 
+from . import _html
 from ._lease import Lease
 from ._target import Target
 
@@ -70,6 +71,9 @@ class Pool(Target):
 
     def __iter__(self) -> Iterator[Target]:
         return (self[slot] for slot in range(len(self)))
+
+    def _repr_html_(self) -> Optional[str]:
+        return _html.of_pool(self)
 
     def __dir__(self) -> List[str]:
         names = list(super().__dir__())

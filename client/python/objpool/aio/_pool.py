@@ -33,6 +33,9 @@ class Pool(Target, _pool.Pool):
     def __len__(self) -> int:
         raise TypeError("a pool's size has to be asked for: await pool.size()")
 
+    def _repr_html_(self) -> None:
+        """A notebook shows the plain text: asking the daemon here would block the loop."""
+
     __iter__ = None  # type: ignore[assignment]
 
     async def size(self) -> int:
