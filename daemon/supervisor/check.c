@@ -3,6 +3,7 @@
 
 #include "daemon/core/records/slot.h"
 #include "daemon/supervisor/base/cgroup.h"
+#include "daemon/supervisor/base/identity.h"
 #include "daemon/supervisor/workers/loading.h"
 #include "daemon/supervisor/base/spawn.h"
 #include "proto/escape.h"
@@ -42,18 +43,10 @@ static const struct passwd *find_user(const char *name)
 	return user || name ? user : getpwnam("nobody");
 }
 
-static int become(const struct passwd *user)
-{
-	if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
-		return -1;
-	return setenv("HOME", user->pw_dir, 1) < 0 || setenv("USER", user->pw_name, 1) < 0 ||
-			       setenv("LOGNAME", user->pw_name, 1) < 0
-		       ? -1
-		       : 0;
-}
-
 int check_leave_root(const char *name, char *reason, size_t reason_size)
 {
+	int r;
+
 	if (geteuid() != 0) {
 		snprintf(reason, reason_size, "--user is for root");
 		return name ? -1 : 0;
@@ -65,8 +58,8 @@ int check_leave_root(const char *name, char *reason, size_t reason_size)
 			 name ? name : OBJPOOL_USER, errno ? ": " : "", errno ? strerror(errno) : "");
 	else if (user->pw_uid == 0)
 		snprintf(reason, reason_size, "plugins are not loaded as root");
-	else if (become(user) < 0)
-		snprintf(reason, reason_size, "can't become user %s: %s", user->pw_name, strerror(errno));
+	else if ((r = identity_become(user, user->pw_gid)) < 0)
+		snprintf(reason, reason_size, "can't become user %s: %s", user->pw_name, strerror(-r));
 	else
 		return 0;
 	return -1;

@@ -103,6 +103,11 @@ static bool on_signal(struct daemon *daemon, int number)
 	case SIGHUP:
 		reload_for_signal(daemon);
 		return true;
+	case SIGUSR1:
+		if (!daemon->config.log_file)
+			return false;
+		log_reopen();
+		return true;
 	case SIGUSR2:
 		pending_admin_restart_all(daemon);
 		return true;

@@ -69,7 +69,7 @@ static void print_help(void)
 	       "  -h, --help         print this and exit\n"
 	       "\n"
 	       "SIGTERM: finish what runs, then stop; again: stop now. SIGHUP: reload the configuration.\n"
-	       "SIGUSR2: restart the workers one by one. Manuals: objpoold(8), objpoold.conf(5), objpool(1).\n",
+	       "SIGUSR1: open log_file anew. SIGUSR2: restart the workers one by one. Manuals: objpoold(8), objpoold.conf(5), objpool(1).\n",
 	       paths_config);
 }
 
@@ -259,7 +259,8 @@ static int run_for_owner(struct daemon *daemon)
 
 static bool open_log(const struct config *config)
 {
-	const int r = log_open((struct log_levels){.own = config->log_level, .workers = config->worker_log_level});
+	const int r = log_open((struct log_levels){.own = config->log_level, .workers = config->worker_log_level},
+			       config->log_file);
 
 	if (r < 0)
 		complain("the log's thread can't be started: %s", strerror(-r));
@@ -354,7 +355,7 @@ static int check(const struct config *config, const struct options *options)
 	}
 	const bool root = geteuid() == 0, preload = options->extent == CHECK_PRELOAD;
 	uint32_t failed = root ? check_pools(config, preload, CHECK_OF_OTHERS) : 0;
-	if (check_leave_root(options->user, reason, sizeof reason) < 0) {
+	if (check_leave_root(options->user ? options->user : config->user, reason, sizeof reason) < 0) {
 		complain("%s; --check=syntax loads none", reason);
 		return 1;
 	}

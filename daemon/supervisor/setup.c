@@ -3,6 +3,8 @@
 
 #include "daemon/supervisor/admin/reload.h"
 #include "daemon/supervisor/base/closer.h"
+#include "daemon/supervisor/base/identity.h"
+#include "daemon/supervisor/base/pidfile.h"
 #include "daemon/supervisor/base/signals.h"
 #include "daemon/supervisor/base/spawn.h"
 #include "daemon/supervisor/connections/descriptors.h"
@@ -62,8 +64,37 @@ static int set_up_process(struct daemon *daemon)
 		log_say(LOG_ERR, "can't become the subreaper of the workers: %s", strerror(errno));
 		return -1;
 	}
-	if (find_worker_program(daemon) < 0)
+	return find_worker_program(daemon);
+}
+
+static int open_pidfile(struct daemon *daemon, char *reason, size_t size)
+{
+	const char *path = daemon->config.pid_file;
+
+	if (path)
+		daemon->pidfile = pidfile_open(path, reason, size);
+	return path && !daemon->pidfile ? -1 : 0;
+}
+
+static int use_log_file(const struct config *config, char *reason, size_t size)
+{
+	const int r = config->log_file ? log_use_file(config->log_file) : 0;
+
+	if (r < 0)
+		snprintf(reason, size, "%s: log_file = %s: %s", config_place(config, &config->log_file), config->log_file, strerror(-r));
+	return r;
+}
+
+/* What needs root has been done: from here on the daemon is its user's, who will also open the log anew. */
+static int leave_root(struct daemon *daemon)
+{
+	char reason[512];
+
+	if (open_pidfile(daemon, reason, sizeof reason) < 0 || identity_take(&daemon->config, reason, sizeof reason) < 0 ||
+	    use_log_file(&daemon->config, reason, sizeof reason) < 0) {
+		log_say(LOG_ERR, "%s", reason);
 		return -1;
+	}
 	daemon->keeper = keeper_new(daemon->worker_program);
 	return daemon->keeper ? 0 : -1;
 }
@@ -132,7 +163,7 @@ int setup(struct daemon *daemon, struct config *config, struct tls_context *tls,
 	descriptors_raise(daemon);
 	descriptors_share(daemon);
 	if (set_up_process(daemon) < 0 || set_up_users(daemon) < 0 || open_addresses(daemon) < 0 ||
-	    reload_start_pools(daemon) < 0)
+	    leave_root(daemon) < 0 || reload_start_pools(daemon) < 0)
 		return -1;
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		listener_start(listener);
@@ -160,6 +191,7 @@ void setup_undo(struct daemon *daemon)
 	daemon->slowlog = slowlog_free(daemon->slowlog);
 	daemon->keeper = keeper_free(daemon->keeper);
 	users_free(daemon->users);
+	daemon->pidfile = pidfile_close(daemon->pidfile);
 	if (TAILQ_EMPTY(&daemon->core.pools))
 		core_free(&daemon->core);
 	loop_close(daemon);

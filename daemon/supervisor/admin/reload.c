@@ -386,6 +386,26 @@ static int read_config(struct daemon *daemon, struct fresh *fresh, char reason[R
 	return -1;
 }
 
+/* The new configuration gets the old text, and the old the new. */
+static void keep(const char *key, char **old, char **new)
+{
+	char *text = *new;
+
+	if (strcmp(*old ? *old : "", text ? text : "") != 0)
+		log_say(LOG_WARNING, "%s stays as it was when the daemon was started: it has to be restarted", key);
+	*new = *old;
+	*old = text;
+}
+
+/* What the daemon does once, when it starts. */
+static void keep_fixed(struct config *old, struct config *new)
+{
+	keep("user", &old->user, &new->user);
+	keep("group", &old->group, &new->group);
+	keep("pid_file", &old->pid_file, &new->pid_file);
+	keep("log_file", &old->log_file, &new->log_file);
+}
+
 /* `fresh` is left with the configuration and the certificates that were there before. */
 static void take_over(struct daemon *daemon, struct fresh *fresh, struct changes *changes)
 {
@@ -398,6 +418,7 @@ static void take_over(struct daemon *daemon, struct fresh *fresh, struct changes
 	log_say(LOG_NOTICE, "configuration reloaded");
 	daemon->config = *config;
 	*config = old;
+	keep_fixed(config, &daemon->config);
 	session_identity_change(daemon, fresh->users);
 	http_end_viewers(daemon->http);
 	daemon->tls = fresh->tls;

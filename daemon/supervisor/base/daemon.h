@@ -23,6 +23,7 @@ struct handshakes;
 struct http;
 struct keeper;
 struct listener;
+struct pidfile;
 struct pool_views;
 struct rpc;
 struct session;
@@ -86,6 +87,7 @@ struct daemon {
 	char *worker_program;
 	struct cgroups cgroups;        /* of pools with memory_max */
 	struct keeper *keeper;         /* ends processes that workers have forked */
+	struct pidfile *pidfile;       /* NULL: none is wanted */
 	enum daemon_state state;
 	int exit_status;
 	uint64_t started;              /* CLOCK_MONOTONIC */

@@ -122,6 +122,8 @@ struct config {
 	struct config_words http_hosts, http_origins;
 	char *plugin_dir;
 	char *worker_program; /* NULL: found */
+	char *user, *group;   /* whom the daemon becomes that root has started; NULL: nobody else */
+	char *pid_file, *log_file; /* NULL: none; standard error, or the journal */
 	uint64_t socket_mode;
 	char *socket_group;
 	bool insecure_remote;

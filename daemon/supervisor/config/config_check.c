@@ -7,6 +7,8 @@
 #include "daemon/supervisor/config/config_users.h"
 #include "proto/plural.h"
 
+#include <pwd.h>
+
 static int check_strings(struct config *config, const struct config_pool *pool, const char *key, const struct config_json *json)
 {
 	struct reader reader = reader_of(json->value);
@@ -173,9 +175,28 @@ static int check_tls(struct config *config)
 	return 0;
 }
 
+static int check_user(struct config *config)
+{
+	const char *place = config_place(config, config->user ? &config->user : &config->group);
+
+	if (config->group && !config->user)
+		return config_fail(config, "%s: group needs user", place);
+	if (config->user && !getpwnam(config->user))
+		return config_fail(config, "%s: user = %s: there is no such user", place, config->user);
+	for (uint32_t i = 0; config->user && i < config->pool_count; i++) {
+		const struct config_pool *pool = &config->pools[i];
+		if (pool->cage.user || pool->cage.group)
+			return config_fail(config,
+					   "%s: pool %s: only root can give processes another user or group, and the daemon does not stay "
+					   "root: user = %s, %s",
+					   pool->place, pool->name, config->user, place);
+	}
+	return 0;
+}
+
 int config_check(struct config *config)
 {
-	if (check_tls(config) < 0 || check_http(config) < 0)
+	if (check_tls(config) < 0 || check_http(config) < 0 || check_user(config) < 0)
 		return -1;
 	for (uint32_t i = 0; i < config->listen_count; i++)
 		if (check_listen(config, i) < 0)

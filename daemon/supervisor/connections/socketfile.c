@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/connections/socketfile.h"
 
+#include "daemon/supervisor/base/identity.h"
 #include "daemon/supervisor/log/log.h"
 
 #include <errno.h>
@@ -39,13 +40,16 @@ static int fail(char *reason, size_t size, const char *format, ...)
 int socketfile_set_rights(const struct config *config, const struct address *address, char *reason, size_t reason_size)
 {
 	const struct group *group = config->socket_group ? getgrnam(config->socket_group) : NULL;
-	const gid_t wanted = group ? group->gr_gid : getegid();
+	uid_t owner = (uid_t)-1;
+	gid_t own = getegid();
 	const char *path = address_path(address);
 	struct stat st;
 
+	const bool given = identity_will_be(config, &owner, &own);
+	const gid_t wanted = group ? group->gr_gid : own;
 	if (lstat(path, &st) < 0)
 		return fail(reason, reason_size, "unix:%s: %s", path, strerror(errno));
-	if (st.st_gid != wanted && lchown(path, (uid_t)-1, wanted) < 0)
+	if ((st.st_gid != wanted || given) && lchown(path, owner, wanted) < 0)
 		return fail(reason, reason_size, "unix:%s: can't give it to group %s: %s", path,
 			    config->socket_group ? config->socket_group : "of the daemon", strerror(errno));
 	if (chmod(path, (mode_t)config->socket_mode) < 0)

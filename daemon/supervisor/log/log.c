@@ -127,11 +127,21 @@ static void on_event_log(int severity, const char *text)
 
 /* ---- opening and closing ---- */
 
-int log_open(struct log_levels wanted)
+int log_open(struct log_levels wanted, bool to_file)
 {
 	levels = wanted;
 	event_set_log_callback(on_event_log);
-	return logwriter_start(logsink_open());
+	return logwriter_start(logsink_open(to_file));
+}
+
+int log_use_file(const char *path)
+{
+	return logsink_use_file(path);
+}
+
+void log_reopen(void)
+{
+	logwriter_reopen();
 }
 
 void log_set_levels(struct log_levels wanted)

@@ -27,9 +27,16 @@ struct log_levels {
 	uint32_t own, workers;
 };
 
-/* Finds out what standard error is, and starts the thread that writes. Lines less urgent than the levels are dropped. 0 or a
+/* Finds out what standard error is, unless lines are to go to a file, and starts the thread that writes. Lines less urgent than the levels are dropped. 0 or a
  * negative errno. */
-int log_open(struct log_levels levels);
+int log_open(struct log_levels levels, bool to_file);
+
+/* Has lines go to that file from now on: log_open was told so. 0 or a negative errno. */
+int log_use_file(const char *path);
+
+/* Has the file opened anew: somebody has moved it. */
+void log_reopen(void);
+
 void log_set_levels(struct log_levels levels);
 
 /* Waits a moment until all lines are written. */

@@ -5,7 +5,9 @@
 #include "daemon/core/records/slot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,20 +22,30 @@ enum { AT_ONCE = 16 << 10 };
 
 static const struct logwriter_sink *sink; /* a process has one log */
 static int journal = -1;                  /* a socket for datagrams */
+static char *path;                        /* of the file; NULL: there is none */
+static _Atomic int output = STDERR_FILENO; /* the file, once it is open. The writing thread alone changes it then */
 
-/* ---- standard error ---- */
+/* ---- standard error, or a file ---- */
 
-static ssize_t write_to_stderr(const char *bytes, size_t size)
+static ssize_t write_to_output(const char *bytes, size_t size)
 {
-	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
-	const ssize_t n = write(STDERR_FILENO, bytes, size < AT_ONCE ? size : AT_ONCE);
+	struct pollfd ready = {.fd = output, .events = POLLOUT};
+	const ssize_t n = write(output, bytes, size < AT_ONCE ? size : AT_ONCE);
 
 	if (n >= 0)
 		return n;
 	if (errno != EAGAIN && errno != EINTR)
 		return -errno;
-	(void)poll(&output, 1, -1); /* another process has made the file non-blocking */
+	(void)poll(&ready, 1, -1); /* another process has made the file non-blocking */
 	return 0;
+}
+
+/* Not waiting: a FIFO that nobody reads is an error. The writing thread waits for one that is full. */
+static int open_file(void)
+{
+	const int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+
+	return fd < 0 ? -errno : fd;
 }
 
 static const char *level_name(int level)
@@ -102,15 +114,42 @@ static size_t tell_lost(char *line, size_t room, uint64_t lost)
 	return logsink_format(line, room, &about, text);
 }
 
-static const struct logwriter_sink stderr_sink = {.end = '\n', .write = write_to_stderr, .tell_lost = tell_lost};
+/* In the writing thread. The old file goes on if the new one can't be opened. */
+static void reopen(void)
+{
+	const struct logsink_subject about = {.level = LOG_ERR};
+	const int fd = open_file(), old = output;
+	char text[512], line[sizeof text + LOGSINK_AROUND];
+
+	if (fd >= 0) {
+		output = fd;
+		(void)close(old);
+		return;
+	}
+	snprintf(text, sizeof text, "log_file = %s can't be opened anew, the old file goes on: %s", path, strerror(-fd));
+	(void)write_to_output(line, logsink_format(line, sizeof line, &about, text));
+}
+
+static const struct logwriter_sink stderr_sink = {.end = '\n', .write = write_to_output, .tell_lost = tell_lost};
+static const struct logwriter_sink file_sink = {.end = '\n', .write = write_to_output, .reopen = reopen, .tell_lost = tell_lost};
 static const struct logwriter_sink journal_sink = {.end = '\0', .write = write_to_journal, .tell_lost = tell_lost};
 
-const struct logwriter_sink *logsink_open(void)
+const struct logwriter_sink *logsink_open(bool to_file)
 {
-	if (stderr_is_journal() && journal < 0)
+	if (!to_file && stderr_is_journal() && journal < 0)
 		journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	sink = journal >= 0 ? &journal_sink : &stderr_sink;
+	sink = to_file ? &file_sink : journal >= 0 ? &journal_sink : &stderr_sink;
 	return sink;
+}
+
+int logsink_use_file(const char *wanted)
+{
+	if (!(path = strdup(wanted)))
+		return -ENOMEM;
+	const int fd = open_file();
+	if (fd >= 0)
+		output = fd;
+	return fd < 0 ? fd : 0;
 }
 
 size_t logsink_format(char *line, size_t room, const struct logsink_subject *about, const char *text)

@@ -18,8 +18,12 @@ struct logsink_subject {
 	const char *stream;      /* "stdout" or "stderr" of a worker; NULL: the daemon speaks */
 };
 
-/* The sink for what standard error is: the journal's, or that of any other file. */
-const struct logwriter_sink *logsink_open(void);
+/* The sink for what standard error is: the journal's, or that of any other file. With `to_file` the latter, whatever it is:
+ * logsink_use_file follows. */
+const struct logwriter_sink *logsink_open(bool to_file);
+
+/* From now on lines go to the file, which is made if it is not there. Once in a process. 0 or a negative errno. */
+int logsink_use_file(const char *path);
 
 /* Makes a line of the escaped text. `room`: LOGSINK_AROUND bytes more than the text's length. Returns the line's length. */
 size_t logsink_format(char *line, size_t room, const struct logsink_subject *about, const char *text);

@@ -26,7 +26,7 @@ static struct {
 	struct buffer *filling;
 	uint64_t lost; /* lines that were lost, and that no line tells of yet */
 	bool failed;   /* the last write failed: the lost lines are not told of before another line comes */
-	bool stopping, has_ended;
+	bool reopening, stopping, has_ended;
 	_Atomic uint64_t moved; /* when the sink last made progress */
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER,
 	    .wake = PTHREAD_COND_INITIALIZER,
@@ -83,6 +83,14 @@ static uint64_t write_out(const struct buffer *buffer)
 	return failed;
 }
 
+static void reopen(void)
+{
+	writer.reopening = false;
+	(void)pthread_mutex_unlock(&writer.lock);
+	writer.sink->reopen();
+	(void)pthread_mutex_lock(&writer.lock);
+}
+
 static bool has_something(void)
 {
 	return writer.filling->size > 0 || (writer.lost > 0 && !writer.failed);
@@ -94,6 +102,10 @@ static void *run(void *unused)
 	(void)prctl(PR_SET_NAME, "objpoold-log", 0, 0, 0);
 	(void)pthread_mutex_lock(&writer.lock);
 	while (!writer.stopping || has_something()) {
+		if (writer.reopening) {
+			reopen();
+			continue;
+		}
 		if (!has_something()) {
 			(void)pthread_cond_wait(&writer.wake, &writer.lock);
 			continue;
@@ -141,6 +153,14 @@ void logwriter_put(const char *line, size_t size, bool own)
 		add(line, size);
 	else
 		writer.lost++;
+	(void)pthread_cond_signal(&writer.wake);
+	(void)pthread_mutex_unlock(&writer.lock);
+}
+
+void logwriter_reopen(void)
+{
+	(void)pthread_mutex_lock(&writer.lock);
+	writer.reopening = writer.sink->reopen;
 	(void)pthread_cond_signal(&writer.wake);
 	(void)pthread_mutex_unlock(&writer.lock);
 }
