@@ -4,6 +4,7 @@
 # Uninstall removes the configuration only where nobody has edited it.
 
 pkgconfigdir ?= $(libdir)/pkgconfig
+userunitdir  ?= $(prefix)/lib/systemd/user
 bashcompdir  ?= $(prefix)/share/bash-completion/completions
 zshcompdir   ?= $(prefix)/share/zsh/site-functions
 fishcompdir  ?= $(prefix)/share/fish/vendor_completions.d
@@ -25,7 +26,8 @@ $(B)/paths: paths-may-have-changed
 
 # Text files with this installation's directories. Man pages and the configuration name the usual ones, so that they can be
 # read as they are; *.in files have @names@.
-FILLED := $(addprefix $(B)/packaging/,objpoold.service objpool.pc objpoold.conf man/objpoold.conf.5 man/objpoold.8 man/objpool.1)
+UNITS := objpoold.service objpoold.user.service objpoold@.service objpoold@.socket
+FILLED := $(addprefix $(B)/packaging/,$(UNITS) objpool.pc objpoold.conf man/objpoold.conf.5 man/objpoold.8 man/objpool.1)
 all: $(FILLED)
 FILL = rm -f $@; sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/libexec/objpool\>,$(libexecdir)/objpool,g' \
 	-e 's,/usr/lib/objpool/plugins,$(plugindir),g' \
@@ -39,6 +41,15 @@ $(B)/packaging/%: packaging/%.in $(B)/paths $(B)/needs.mk
 $(B)/packaging/%: packaging/% $(B)/paths
 	@mkdir -p $(@D)
 	$(FILL)
+# One of several daemons of this machine differs from the main one in names alone.
+INSTANCE = rm -f $@; sed -e 's,/objpoold\.conf,/%i.conf,g' -e 's,objpoold\.socket,objpoold@%i.socket,g' \
+	-e 's,^SyslogIdentifier=.*,&@%i,' -e 's,/objpool\.sock,/%i.sock,' -e 's,^Description=.*,&: %i,' \
+	-e 's,systemctl edit objpoold,&@NAME,' $< > $@
+$(B)/packaging/objpoold@.service: $(B)/packaging/objpoold.service packaging/install.mk
+	$(INSTANCE)
+$(B)/packaging/objpoold@.socket: packaging/objpoold.socket packaging/install.mk
+	@mkdir -p $(@D)
+	$(INSTANCE)
 $(B)/packaging/%: client/c/%.in $(B)/paths $(B)/needs.mk
 	@mkdir -p $(@D)
 	$(FILL)
@@ -76,6 +87,11 @@ FILES := \
 	644:packaging/completions/objpoold.fish:$(fishcompdir)/objpoold.fish \
 	644:$(B)/packaging/objpoold.service:$(unitdir)/objpoold.service \
 	644:packaging/objpoold.socket:$(unitdir)/objpoold.socket \
+	644:$(B)/packaging/objpoold@.service:$(unitdir)/objpoold@.service \
+	644:$(B)/packaging/objpoold@.socket:$(unitdir)/objpoold@.socket \
+	644:$(B)/packaging/objpoold.user.service:$(userunitdir)/objpoold.service \
+	644:packaging/objpoold.user.socket:$(userunitdir)/objpoold.socket \
+	644:packaging/logrotate.conf:$(docdir)/logrotate.conf \
 	644:packaging/cages.conf:$(docdir)/cages.conf \
 	644:packaging/prometheus/objpool.rules.yml:$(docdir)/prometheus/objpool.rules.yml \
 	644:packaging/grafana/objpool.json:$(docdir)/grafana/objpool.json \

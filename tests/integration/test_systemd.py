@@ -118,6 +118,9 @@ class Tree:
     def __truediv__(self, path):
         return self.directory / path
 
+    def __str__(self):
+        return str(self.directory)
+
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
@@ -294,6 +297,26 @@ def test_exposure_is_low(tree):
                            tree / "usr/lib/systemd/system/objpoold.service"],
                           text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
+@pytest.mark.parametrize("manager, name", [("system", "objpoold"), ("system", "objpoold@one"), ("user", "objpoold")])
+def test_units_are_good(tree, tmp_path, manager, name):
+    for unit in (tree / "usr/lib/systemd" / manager).iterdir():
+        (tmp_path / unit.name).write_text(unit.read_text().replace("/usr/sbin/objpoold", f"{tree}/usr/sbin/objpoold"))
+    done = subprocess.run(["systemd-analyze", "verify", f"--{manager}", "--man=no", tmp_path / f"{name}.service",
+                           tmp_path / f"{name}.socket"], text=True, capture_output=True,
+                          env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_instances_are_as_the_service(tree):
+    """Names apart."""
+    for kind in ("service", "socket"):
+        first, other = ((tree / f"usr/lib/systemd/system/objpoold{at}.{kind}").read_text() for at in ("", "@"))
+        changed = [line for line in other.splitlines() if line not in first.splitlines()]
+        assert all("%i" in line for line in changed if not line.startswith("#")) and len(changed) < 10
+        assert "/etc/objpool/%i.conf" in other or kind == "socket"
 
 
 # The service.
