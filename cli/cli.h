@@ -117,6 +117,7 @@ enum exit_status command_complete(struct cli *cli);
 enum exit_status command_check_plugin(struct cli *cli);
 
 extern const struct option call_options[], map_options[], bench_options[], json_options[], look_options[], describe_options[],
-	timeout_options[], top_options[], create_options[], token_options[], new_options[], check_plugin_options[];
+	timeout_options[], top_options[], create_options[], token_options[], new_options[], check_plugin_options[],
+	reload_options[];
 
 #endif

@@ -164,10 +164,18 @@ static void print_groups(struct objpool_bytes groups)
 		print_group(key, group);
 }
 
+const struct option reload_options[] = {
+	{'j', "json", NULL, "print JSON"},
+	{'c', "code", "POOL", "load the code of this pool anew, and nothing else"},
+	{0},
+};
+
 enum exit_status command_reload(struct cli *cli)
 {
+	const char *pool = arguments_get(&cli->arguments, "code");
 	struct objpool_result result;
-	const enum exit_status status = cli_order(cli, &result, "objpool.reload", "[]");
+	const enum exit_status status = pool ? cli_order(cli, &result, "objpool.reload_code", "[s]", pool)
+					     : cli_order(cli, &result, "objpool.reload", "[]");
 
 	if (status != EXIT_DONE)
 		return status;

@@ -48,7 +48,7 @@ static const struct command commands[] = {
 	 "LEVEL is error, warning, info or debug.", timeout_options, 0, 1, command_log_level},
 	{"drain", "", "have the daemon finish what it has, and stop; say what it waits for",
 	 "Ends when the daemon has stopped. The daemon stops also when this command is interrupted.", NULL, 0, 0, command_drain},
-	{"reload", "", "have the daemon read its configuration again", NULL, json_options, 0, 0, command_reload},
+	{"reload", "", "have the daemon read its configuration, or a pool's code, again", NULL, reload_options, 0, 0, command_reload},
 	{"ping", "", "ask the daemon for a sign of life", NULL, timeout_options, 0, 0, command_ping},
 	{"metrics", "", "print the daemon's metrics, as OpenMetrics text", NULL, timeout_options, 0, 0, command_metrics},
 	{"whoami", "", "show which user the daemon takes this client for, and what it may do", NULL, look_options, 0, 0,

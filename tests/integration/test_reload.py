@@ -222,3 +222,83 @@ def test_a_size_that_follows_the_load_keeps_the_bounds_that_scale_has_widened(st
         assert answer["unchanged"] == ["p"] and "3 workers" in answer["scaled"]["p"] and sizes(client) == (3, 1, 3)
         change(daemon, p={**keys, "workers_max": 1})
         assert client.value("objpool.reload")["resized"] == ["p"] and sizes(client) == (1, 1, 1)
+
+
+# ---- a pool's code ----
+
+
+CODE = """
+class Counter:
+    version = {version}
+    def __init__(self):
+        self.n = 0
+        if {version} < 0:
+            raise ValueError("version {version}")
+    def add(self):
+        self.n += 1
+        return [self.version, self.n]
+    def snapshot(self):
+        return self.n
+    def restore(self, n):
+        self.n = n
+"""
+
+
+def test_changed_code_is_loaded_and_states_go_over(start, place):
+    module = place / "counting.py"
+    module.write_text(CODE.format(version=1))
+    daemon = start({"py": {"plugin": "python", "class": "counting:Counter", "python_path": f'["{place}"]'}, "q": {}})
+    with daemon.client() as client:
+        assert client.value("py:all.add") == [[1, 1]] * 2
+        others = client.value("q:all.pid")
+        for version, fault in (-1, "version -1"), ("(", "SyntaxError"):
+            module.write_text(CODE.format(version=version))
+            answer = client.value("objpool.reload_code", "py")
+            assert fault in answer["failed"]["py"] and answer["failed"]["py"].endswith("2 instances from before the reload serve on")
+            before = client.value("py:all.add")
+            assert [v for v, _ in before] == [1, 1]
+            assert fault in pool(client, "py")["error"]
+        os.kill(daemon.pids(client, "py")[0], signal.SIGKILL)   # built again by the old template
+        wait_for(lambda: pool(client, "py")["ready"] == 2, lambda: "two instances")
+        assert client.value("py:0.add") == [1, 1]
+        module.write_text(CODE.format(version=2))
+        assert command(daemon, "reload", "--code", "py") == "restarted: py\n"
+        assert client.value("py:all.add") == [[2, 2], [2, before[1][1] + 1]]
+        status = pool(client, "py")
+        assert status["error"] == "" and status["template"]["failed_loads"] >= 1
+        assert client.value("q:all.pid") == others
+        assert client.value("objpool.restart", "py") == {"restarted": 2}    # the new template serves from now on
+        assert [v for v, _ in client.value("py:all.add")] == [2, 2]
+
+
+def test_a_plugins_file_is_loaded_anew(start, place):
+    plugin, other = place / "mine.so", place / "other.so"
+    shutil.copy(BUILD / "plugins/probe.so", plugin)
+    daemon = start({"p": {"plugin": plugin}})
+    with daemon.client() as client:
+        pids = client.value("p:all.pid")
+        shutil.copy(BUILD / "plugins/sampler.so", other)
+        other.rename(plugin)
+        assert command(daemon, "reload", "--code", "p", status=1).startswith("failed: p: slot 0: ")
+        assert client.value("p:all.pid") == pids
+        shutil.copy(BUILD / "plugins/probe.so", other)
+        other.rename(plugin)
+        assert client.value("objpool.reload_code", "p")["restarted"] == ["p"]
+        assert not set(client.value("p:all.pid")) & set(pids)
+
+
+def test_code_of_threads_can_not_be_loaded_anew(start):
+    with start({"p": {"isolation": "thread"}}).client().maps() as client:
+        error = client.error("objpool.reload_code", "p")
+        assert error["code"] == "FAILED" and "threads of one process" in error["message"]
+        assert client.error("objpool.reload_code", "none")["code"] == "NO_SUCH_POOL"
+        assert client.error("objpool.reload_code", "p", 1)["code"] == client.error("objpool.reload_code")["code"] == "BAD_ARGUMENT"
+
+
+def test_a_pool_of_a_client_has_its_code_loaded_anew(start):
+    with start({}).client() as client:
+        client.value("objpool.create", {"pool": "mine", "plugin": "probe", "class": "Probe", "workers": 2, "kwargs": {"tag": "x"}})
+        pids = client.value("mine:all.pid")
+        for _ in range(2):
+            assert client.value("objpool.reload_code", "mine")["restarted"] == ["mine"]
+            assert client.value("mine:all.tag") == ["x", "x"] and not set(client.value("mine:all.pid")) & set(pids)

@@ -205,6 +205,7 @@ def own_cells(model):
         yield "objpool.attach", [pool], model.direct(pool)
         yield "objpool.scale", [pool], model.pool("admin", pool)
         yield "objpool.restart", [pool, "bad"], model.pool("admin", pool)
+        yield "objpool.reload_code", [pool, "bad"], model.pool("admin", pool)
         yield "objpool.forget", [pool], model.pool("admin", pool)
         yield "objpool.create", [{"pool": pool}], model.pool("create", pool)
         allowed = model.pool("create", pool) and model.pool("code", pool)

@@ -177,6 +177,13 @@ class Client:
         """
         return self.call("objpool.reload")
 
+    def reload_code(self, pool: Union[str, Pool]) -> Dict[str, Any]:
+        """Has a pool's changed code loaded by a new process, and its instances replaced one after the other.
+
+        Returns what became of the pool, as reload() does: `failed` says why the old code serves on.
+        """
+        return self.call("objpool.reload_code", _name_of(pool))
+
     def shutdown(self) -> None:
         """Makes the daemon finish the calls that it has, and stop."""
         self.call("objpool.shutdown")

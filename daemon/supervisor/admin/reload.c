@@ -480,3 +480,43 @@ struct changes *reload(struct daemon *daemon, char reason[RELOAD_REASON])
 	systemd_ready(daemon);
 	return changes;
 }
+
+/* ---- a pool's code ---- */
+
+/* NULL: it can be replaced. */
+static const char *why_not(const struct template *template)
+{
+	if (template->section.offered)
+		return "its template is a process of the program that has made it";
+	if (!is_forked(&template->section))
+		return "its instances are threads of one process, which can't be replaced one by one: drop the pool and make it anew";
+	return template->daemon->state == DAEMON_RUNNING ? NULL : "the daemon is stopping";
+}
+
+static struct changes *replace_template(struct daemon *daemon, struct pool *pool)
+{
+	struct config_pool section = {0};
+	struct changes *changes = changes_new();
+	struct template *next = changes && config_pool_copy(&section, &template_of(pool)->section) == 0 ? template_new(daemon, &section)
+													   : NULL;
+
+	config_pool_free(&section);
+	if (next) {
+		template_succeed(template_of(pool), next);
+		rollout_begin(daemon, pool, change_add(changes, CHANGE_RESTARTED, pool->name));
+		return changes;
+	}
+	if (changes)
+		changes_release(changes);
+	return NULL;
+}
+
+struct changes *reload_code(struct daemon *daemon, struct pool *pool, char reason[RELOAD_REASON])
+{
+	const char *fault = why_not(template_of(pool));
+	struct changes *changes = fault ? NULL : replace_template(daemon, pool);
+
+	if (!changes)
+		snprintf(reason, RELOAD_REASON, "pool %s: %s", pool->name, fault ? fault : NO_MEMORY);
+	return changes;
+}

@@ -22,4 +22,8 @@ int reload_start_pools(struct daemon *daemon);
  * nothing has changed. Both are logged. */
 struct changes *reload(struct daemon *daemon, char reason[RELOAD_REASON]);
 
+/* Has the pool's code loaded anew, by a new template, and its instances replaced as on a reload that changes what they are. The
+ * caller releases the result. NULL with `reason`: nothing has changed. */
+struct changes *reload_code(struct daemon *daemon, struct pool *pool, char reason[RELOAD_REASON]);
+
 #endif

@@ -269,6 +269,24 @@ static int on_reload(struct request *request)
 	return -1;
 }
 
+static int on_reload_code(struct request *request)
+{
+	struct pool *pool = admin_pool(request, RIGHT_ADMIN);
+	char reason[RELOAD_REASON];
+
+	if (!pool)
+		return -1;
+	if (request->count > 0)
+		return admin_refuse_params(request, "a pool");
+	struct changes *changes = reload_code(request->daemon, pool, reason);
+	if (changes) {
+		changes_answer_to(changes, &request->session->client, request->rpc);
+		return 1;
+	}
+	error_say(&request->error, ERROR_FAILED, RAN_NO, "%s", reason);
+	return -1;
+}
+
 static int on_shutdown(struct request *request)
 {
 	request->daemon->ops->stop(request->daemon, false);
@@ -323,6 +341,7 @@ static const struct own_method methods[] = {
 	{"objpool.drop", admin_drop, ANYBODY, NEEDS_POOL, STEERS},
 	{"objpool.scale", admin_scale, ADMINS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.restart", admin_restart, ADMINS, NEEDS_POOL, BEGINS | STEERS},
+	{"objpool.reload_code", on_reload_code, ADMINS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.forget", admin_forget, ADMINS, NEEDS_POOL, STEERS},
 	{"objpool.pause", admin_pause, ADMINS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.resume", admin_resume, ADMINS, NEEDS_POOL, STEERS},

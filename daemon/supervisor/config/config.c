@@ -243,6 +243,43 @@ void config_pool_free(struct config_pool *pool)
 	*pool = (struct config_pool){0};
 }
 
+/* False: out of memory. */
+static bool copy_text(char **text)
+{
+	return !*text || (*text = strdup(*text));
+}
+
+/* The field is a copy by bytes, of which nothing is its own yet. */
+static bool copy_field(void *field, enum config_type type)
+{
+	struct config_json *json = field;
+
+	if (config_has_text(type))
+		return copy_text(field);
+	if (type != T_JSON)
+		return true;
+	if (json->packed)
+		(void)block_ref(json->packed);
+	return copy_text(&json->text);
+}
+
+/* All are copied, also after one that could not be: config_pool_free frees what the copy has then. */
+int config_pool_copy(struct config_pool *copy, const struct config_pool *pool)
+{
+	bool whole = true;
+
+	*copy = *pool;
+	for (size_t i = 0; i < COUNT(pool_options); i++)
+		whole &= copy_field((char *)copy + pool_options[i].at, pool_options[i].type);
+	whole &= copy_text(&copy->name);
+	whole &= copy_text(&copy->place);
+	whole &= copy_text(&copy->workers_place);
+	whole &= copy_text(&copy->offered);
+	if (!whole)
+		config_pool_free(copy);
+	return whole ? 0 : -ENOMEM;
+}
+
 static void free_role(struct config_role *role, const struct config_table *table)
 {
 	free_section(role, table);

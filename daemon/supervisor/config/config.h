@@ -187,6 +187,9 @@ bool config_pool_keeps_size(const struct config_pool *before, const struct confi
 
 void config_pool_free(struct config_pool *pool);
 
+/* Makes a copy, which has the same packed values. 0, or -ENOMEM and the copy is all 0. */
+int config_pool_copy(struct config_pool *copy, const struct config_pool *pool);
+
 /* Charges the values that the section keeps to the account. */
 void config_pool_charge(struct config_pool *pool, struct account *account);
 

@@ -159,6 +159,10 @@ class Client:
         """Makes the daemon read its configuration again: see objpool.Client.reload."""
         return await self.call("objpool.reload")
 
+    async def reload_code(self, pool: Union[str, Pool]) -> Dict[str, Any]:
+        """Has a pool's changed code loaded: see objpool.Client.reload_code."""
+        return await self.call("objpool.reload_code", _name_of(pool))
+
     async def shutdown(self) -> None:
         """Makes the daemon finish the calls that it has, and stop."""
         await self.call("objpool.shutdown")
