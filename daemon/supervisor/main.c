@@ -69,7 +69,8 @@ static void print_help(void)
 	       "  -h, --help         print this and exit\n"
 	       "\n"
 	       "SIGTERM: finish what runs, then stop; again: stop now. SIGHUP: reload the configuration.\n"
-	       "SIGUSR1: open log_file anew. SIGUSR2: restart the workers one by one. Manuals: objpoold(8), objpoold.conf(5), objpool(1).\n",
+	       "SIGUSR1: open log_file anew. SIGUSR2: restart the workers one by one.\n"
+	       "Manuals: objpoold(8), objpoold.conf(5), objpool(1).\n",
 	       paths_config);
 }
 

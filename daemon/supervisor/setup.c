@@ -81,7 +81,8 @@ static int use_log_file(const struct config *config, char *reason, size_t size)
 	const int r = config->log_file ? log_use_file(config->log_file) : 0;
 
 	if (r < 0)
-		snprintf(reason, size, "%s: log_file = %s: %s", config_place(config, &config->log_file), config->log_file, strerror(-r));
+		snprintf(reason, size, "%s: log_file = %s: %s", config_place(config, &config->log_file), config->log_file,
+			 strerror(-r));
 	return r;
 }
 

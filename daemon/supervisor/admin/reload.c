@@ -489,7 +489,7 @@ static const char *why_not(const struct template *template)
 	if (template->section.offered)
 		return "its template is a process of the program that has made it";
 	if (!is_forked(&template->section))
-		return "its instances are threads of one process, which can't be replaced one by one: drop the pool and make it anew";
+		return "its instances are threads of one process, and can't be replaced one by one: drop it and make it anew";
 	return template->daemon->state == DAEMON_RUNNING ? NULL : "the daemon is stopping";
 }
 
@@ -497,9 +497,10 @@ static struct changes *replace_template(struct daemon *daemon, struct pool *pool
 {
 	struct config_pool section = {0};
 	struct changes *changes = changes_new();
-	struct template *next = changes && config_pool_copy(&section, &template_of(pool)->section) == 0 ? template_new(daemon, &section)
-													   : NULL;
+	struct template *next = NULL;
 
+	if (changes && config_pool_copy(&section, &template_of(pool)->section) == 0)
+		next = template_new(daemon, &section);
 	config_pool_free(&section);
 	if (next) {
 		template_succeed(template_of(pool), next);

@@ -12,9 +12,9 @@
 /* The environment is for workers, which get it from here. */
 static int set_environment(const struct passwd *user)
 {
-	if (setenv("HOME", user->pw_dir, 1) < 0 || setenv("USER", user->pw_name, 1) < 0 || setenv("LOGNAME", user->pw_name, 1) < 0)
-		return -ENOMEM;
-	return 0;
+	const bool done = setenv("HOME", user->pw_dir, 1) == 0 && setenv("USER", user->pw_name, 1) == 0 &&
+			  setenv("LOGNAME", user->pw_name, 1) == 0;
+	return done ? 0 : -ENOMEM;
 }
 
 int identity_become(const struct passwd *user, gid_t group)

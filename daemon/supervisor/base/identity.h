@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* identity: the user that the daemon becomes when root has started it, and that `objpoold --check` becomes before it loads plugins. */
+/* identity: the user that the daemon becomes when root has started it, and that `objpoold --check` becomes before it loads
+ * plugins. */
 #ifndef SUPERVISOR_IDENTITY_H
 #define SUPERVISOR_IDENTITY_H
 

@@ -187,8 +187,8 @@ static int check_user(struct config *config)
 		const struct config_pool *pool = &config->pools[i];
 		if (pool->cage.user || pool->cage.group)
 			return config_fail(config,
-					   "%s: pool %s: only root can give processes another user or group, and the daemon does not stay "
-					   "root: user = %s, %s",
+					   "%s: pool %s: only root can give processes another user or group, and the daemon does "
+					   "not stay root: user = %s, %s",
 					   pool->place, pool->name, config->user, place);
 	}
 	return 0;

@@ -27,8 +27,8 @@ struct log_levels {
 	uint32_t own, workers;
 };
 
-/* Finds out what standard error is, unless lines are to go to a file, and starts the thread that writes. Lines less urgent than the levels are dropped. 0 or a
- * negative errno. */
+/* Finds out what standard error is, unless lines are to go to a file, and starts the thread that writes. Lines less urgent than
+ * the levels are dropped. 0 or a negative errno. */
 int log_open(struct log_levels levels, bool to_file);
 
 /* Has lines go to that file from now on: log_open was told so. 0 or a negative errno. */

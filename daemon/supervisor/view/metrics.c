@@ -120,12 +120,14 @@ static void put_whole(const struct daemon *daemon, const struct page *page)
 static void put_config(const struct config_readings *readings, const struct page *page)
 {
 	single(page, "objpool_config_last_reload_successful", "gauge", NULL,
-	       "1 if the last reload has worked, or there was none; 0: it has failed, and nothing has changed.", !readings->last_failed);
+	       "1 if the last reload has worked, or there was none; 0: it has failed, and nothing has changed.",
+	       !readings->last_failed);
 	single(page, "objpool_config_last_reload_success_timestamp_seconds", "gauge", "seconds",
 	       "When the configuration that is in force was read, since 1970.", (double)readings->succeeded);
 	single(page, "objpool_config_reloads", "counter", NULL, "Reloads of the configuration, failed ones included.",
 	       (double)readings->reloads);
-	single(page, "objpool_config_failed_reloads", "counter", NULL, "Those of them that have failed.", (double)readings->failed);
+	single(page, "objpool_config_failed_reloads", "counter", NULL, "Those of them that have failed.",
+	       (double)readings->failed);
 	single(page, "objpool_config_last_reload_duration_seconds", "gauge", "seconds",
 	       "How long the daemon was at the last reload, without the workers that are replaced after it.",
 	       seconds(readings->took));
@@ -246,7 +248,8 @@ static const struct {
 	build_value_fn *value;
 } build_families[] = {
 	{"objpool_pool_template_loads", "counter", NULL, "Template processes that were started for the pool.", template_loads},
-	{"objpool_pool_template_failed_loads", "counter", NULL, "Those of them that did not load the class.", template_failed_loads},
+	{"objpool_pool_template_failed_loads", "counter", NULL, "Those of them that did not load the class.",
+	 template_failed_loads},
 	{"objpool_pool_template_load_duration_seconds", "gauge", "seconds",
 	 "How long the last template that has loaded its class took to do so.", template_load_took},
 	{"objpool_pool_template_resident_memory_bytes", "gauge", "bytes", "Memory of the pool's template process.", template_rss},
