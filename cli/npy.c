@@ -342,7 +342,7 @@ static void write_leaf(const struct npy *npy, FILE *out, struct objpool_reader r
 	} else if (npy->kind == NPY_BOOLEANS) {
 		(void)objpool_read_bool(&reader, &flag);
 		(void)fputc(flag, out);
-	} else if (read_ndarray(reader, &array) && !ndarray_is_empty(&array)) {
+	} else if (read_ndarray(reader, &array) && !ndarray_is_empty(&array) && array.item > 0) { /* else: nothing, however large */
 		write_elements(out, &array, 0, array.elements);
 	}
 }

@@ -130,6 +130,14 @@ def test_npy_of_arrays(objpool):
         assert [item.tobytes() for item in stacked] == [array.tobytes()] * 2
 
 
+def test_an_array_of_nothing_that_says_it_is_large(objpool):
+    header = msgpack.packb(["<U0", [2**40, 2**20], "C"])
+    header += bytes(-(2 + len(header)) % 64)
+    value = {"$ext": [81, base64.b64encode(len(header).to_bytes(2, "big") + header).decode()]}
+    assert b"(1099511627776, 1048576, )" in call(objpool, "npy", value)
+    assert b"dtype" in call(objpool, "csv", value, status=1).stderr
+
+
 NUMBERS = [
     ([1, -2, 3], "<i8"), ([[1, 2.5], [3, 4]], "<f8"), ([2**64 - 1, 0], "<u8"), ([True, False], "|b1"), (1.5, "<f8"), ([], "<f8"),
     ([[], []], "<f8"), ([2**64 - 1, -1, 0.5], "<f8"),
