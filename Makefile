@@ -197,6 +197,7 @@ include packaging/install.mk
 include packaging/packages.mk
 include packaging/monitoring.mk
 include packaging/wheel.mk
+include packaging/site/site.mk
 include scripts/elsewhere.mk
 include scripts/languages.mk
 -include tests/tests.mk

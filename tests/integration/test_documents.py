@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documents beside the README: the messages that they quote, and the programs that they show."""
 import re
+import subprocess
 
 from harness import ROOT
 
@@ -26,3 +27,31 @@ def test_quoted_messages_exist():
     assert len(quotes) > 100
     missing = [quote for quote in quotes if quote.strip("… ") and not any(quote.strip("… :") in source for source in code)]
     assert missing == []
+
+
+# ---- the site ----
+
+
+def check_site(place, **files):
+    for name, text in files.items():
+        (place / f"{name}.html").write_text(text)
+    done = subprocess.run(["/usr/bin/python3", ROOT / "packaging/site/check.py", place], text=True, capture_output=True, timeout=60)
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_a_site_without_faults(place):
+    assert check_site(place, a='<a href="b.html#x">', b='<p id=x><a href="https://example.org/">') == (0, ["2 pages, 2 links, 0 faults"])
+
+
+def test_a_site_with_dead_links_and_with_what_is_loaded_from_elsewhere(place):
+    (place / "s.css").write_text('@import url("//example.org/s.css"); a { background: url(gone.png) }')
+    status, said = check_site(place, a='<a href="gone.html"><a href="#gone"><script src="https://example.org/s.js">')
+    assert status == 1 and said == ["a.html: #gone: there is no such place in it", "a.html: gone.html: there is no such file",
+                                    "a.html: loads https://example.org/s.js", "s.css: loads //example.org/s.css", "s.css: loads gone.png",
+                                    "1 pages, 2 links, 5 faults"]
+
+
+def test_every_picture_has_its_source():
+    pictures = ROOT / "docs/pictures"
+    assert {path.stem for path in pictures.glob("*.svg")} == {path.stem for path in pictures.glob("*.dot")} != set()
+    assert not [path for path in pictures.glob("*.svg") if "https://" in path.read_text()]
