@@ -13,7 +13,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHAPTERS = {
-    "Begin": ["docs/COMING-FROM.md", "docs/COMPARISON.md"],
+    "Begin": ["docs/tutorial-scientist.md", "docs/tutorial-admin.md", "docs/tutorial-c.md", "docs/tutorial-web.md", "docs/COMING-FROM.md",
+              "docs/COMPARISON.md"],
     "Call": ["client/python/README.md", "client/node/README.md", "client/go/README.md", "docs/RECIPES.md", "docs/COMPAT.md", "docs/HTTP.md",
              "docs/VALUES.md"],
     "Write classes": ["docs/PYTHON.md", "docs/PLUGINS.md"],
