@@ -212,10 +212,12 @@ static const struct option *option_of(const struct completion *completion, const
 	return NULL;
 }
 
-static void offer_value(const struct completion *completion, const struct option *option)
+static void offer_value(struct completion *completion, const struct option *option)
 {
 	if (strcmp(option->value, "FILE") == 0)
 		(void)puts(":files");
+	else if (strcmp(option->value, "POOL") == 0)
+		offer_pools(completion, "");
 	else
 		offer_choices(completion, option->name);
 }
