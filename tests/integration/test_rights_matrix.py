@@ -204,6 +204,7 @@ def own_cells(model):
         yield "objpool.release", [pool], model.any_call(pool)
         yield "objpool.attach", [pool], model.direct(pool)
         yield "objpool.scale", [pool], model.pool("admin", pool)
+        yield "objpool.logs", [pool, "bad"], model.has("watch")
         yield "objpool.restart", [pool, "bad"], model.pool("admin", pool)
         yield "objpool.reload_code", [pool, "bad"], model.pool("admin", pool)
         yield "objpool.forget", [pool], model.pool("admin", pool)

@@ -55,7 +55,7 @@ admin_fn admin_lease, admin_release;
 admin_fn admin_attach, admin_detached;
 admin_fn admin_whoami, admin_acl;
 admin_fn admin_clients, admin_kick;
-admin_fn admin_log_level, admin_config, admin_drain;
+admin_fn admin_log_level, admin_config, admin_drain, admin_logs;
 admin_fn admin_cancel_direct; /* objpool.cancel [channel, number] */
 
 #endif

@@ -336,6 +336,7 @@ static const struct own_method methods[] = {
 	{"objpool.attach", admin_attach, ANYBODY, NEEDS_POOL, BEGINS},
 	{"objpool.detached", admin_detached, ANYBODY, NEEDS_OWN, 0},
 	{"objpool.metrics", on_metrics, ANYBODY, NEEDS_POOL, 0},
+	{"objpool.logs", admin_logs, ADMINS, NEEDS_WATCH, 0},
 	{"objpool.clients", admin_clients, ADMINS, NEEDS_WATCH, 0},
 	{"objpool.create", admin_create, CREATORS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.drop", admin_drop, ANYBODY, NEEDS_POOL, STEERS},

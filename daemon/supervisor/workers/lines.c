@@ -3,6 +3,7 @@
 
 #include "daemon/core/records/slot.h"
 #include "daemon/supervisor/log/log.h"
+#include "daemon/supervisor/workers/template.h"
 #include "proto/escape.h"
 
 #include <errno.h>
@@ -31,6 +32,8 @@ static void take(struct lines *lines, size_t size, size_t skip)
 
 	if (skip && shown > 0 && lines->text[shown - 1] == '\r')
 		shown--; /* lines of other systems end in two characters */
+	if (shown > 0 && lines->stream.name)
+		said_add(&template_of(lines->stream.pool)->said, &lines->stream, lines->text, shown);
 	if (shown > 0)
 		log_line(&lines->stream, lines->continued, lines->text, shown);
 	lines->continued = !skip;

@@ -13,6 +13,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/daemon.h"
 #include "daemon/supervisor/base/procfs.h"
+#include "daemon/supervisor/workers/said.h"
 
 struct lines;
 struct worker_maker;
@@ -68,6 +69,7 @@ struct template {
 	struct span described;
 	struct slowlog_pool slow;
 	struct template_loads loads;
+	struct said said;           /* what the pool's processes have printed: the template has it that the pool has */
 	uint64_t generation;        /* number of the present process, or of its last, of all that the pool has had */
 	uint64_t since;             /* when its state began */
 	struct procfs_memo procfs;

@@ -58,6 +58,7 @@ static void take_over(struct template *old, struct template *next)
 
 	next->scaled = old->scaled;
 	next->loads = old->loads;
+	said_move(&next->said, &old->said);
 	old->pool->owner = next;
 	old->pool->settings.start_timeout =
 		next->section.start_timeout; /* it goes with what is built; rollout.c takes the other settings */
@@ -102,6 +103,7 @@ void template_free(struct template *template)
 {
 	template_commit(template);
 	template_end_process(template);
+	said_clear(&template->said);
 	template->cgroup = cgroup_remove(&template->daemon->cgroups, template->cgroup);
 	timer_close(&template->daemon->core.timers, &template->patience);
 	timer_close(&template->daemon->core.timers, &template->again);
