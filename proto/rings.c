@@ -65,24 +65,27 @@ int rings_make(struct rings *rings, int files[RINGS_FILES])
 	if (files[0] < 0)
 		return files[0];
 	int r = pipe2(to_us, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
-	if (r < 0) {
-		close_all(files, 1);
-		return r;
-	}
-	r = pipe2(to_other, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : map(rings, files[0], 1);
-	if (r < 0) {
-		if (r != -errno)
-			close_all(to_other, 2);
-		close_all(to_us, 2);
-		close_all(files, 1);
-		return r;
-	}
+	if (r < 0)
+		goto without_pipes;
+	r = pipe2(to_other, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+	if (r < 0)
+		goto with_one_pipe;
+	r = map(rings, files[0], 1);
+	if (r < 0)
+		goto with_both_pipes;
 	(void)madvise(rings->memory, RINGS_MEMORY, MADV_DONTFORK); /* what a plugin forks has no part in it */
 	rings->wakes_us = to_us[0];
 	rings->wakes_other = to_other[1];
 	files[1] = to_us[1];
 	files[2] = to_other[0];
 	return 0;
+with_both_pipes:
+	close_all(to_other, 2);
+with_one_pipe:
+	close_all(to_us, 2);
+without_pipes:
+	close_all(files, 1);
+	return r;
 }
 
 /* A file of that size which can't shrink, and the ends of pipes? */

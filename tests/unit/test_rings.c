@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -40,6 +41,61 @@ static int tear_down(void **state)
 	rings_close(&pair->opener);
 	free(pair);
 	return 0;
+}
+
+static bool mmap_fails;
+
+void *__real_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
+
+void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	if (!mmap_fails)
+		return __real_mmap(at, size, protection, flags, fd, offset);
+	errno = ENOMEM;
+	return MAP_FAILED;
+}
+
+/* The lowest descriptor that is free. */
+static int next_descriptor(void)
+{
+	const int fd = dup(STDERR_FILENO);
+
+	assert_true(fd >= 0 && close(fd) == 0);
+	return fd;
+}
+
+static unsigned open_descriptors(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+static void what_can_not_be_made_leaves_nothing_open(void **state)
+{
+	const unsigned open_before = open_descriptors();
+	const int next = next_descriptor();
+	struct rlimit limit, less;
+	struct rings rings;
+	int files[RINGS_FILES];
+
+	(void)state;
+	mmap_fails = true;
+	assert_int_equal(rings_make(&rings, files), -ENOMEM);
+	mmap_fails = false;
+	assert_int_equal(open_descriptors(), open_before);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	less = limit;
+	for (rlim_t room = 0; room < 5; room++) { /* a memory file, and the ends of two pipes */
+		less.rlim_cur = (rlim_t)next + room;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+		assert_int_equal(rings_make(&rings, files), -EMFILE);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		assert_int_equal(open_descriptors(), open_before);
+	}
 }
 
 static bool is_woken(const struct rings *rings)
@@ -256,6 +312,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nonsense_is_found_and_hurts_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_blocks_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nobody_is_killed_by_a_pipe_that_is_closed, set_up, tear_down),
+		cmocka_unit_test(what_can_not_be_made_leaves_nothing_open),
 		cmocka_unit_test(files_that_are_no_rings),
 		cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_wake_up, set_up, tear_down),
 	};
