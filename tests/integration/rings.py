@@ -27,7 +27,7 @@ class Words(ctypes.Structure):
 def library():
     with tempfile.TemporaryDirectory() as path:
         subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-shared", "-fPIC", f"-I{ROOT}", f"{ROOT}/proto/rings.c",
-                        "-o", f"{path}/rings.so"], check=True, timeout=DEADLINE)
+                        f"{ROOT}/proto/memory_file.c", "-o", f"{path}/rings.so"], check=True, timeout=DEADLINE)
         found = ctypes.CDLL(f"{path}/rings.so")
     found.rings_put.restype = found.rings_take.restype = ctypes.c_ssize_t
     found.rings_put.argtypes = found.rings_take.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
