@@ -50,7 +50,7 @@ def with_one_title(text):
     fences = re.split(r"(^```.*?^```$)", text, flags=re.S | re.M)
     parts = [part if part.startswith("```") else re.sub(r"^#", "##", part, flags=re.M) for part in fences]
     titles = sum(len(re.findall(r"^# ", part, re.M)) for part in fences if not part.startswith("```"))
-    return "".join(parts).replace("\n## ", "\n# ", 1) if titles > 1 else text
+    return re.sub(r"^## ", "# ", "".join(parts), count=1, flags=re.M) if titles > 1 else text
 
 
 def contents(chapters, manuals):
