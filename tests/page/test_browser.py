@@ -159,7 +159,9 @@ def test_a_method_is_called_by_its_form(page, browser):
     assert [line for line in browser.complaints() if "status of 500" not in line and "status of 400" not in line] == []
 
 
-USERS = f"[user ci]\ntoken_sha256 = {hashlib.sha256(b'secret').hexdigest()}\ndescribe = sim\ncall = sim.add\n"
+FOREIGN = "gehe\u0131m \u2013"      # not of Latin-1, which JavaScript wants in a header
+USERS = "[user ci]\n" + "".join(f"token_sha256 = {hashlib.sha256(token.encode()).hexdigest()}\n" for token in ("secret", FOREIGN)) + \
+        "describe = sim\ncall = sim.add\n"
 
 
 def test_users_log_in(page, browser):
@@ -169,6 +171,11 @@ def test_users_log_in(page, browser):
     browser.write("#token", "wrong")
     browser.press("\ue007")
     browser.wait("#login-why", "the token is no user's")
+    browser.write("#token", FOREIGN)
+    browser.click("#login button")
+    browser.wait("#about", "you are ci")
+    browser.click("#logout")
+    browser.wait("#login", "DENIED")
     browser.write("#token", "secret")
     browser.click("#login button")
     browser.wait("#about", "you are ci")
@@ -177,6 +184,62 @@ def test_users_log_in(page, browser):
     assert "other" not in browser.text("#pools")
     browser.click("#logout")
     browser.wait("#login", "DENIED")
+
+
+def test_a_pool_that_is_closed_is_not_followed(page, browser):
+    """Its slots would come in as those of no pool."""
+    daemon, _ = page({"sim": {"workers": 1}}, path="#pool=sim")
+    browser.wait("#slots", "ready")
+    with daemon.client() as client:
+        client.call("sim.fail", "for once")
+        browser.wait("#slots", "for once")
+        browser.run("location.hash = ''")
+        browser.wait_gone("#opened-title")
+        for n in range(1, 4):   # each changes the slot, whose failure is known
+            client.value("sim.echo", n)
+            browser.wait("#pools", rf"(?s)sim.*\b{n + 1}\t1\t")
+    assert browser.text("#failures").count("for once") == 1 and "null" not in browser.text("#failures")
+
+
+def test_a_pool_that_comes_and_is_made_anew(page, browser):
+    """What was said of its class, before there was one or of the one before, is said again."""
+    sampler = {"pool": "late", "plugin": "sampler", "class": "Sampler", "workers": 1}
+    daemon, _ = page({"sim": {"workers": 1}}, path="#pool=late")
+    browser.wait("#class", "there is no such pool")
+    with daemon.client() as client:
+        client.value("objpool.create", {**sampler, "plugin": "probe", "class": "Probe"})
+        browser.wait("#methods", r"echo\(")
+        client.value("objpool.drop", "late")
+        client.value("objpool.create", sampler)
+        browser.wait("#methods", r"get_normal_sample\(")
+    assert "echo(" not in browser.text("#methods") and "Sampler" in browser.text("#class")
+
+
+def test_a_class_is_not_forgotten_when_the_daemon_comes_back(page, browser, place):
+    """For a moment the new daemon knows no class: its workers start."""
+    (place / "slow.py").write_text("import os, time\nwhile os.path.exists(os.environ['HOLD']):\n    time.sleep(0.01)\n"
+                                   "class Slow:\n    def method(self) -> int:\n        return 1\n")
+    hold = place / "hold"
+    pools = {"slow": {"plugin": "python", "class": "slow:Slow", "workers": 1, "python_path": json.dumps([str(place)]),
+                      "env": json.dumps({"HOLD": str(hold)})}}
+    daemon, address = page(pools, path="#pool=slow")
+    browser.wait("#methods", r"method\(")
+    daemon.daemon["http"] = address.replace("http://", "tcp:")
+    daemon.kill()
+    browser.wait("#state", "no answer")
+    hold.touch()
+    daemon.notify.close()
+    (daemon.path / "notify").unlink()
+    again = Daemon(daemon.path, pools=pools, daemon=daemon.daemon, expect_ready=False)
+    try:
+        browser.wait("#pools", "0/1")
+        hold.unlink()
+        browser.wait("#pools", "1/1")
+        browser.wait("#class", "Slow")
+        browser.wait("#methods", r"method\(")
+    finally:
+        hold.unlink(missing_ok=True)
+        again.stop()
 
 
 def test_by_keyboard(page, browser):

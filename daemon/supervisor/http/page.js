@@ -98,7 +98,9 @@ function announce(text) {
 
 // ---- talking to the daemon ----
 
-const headers = (more) => token ? {Authorization: "Bearer " + token, ...more} : {...more};
+// A header has bytes: those of the token's UTF-8.
+const asBytes = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+const headers = (more) => token ? {Authorization: "Bearer " + asBytes(token), ...more} : {...more};
 
 async function get(path) {
 	const answer = await fetch(path, {headers: headers(), cache: "no-store"});
@@ -206,7 +208,7 @@ function getPool(name) {
 	get("describe?pool=" + encodeURIComponent(name)).then((description) => {
 		if (known.pool === name && JSON.stringify(description) !== JSON.stringify(known.description))
 			showDescription(known.description = description); // else a form that somebody fills in stays
-	}, (error) => { if (known.pool === name) put($("class"), error.message); });
+	}, (error) => { if (known.pool === name && !known.description) put($("class"), error.message); });
 }
 
 // ---- what has come ----
@@ -239,8 +241,11 @@ function take(event, first) {
 		greet(event);
 	else
 		known.log = known.log.concat(event.log || []).slice(-100);
-	if (event.names)
+	if (event.names) {
 		known.pools = new Map(event.names.map((name) => [name, known.pools.get(name)]));
+		if (!first && known.pools.has(known.pool))
+			getPool(known.pool); // it may be another of that name
+	}
 	for (const pool of event.pools)
 		takePool(pool);
 	for (const [name, pool] of known.pools)
@@ -258,6 +263,8 @@ function take(event, first) {
 function takePool(pool) {
 	const before = known.pools.get(pool.name);
 	known.pools.set(pool.name, pool);
+	if (before && pool.name === known.pool && (!before.ready && pool.ready || before.class !== pool.class))
+		getPool(pool.name); // its class is known only now
 	if (before && before.state !== pool.state)
 		announce("Pool " + pool.name + " is " + pool.state + ".");
 	if (pool.failed_at > 0)
@@ -716,8 +723,8 @@ function openPool() {
 	showAll();
 	if (!$("login").hidden)
 		return;
+	listen();
 	if (name) {
-		listen();
 		$("opened-title").focus();
 	} else if (before && poolTable.rows.has(before)) {
 		poolTable.rows.get(before).querySelector("button").focus();
