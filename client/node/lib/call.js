@@ -45,6 +45,7 @@ class Call {
 		this.chunk = 0;
 		this.cancel = null;
 		this.is_given_up = false;
+		this.end = end_of(options);
 	}
 
 	send(connection) {
@@ -93,7 +94,8 @@ class Call {
 		}
 		clearTimeout(this.timer);
 		off_abort(this.options.signal, this.cancel);
-		call_when_reached(this.source, null, this.method, this.params, this.options).then(this.resolve, this.reject);
+		const left = with_time_left(this.params, this.options, this.end);
+		call_when_reached(this.source, null, this.method, ...left).then(this.resolve, this.reject);
 	}
 
 	notice(name, params) {

@@ -8,6 +8,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { connect, encode } from "objpool";
 
 const { Incoming } = createRequire(import.meta.url)("../lib/incoming.js");
@@ -101,4 +102,34 @@ test("one that does not answer a cancel", async (t) => {
 	const call = client.pool("p").options({ signal: control.signal }).echo(1);
 	control.abort();
 	await assert.rejects(call, { code: "CANCELLED", name: "AbortError", ran: "maybe" });
+});
+
+test("a call that could not leave has the rest of its time on the next connection", async (t) => {
+	const limits = { max_message: 1 << 26 };
+	const calls = [];
+	const sockets = [];
+	let connections = 0;
+	const address = await serve(t, (socket, message) => {
+		if (message[2] === "objpool.hello") {
+			socket.write(encode([1, message[1], null, { ...HELLO, limits }]));
+			if (++connections === 1)
+				socket.pause(); // all that comes then fills the socket
+		} else {
+			calls.push(message[3]);
+			socket.write(encode([1, message[1], null, 1]));
+		}
+	}, (socket) => sockets.push(socket));
+	const client = await connect(address);
+	t.after(() => client.close());
+	const pool = client.pool("p");
+	const large = assert.rejects(pool.echo(Buffer.alloc(1 << 24)), { code: "CONNECTION_LOST", ran: "maybe" });
+	await setImmediate();
+	const call = pool.options({ timeoutMs: 60_000 }).echo(1);
+	const called = performance.now();
+	await setTimeout(20);
+	const most = 60_001 - (performance.now() - called);
+	sockets[0].destroy();
+	await large;
+	assert.equal(await call, 1);
+	assert.ok(calls[0][3].timeout_ms <= most, `${calls[0][3].timeout_ms} ms of ${most}`);
 });
