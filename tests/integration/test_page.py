@@ -411,6 +411,17 @@ def test_pages_of_strangers_see_nothing(site):
         assert "Access-Control-Allow-Origin" not in pages.get(path, {"Origin": "http://evil.example"})[1]
 
 
+def test_pages_of_strangers_can_not_embed_what_the_page_loads(site):
+    """A browser sends no Origin for an image or a script: streams would stay open for a page that can't even read them."""
+    pages, _ = site(daemon={"http_origins": "https://app.example.org"})
+    for path in "/history", "/events", "/describe?pool=p":
+        status, _, text = pages.get(path, {"Sec-Fetch-Site": "cross-site"})
+        assert status == 403 and "another site" in text, path
+    assert pages.get("/history", {"Sec-Fetch-Site": "cross-site", "Origin": "https://app.example.org"})[0] == 200
+    assert [pages.get("/history", {"Sec-Fetch-Site": value})[0] for value in ("same-origin", "none")] == [200, 200]
+    assert pages.get("/", {"Sec-Fetch-Site": "cross-site"})[0] == 200       # a link
+
+
 def test_other_machines_see_nothing_where_there_are_no_users(site):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         try:

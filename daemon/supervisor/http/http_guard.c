@@ -141,6 +141,16 @@ int http_guard_check(const struct config *config, struct evhttp_request *request
 	return 0;
 }
 
+int http_guard_check_site(struct evhttp_request *request, struct error *error)
+{
+	const char *site = header_of(request, "Sec-Fetch-Site");
+
+	if (!site || strcasecmp(site, "cross-site") != 0 || header_of(request, "Origin"))
+		return 0;
+	error_say(error, ERROR_DENIED, RAN_NO, "a page of another site may not load this");
+	return HTTP_FORBIDDEN;
+}
+
 int http_guard_check_type(struct evhttp_request *request, struct error *error)
 {
 	static const char json[] = "application/json";

@@ -33,6 +33,17 @@ static int check_stranger(struct daemon *daemon, struct evhttp_request *request)
 	return status ? -1 : 0;
 }
 
+/* The page itself may be linked from anywhere; what it loads belongs to it alone. Likewise. */
+static int check_embedded(struct daemon *daemon, struct evhttp_request *request)
+{
+	struct error error;
+	const int status = http_guard_check_site(request, &error);
+
+	if (status)
+		http_admission_refuse(daemon, request, status, &error);
+	return status ? -1 : 0;
+}
+
 void page_answer(struct viewers *viewers, struct evhttp_request *request)
 {
 	add_headers(request);
@@ -59,7 +70,7 @@ static int admit(struct daemon *daemon, struct evhttp_request *request, struct r
 	const bool bare = !evhttp_find_header(evhttp_request_get_input_headers(request), "Authorization");
 
 	add_headers(request);
-	if (check_stranger(daemon, request) < 0 || http_admission_rights(daemon, request, rights) < 0)
+	if (check_stranger(daemon, request) < 0 || check_embedded(daemon, request) < 0 || http_admission_rights(daemon, request, rights) < 0)
 		return -1;
 	if (!daemon->users && !daemon->config.http_calls && !http_is_local(request))
 		return deny(daemon, request, HTTP_FORBIDDEN,
