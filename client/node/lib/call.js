@@ -119,6 +119,24 @@ function with_time_left(params, options, end) {
 	return [timed, { ...options, timeoutMs }];
 }
 
+/** The time of what waits for a connection before it is sent. */
+class Time {
+	constructor(options) {
+		this.options = options;
+		this.end = end_of(options);
+	}
+
+	/** The options, with what is left of it. */
+	left() {
+		return with_time_left([], this.options, this.end)[1];
+	}
+
+	/** A request's method and parameters, likewise. */
+	left_of([method, params]) {
+		return [method, with_time_left(params, this.options, this.end)[0]];
+	}
+}
+
 /** Waits for a connection; no longer than the call's signal and deadline allow. */
 async function reach(source, { signal, timeoutMs }) {
 	const limit = new AbortController();
@@ -172,4 +190,4 @@ function call(source, method, params, options) {
 	return options.retry ? attempts(source, method, params, options) : attempt(source, method, params, options);
 }
 
-module.exports = { call, reach, aborted, by_signal, tell };
+module.exports = { Time, call, reach, aborted, by_signal, tell };

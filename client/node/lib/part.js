@@ -2,7 +2,7 @@
 "use strict";
 /* A pool, or a part of it, as an object whose attributes are the methods of its instances. */
 const { inspect } = require("node:util");
-const { call, reach, aborted } = require("./call.js");
+const { Time, call, reach, aborted } = require("./call.js");
 const { error_of, here } = require("./errors.js");
 const { Feeder } = require("./feeder.js");
 const { arrays_of, items_of } = require("./input.js");
@@ -121,14 +121,15 @@ class Part {
 		stream.feeder = new Feeder(source, is_async, stream);
 		const { kwargs, ...options } = this.given;
 		const request = method.request(null, to_wire(options, { stream: "runs", args_as }));
-		const begin = (connection) => stream.begin(connection, ...request);
-		const begin_later = () => reach(this.source, this.given).then(begin, (error) => stream.give_up(error));
+		const time = new Time(this.given);
+		const begin_later = () => reach(this.source, time.left()).then(
+			(connection) => stream.begin(connection, ...time.left_of(request)), (error) => stream.give_up(error));
 		if (!this.source.connection) {
 			begin_later();
 			return;
 		}
 		stream.again = this.source.reach ? begin_later : null;
-		begin(this.source.connection);
+		stream.begin(this.source.connection, ...request);
 	}
 
 	/** Only the reader holds up what comes here: it gets a connection of its own. */
@@ -138,8 +139,9 @@ class Part {
 			stream.begin(this.source.connection, ...request);
 			return;
 		}
-		const begin = () => reach(this.source, this.given).then(() => this.source.lend()).then(
-			(connection) => stream.begin(connection, ...request, () => this.source.give_back(connection)),
+		const time = new Time(this.given);
+		const begin = () => reach(this.source, time.left()).then(() => this.source.lend()).then(
+			(connection) => stream.begin(connection, ...time.left_of(request), () => this.source.give_back(connection)),
 			(error) => stream.give_up(error));
 		stream.again = begin;
 		begin();

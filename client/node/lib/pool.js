@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
 /* A pool, and an instance of it that one client has for itself. */
-const { call, reach, aborted } = require("./call.js");
+const { Time, call, reach, aborted } = require("./call.js");
 const { ObjpoolError, here } = require("./errors.js");
 const { milliseconds } = require("./options.js");
 const { Part, face } = require("./part.js");
@@ -119,14 +119,17 @@ class Lease extends Part {
 }
 
 /** The connection and the answer. If that is lost before the request has left, it is sent again on the next one. */
-async function ask_for(pool, wire, { signal, timeoutMs }, is_again = false) {
-	const connection = pool.source.connection ?? await reach(pool.source, { signal, timeoutMs });
+async function ask_for(pool, wire, time, is_again = false) {
+	const at_once = is_again ? null : pool.source.connection;
+	const connection = at_once ?? await reach(pool.source, time.left());
+	const { signal, timeoutMs } = time.left();
+	const asked = at_once ? wire : { ...wire, timeout_ms: timeoutMs };
 	try {
-		return { connection, got: await call({ connection }, "objpool.lease", [pool.target, wire], { signal }) };
+		return { connection, got: await call({ connection }, "objpool.lease", [pool.target, asked], { signal }) };
 	} catch (error) {
 		if (is_again || error.code !== "CONNECTION_LOST" || error.ran !== "no")
 			throw error;
-		return ask_for(pool, wire, { signal, timeoutMs }, true);
+		return ask_for(pool, wire, time, true);
 	}
 }
 
@@ -136,7 +139,7 @@ async function take(pool, { slot, timeoutMs, leaseMs, signal }) {
 	const wire = { // what is undefined is left out
 		slot, timeout_ms: milliseconds("timeoutMs", timeoutMs), lease_ms: milliseconds("leaseMs", leaseMs),
 	};
-	const { connection, got } = await ask_for(pool, wire, { signal, timeoutMs });
+	const { connection, got } = await ask_for(pool, wire, new Time({ signal, timeoutMs }));
 	if (signal?.aborted) {
 		connection.notify("objpool.release", [pool.target, got.slot]);
 		throw aborted(signal, "no");

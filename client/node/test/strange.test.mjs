@@ -133,3 +133,29 @@ test("a call that could not leave has the rest of its time on the next connectio
 	assert.equal(await call, 1);
 	assert.ok(calls[0][3].timeout_ms <= most, `${calls[0][3].timeout_ms} ms of ${most}`);
 });
+
+test("streams and leases that wait for a connection have the rest of their time on it", async (t) => {
+	const sockets = [];
+	const times = [];
+	const address = await serve(t, async (socket, message) => {
+		const [, msgid, method, params] = message;
+		if (method === "objpool.hello") {
+			if (socket !== sockets[0])
+				await setTimeout(20);
+			socket.write(encode([1, msgid, null, HELLO]));
+		} else {
+			times.push(params.at(-1).timeout_ms);
+			socket.write(encode([1, msgid, "NO: nothing is here", null]));
+		}
+	}, (socket) => sockets.push(socket));
+	const client = await connect(address);
+	t.after(() => client.close());
+	const gone = once(client, "disconnect");
+	sockets[0].destroy();
+	await gone;
+	const pool = client.pool("p").options({ timeoutMs: 60_000 });
+	const calls = [pool.echo.stream(1).toArray(), pool.map.echo.stream([1]).toArray(), pool.lease({ timeoutMs: 60_000 })];
+	await Promise.all(calls.map((call) => assert.rejects(call, { code: "NO" })));
+	assert.equal(times.length, 3);
+	assert.ok(times.every((time) => time <= 59_990), `${times}`);
+});
