@@ -57,8 +57,8 @@ static void put_name(const char *pool, const char *rest)
 	char name[TITLE_NAME];
 	const int room = (int)(sizeof name - 1 - strlen(rest));
 
-	(void)snprintf(name, sizeof name, "%.*s%s", room, pool, rest);
-	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+	if (snprintf(name, sizeof name, "%.*s%s", room, pool, rest) > 0)
+		(void)prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
 void title_of_template(const char *pool, bool threads)

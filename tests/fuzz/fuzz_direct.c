@@ -236,7 +236,7 @@ static ssize_t receive(struct channel *channel)
 static void read_answers(struct channel *channel)
 {
 	ssize_t n;
-	int64_t size;
+	int64_t size = 0;
 
 	while (channel->fd >= 0 && (n = receive(channel)) > 0) {
 		if (channel->scribbled)
