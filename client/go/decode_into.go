@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -45,12 +46,27 @@ func decodesItself(t reflect.Type) bool {
 
 // A placeError is an error, and where in the value it is: "points[2].x".
 type placeError struct {
-	place string
+	steps []string // the innermost first
 	cause error
 }
 
+const namedSteps = 8 // of a place
+
 // Error says where, and what.
-func (e *placeError) Error() string { return "at " + e.place + ": " + e.cause.Error() }
+func (e *placeError) Error() string {
+	var place strings.Builder
+	for i := len(e.steps) - 1; i >= 0; i-- {
+		step := e.steps[i]
+		switch n := len(e.steps) - 1 - i; {
+		case n == namedSteps:
+			return "at " + place.String() + "…: " + e.cause.Error()
+		case n > 0 && step[0] != '[':
+			place.WriteByte('.')
+		}
+		place.WriteString(step)
+	}
+	return "at " + place.String() + ": " + e.cause.Error()
+}
 
 // Unwrap returns what.
 func (e *placeError) Unwrap() error { return e.cause }
@@ -58,13 +74,10 @@ func (e *placeError) Unwrap() error { return e.cause }
 // within adds what is around it to an error's place.
 func within(place string, err error) error {
 	if inner, ok := err.(*placeError); ok {
-		dot := "."
-		if inner.place[0] == '[' {
-			dot = ""
-		}
-		return &placeError{place + dot + inner.place, inner.cause}
+		inner.steps = append(inner.steps, place)
+		return inner
 	}
-	return &placeError{place, err}
+	return &placeError{[]string{place}, err}
 }
 
 // A decoder reads values. `owned`: they may keep the memory that they are read from.

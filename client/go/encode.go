@@ -3,6 +3,7 @@
 package objpool
 
 import (
+	"fmt"
 	"reflect"
 	"sync"
 
@@ -14,6 +15,7 @@ type packer struct {
 	b     []byte
 	files *fileStore // where large values go. nil: into the message
 	sent  []*sentFile
+	depth int // of the value that is being packed
 }
 
 var packers = sync.Pool{New: func() any { return new(packer) }}
@@ -63,9 +65,9 @@ func (p *packer) WriteByte(c byte) error {
 // values packs an array of values.
 func (p *packer) values(values []any) error {
 	p.b = appendArrayHead(p.b, len(values))
-	for _, value := range values {
-		if err := p.value(value); err != nil {
-			return err
+	for i, value := range values {
+		if err := p.inner(value); err != nil {
+			return within(fmt.Sprintf("[%d]", i), err)
 		}
 	}
 	return nil
@@ -75,11 +77,22 @@ func (p *packer) mapping(m map[string]any) error {
 	p.b = appendMapHead(p.b, len(m))
 	for key, value := range m {
 		p.b = appendString(p.b, key)
-		if err := p.value(value); err != nil {
-			return err
+		if err := p.inner(value); err != nil {
+			return within(fmt.Sprintf("[%q]", key), err)
 		}
 	}
 	return nil
+}
+
+// inner packs a value that is in another one.
+func (p *packer) inner(value any) error {
+	if p.depth >= maxDepth {
+		return errTooDeep
+	}
+	p.depth++
+	err := p.value(value)
+	p.depth--
+	return err
 }
 
 // value packs one value: the commonest types here, all others by the msgpack library.
@@ -202,19 +215,31 @@ func totalOf(parts [][]byte) (n int) {
 	return n
 }
 
+// byLibrary has the msgpack library pack a value.
 func (p *packer) byLibrary(value any) error {
+	v := reflect.ValueOf(value)
+	if err := checkDepth(v, p.depth); err != nil {
+		return err
+	}
+	if err := p.encode(v); err != nil {
+		return findFault(v, p.depth, err)
+	}
+	return nil
+}
+
+func (p *packer) encode(v reflect.Value) error {
 	enc := msgpack.GetEncoder()
 	defer msgpack.PutEncoder(enc)
 	enc.Reset(p)
 	enc.UseCompactInts(true)
-	if list := reflect.ValueOf(value); list.Kind() == reflect.Slice && list.Type().Elem().Kind() != reflect.Uint8 {
-		p.b = appendArrayHead(p.b, list.Len())
-		for i := 0; i < list.Len(); i++ {
-			if err := enc.Encode(list.Index(i).Interface()); err != nil {
+	if v.Kind() == reflect.Slice && v.Type().Elem().Kind() != reflect.Uint8 {
+		p.b = appendArrayHead(p.b, v.Len())
+		for i := 0; i < v.Len(); i++ {
+			if err := enc.Encode(v.Index(i).Interface()); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return enc.Encode(value)
+	return enc.Encode(v.Interface())
 }

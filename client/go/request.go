@@ -108,20 +108,51 @@ func (r *Request) pack(ctx context.Context, p *packer) *Error {
 	default:
 		err = r.packFull(p, r.Target, left, timed)
 	}
-	return r.cantSend(err)
+	return r.failed(err)
 }
 
 // packDirect writes them without the target, as they go on a direct channel.
 func (r *Request) packDirect(ctx context.Context, p *packer) *Error {
 	if left, timed := r.deadlines(ctx); timed || !r.isPlain() {
-		return r.cantSend(r.packFull(p, "", left, timed))
+		return r.failed(r.packFull(p, "", left, timed))
 	}
-	return r.cantSend(r.packPlain(p, ""))
+	return r.failed(r.packPlain(p, ""))
 }
 
-func (r *Request) cantSend(err error) *Error {
+func (r *Request) failed(err error) *Error {
 	if err != nil {
-		return newError(BadValue, RanNo, "%s.%s: an argument can't be sent: %v", r.Target, r.Method, err).because(err)
+		return newError(BadValue, RanNo, "%s.%s: %v", r.Target, r.Method, err).because(err)
+	}
+	return nil
+}
+
+// cantSend says of which argument an error is.
+func cantSend(which string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s can't be sent: %w", which, err)
+	}
+	return nil
+}
+
+// arguments packs an array of them. `name` is one's name, for its number.
+func (p *packer) arguments(name string, values []any) error {
+	p.b = appendArrayHead(p.b, len(values))
+	for i, value := range values {
+		if err := p.value(value); err != nil {
+			return cantSend(fmt.Sprintf(name, i), err)
+		}
+	}
+	return nil
+}
+
+// keywords packs a map of arguments.
+func (p *packer) keywords(name string, m map[string]any) error {
+	p.b = appendMapHead(p.b, len(m))
+	for key, value := range m {
+		p.b = appendString(p.b, key)
+		if err := p.value(value); err != nil {
+			return cantSend(fmt.Sprintf("%s[%q]", name, key), err)
+		}
 	}
 	return nil
 }
@@ -134,7 +165,7 @@ func (r *Request) packPlain(p *packer, target string) error {
 		p.b = append(appendStringHead(p.b, len(target)+1+len(r.Method)), target...)
 		p.b = append(append(p.b, '.'), r.Method...)
 	}
-	return p.values(r.Args)
+	return p.arguments("argument %d", r.Args)
 }
 
 // packFull writes "objpool.call", [target, method, args, options].
@@ -159,11 +190,11 @@ func (r *Request) packArgs(p *packer) error {
 		p.b = append(p.b, wireNil)
 		return nil
 	case r.Options.ArgsAs == "" || r.Options.ArgsAs == "zip":
-		return p.values(r.Args)
+		return p.arguments("argument %d", r.Args)
 	case len(r.Args) != 1:
 		return fmt.Errorf("with ArgsAs %q there is one, the array of items, and not %d", r.Options.ArgsAs, len(r.Args))
 	}
-	return p.value(r.Args[0])
+	return cantSend("argument 0", p.value(r.Args[0]))
 }
 
 // packOptions writes those options that are given.
@@ -212,17 +243,17 @@ func (r *Request) packOptions(p *packer, left time.Duration, timed bool) error {
 		p.b = appendInt(p.b, int64(o.Priority))
 	}
 	if key("kwargs", o.Kwargs != nil) {
-		if err := p.mapping(o.Kwargs); err != nil {
+		if err := p.keywords("Kwargs", o.Kwargs); err != nil {
 			return err
 		}
 	}
 	if key("bind", o.Bind != nil) {
-		if err := p.values(o.Bind); err != nil {
+		if err := p.arguments("Bind[%d]", o.Bind); err != nil {
 			return err
 		}
 	}
 	if key("bind_kwargs", o.BindKwargs != nil) {
-		if err := p.mapping(o.BindKwargs); err != nil {
+		if err := p.keywords("BindKwargs", o.BindKwargs); err != nil {
 			return err
 		}
 	}
