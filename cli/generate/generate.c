@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/generate/generate.h"
 
+#include "proto/json_float.h"
+
 #include <errno.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,4 +136,137 @@ bool code_is_simple(const msgpack_object *value)
 		break;
 	}
 	return false;
+}
+
+static bool same_text(const msgpack_object *a, const msgpack_object *b)
+{
+	return a->via.str.size == b->via.str.size && memcmp(a->via.str.ptr, b->via.str.ptr, a->via.str.size) == 0;
+}
+
+/* Is the key of that pair a text that no key before it is? */
+static bool is_new_key(const msgpack_object_map *map, uint32_t i)
+{
+	if (map->ptr[i].key.type != MSGPACK_OBJECT_STR)
+		return false;
+	for (uint32_t k = 0; k < i; k++)
+		if (same_text(&map->ptr[k].key, &map->ptr[i].key))
+			return false;
+	return true;
+}
+
+static bool is_integer(const struct literals *literals, const msgpack_object *value)
+{
+	return value->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? value->via.u64 <= literals->most
+							      : value->via.i64 >= literals->least;
+}
+
+bool code_has_literal(const struct literals *literals, const msgpack_object *value)
+{
+	bool has = true;
+
+	switch (value->type) {
+	case MSGPACK_OBJECT_NIL:
+	case MSGPACK_OBJECT_BOOLEAN:
+	case MSGPACK_OBJECT_STR:
+	case MSGPACK_OBJECT_BIN:
+		break;
+	case MSGPACK_OBJECT_POSITIVE_INTEGER:
+	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+		return literals->big[0] || is_integer(literals, value);
+	case MSGPACK_OBJECT_FLOAT32:
+	case MSGPACK_OBJECT_FLOAT64:
+		return isfinite(value->via.f64);
+	case MSGPACK_OBJECT_ARRAY:
+		for (uint32_t i = 0; has && i < value->via.array.size; i++)
+			has = code_has_literal(literals, &value->via.array.ptr[i]);
+		break;
+	case MSGPACK_OBJECT_MAP:
+		for (uint32_t i = 0; has && i < value->via.map.size; i++)
+			has = is_new_key(&value->via.map, i) && code_has_literal(literals, &value->via.map.ptr[i].val);
+		break;
+	case MSGPACK_OBJECT_EXT:
+		has = false;
+	}
+	return has;
+}
+
+static void put_integer(FILE *out, const struct literals *literals, const msgpack_object *value)
+{
+	const char *const *around = is_integer(literals, value) ? literals->integer : literals->big;
+
+	fputs(around[0], out);
+	if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+		fprintf(out, "%" PRIu64, value->via.u64);
+	else
+		fprintf(out, "%" PRId64, value->via.i64);
+	fputs(around[1], out);
+}
+
+static void put_bytes(FILE *out, const struct literals *literals, const msgpack_object_bin *bytes)
+{
+	fputs(literals->bytes[0], out);
+	for (uint32_t i = 0; i < bytes->size; i++)
+		fprintf(out, "%s%s%u", i > 0 ? ", " : "", literals->byte, (unsigned char)bytes->ptr[i]);
+	fputs(literals->bytes[1], out);
+}
+
+static void put_array(FILE *out, const struct literals *literals, const msgpack_object_array *array)
+{
+	fputs(literals->array[0], out);
+	for (uint32_t i = 0; i < array->size; i++) {
+		fputs(i > 0 ? ", " : "", out);
+		code_literal(out, literals, &array->ptr[i]);
+	}
+	fputs(literals->array[1], out);
+}
+
+static void put_map(FILE *out, const struct literals *literals, const msgpack_object_map *map)
+{
+	fputs(literals->map[0], out);
+	for (uint32_t i = 0; i < map->size; i++) {
+		fprintf(out, "%s%s", i > 0 ? ", " : "", literals->pair[0]);
+		code_string(out, map->ptr[i].key.via.str, literals->octal);
+		fputs(literals->pair[1], out);
+		code_literal(out, literals, &map->ptr[i].val);
+		fputs(literals->pair[2], out);
+	}
+	fputs(literals->map[1], out);
+}
+
+void code_literal(FILE *out, const struct literals *literals, const msgpack_object *value)
+{
+	char number[JSON_FLOAT];
+
+	switch (value->type) {
+	case MSGPACK_OBJECT_NIL:
+		fputs(literals->nil, out);
+		break;
+	case MSGPACK_OBJECT_BOOLEAN:
+		fputs(value->via.boolean ? literals->yes : literals->no, out);
+		break;
+	case MSGPACK_OBJECT_POSITIVE_INTEGER:
+	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+		put_integer(out, literals, value);
+		break;
+	case MSGPACK_OBJECT_FLOAT32:
+	case MSGPACK_OBJECT_FLOAT64:
+		fprintf(out, "%s%s%s", literals->real[0], json_float(number, value->via.f64), literals->real[1]);
+		break;
+	case MSGPACK_OBJECT_STR:
+		fputs(literals->text[0], out);
+		code_string(out, value->via.str, literals->octal);
+		fputs(literals->text[1], out);
+		break;
+	case MSGPACK_OBJECT_BIN:
+		put_bytes(out, literals, &value->via.bin);
+		break;
+	case MSGPACK_OBJECT_ARRAY:
+		put_array(out, literals, &value->via.array);
+		break;
+	case MSGPACK_OBJECT_MAP:
+		put_map(out, literals, &value->via.map);
+		break;
+	case MSGPACK_OBJECT_EXT: /* has none */
+		break;
+	}
 }

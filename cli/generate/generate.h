@@ -39,4 +39,20 @@ void code_value(FILE *out, const msgpack_object *value);
 /* Is the value a number, a boolean, nil or a text, so that each language can write it? */
 bool code_is_simple(const msgpack_object *value);
 
+/* How a language writes values: what stands before them and behind them. */
+struct literals {
+	const char *nil, *yes, *no;
+	int64_t least; /* integers from here */
+	uint64_t most; /* to here are written as `integer` */
+	const char *integer[2], *big[2], *real[2], *text[2], *bytes[2], *byte, *array[2], *map[2]; /* big[0] NULL: has none */
+	const char *pair[3]; /* of a map: before and behind the key, and behind the value */
+	bool octal;          /* as in code_string */
+};
+
+/* Can the language write the value? No extension type, no number that is not finite, and no map but of different texts. */
+bool code_has_literal(const struct literals *literals, const msgpack_object *value);
+
+/* Writes such a value. */
+void code_literal(FILE *out, const struct literals *literals, const msgpack_object *value);
+
 #endif

@@ -22,17 +22,9 @@ static const char *const reserved[] = {
 	/* arguments and variables of the functions */
 	"answer", "call", "client", "context", "each", "keys", "options", "packer", "r", "result", "target", "value_", NULL};
 static const char *const locals[] = {"key_count", "pool", "reader", "to", NULL};
-static const char *const members[] = {"create",
-				      "internal_begin",
-				      "internal_end",
-				      "internal_keyword",
-				      "internal_place",
-				      "internal_add",
-				      "internal_pack",
-				      "internal_call",
-				      "internal_read_text",
-				      "internal_is",
-				      NULL};
+static const char *const members[] = {"create",         "internal_begin",     "internal_end", "internal_keyword",
+				      "internal_place", "internal_default",   "internal_add", "internal_pack",
+				      "internal_call",  "internal_read_text", "internal_is",  NULL};
 static const char *const globals[] = {"InternalCall", "CreateOptions", NULL};
 
 static const char *const prefixes[] = {"pack_", "read_", NULL};
@@ -197,6 +189,10 @@ static void put_member(FILE *out, const struct names *names, const struct field 
 	}
 	fputs(" /* ", out);
 	put_type_note(out, &field->type);
+	if (field->value) {
+		fputs("; by default ", out);
+		code_value(out, field->value);
+	}
 	fputs(" */\n", out);
 }
 
@@ -320,6 +316,36 @@ static void put_count_places(FILE *out, const struct method *method)
 	}
 }
 
+/* Writes the value, packed, as a string of C. Returns the bytes. */
+static unsigned put_packed(FILE *out, const msgpack_object *value)
+{
+	msgpack_sbuffer packed;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&packed);
+	msgpack_packer_init(&packer, &packed, msgpack_sbuffer_write);
+	const unsigned size = msgpack_pack_object(&packer, *value) == 0 ? (unsigned)packed.size : 0;
+	fputc('"', out);
+	for (unsigned i = 0; i < size; i++)
+		fprintf(out, "\\%03o", (unsigned char)packed.data[i]);
+	fputc('"', out);
+	msgpack_sbuffer_destroy(&packed);
+	return size;
+}
+
+/* What comes in the place of an argument that is left out before another that comes by place: its default. */
+static void put_otherwise(FILE *out, const struct names *names, const struct field *field, unsigned place)
+{
+	fprintf(out, " else if (call.wanted > %u) {\n\t\t", place);
+	if (field->value) {
+		fprintf(out, "%s_internal_default(&call, ", names->class);
+		const unsigned size = put_packed(out, field->value);
+		fprintf(out, ", %u);\n\t}", size);
+	} else {
+		fputs("r = -EINVAL;\n\t}", out);
+	}
+}
+
 static void put_optional(FILE *out, const struct names *names, const struct field *field, unsigned place)
 {
 	char value[512];
@@ -338,13 +364,13 @@ static void put_optional(FILE *out, const struct names *names, const struct fiel
 	put_pack(out, names, type_of(field), "to", value, "*", false);
 	fputs("\n\t}", out);
 	if (by_place)
-		fprintf(out, " else if (call.wanted > %u) {\n\t\tobjpool_pack_nil(&call.args), call.places++;\n\t}", place);
+		put_otherwise(out, names, field, place);
 	fputc('\n', out);
 }
 
 static void put_more(FILE *out, const struct names *names, const struct field *field)
 {
-	fputs("\tif (", out);
+	fputs("\tif (r == 0 && ", out);
 	put_is_given(out, field);
 	fprintf(out, ")\n\t\tr = %s_internal_add(&call, options->%s, %s);\n", names->class, field->ident,
 		field->kind == FIELD_REST ? "false" : "true");
@@ -598,6 +624,8 @@ static const char common[] =
 	"\nstatic inline struct objpool_packer *@_internal_place(struct @_internal_call *call, uint32_t place, const char "
 	"*name)\n{\n"
 	"\tif (place >= call->wanted)\n\t\treturn @_internal_keyword(call, name);\n\tcall->places++;\n\treturn &call->args;\n}\n"
+	"\nstatic inline void @_internal_default(struct @_internal_call *call, const char *packed, size_t size)\n{\n"
+	"\tstruct objpool_bytes value = {packed, size};\n\n\tobjpool_pack_raw(&call->args, value);\n\tcall->places++;\n}\n"
 	"\nstatic inline int @_internal_add(struct @_internal_call *call, struct objpool_bytes packed, bool keywords)\n{\n"
 	"\tstruct objpool_reader reader = objpool_reader(packed);\n\tstruct objpool_bytes rest;\n\tuint32_t n;\n\n"
 	"\tif ((keywords ? objpool_read_map(&reader, &n) : objpool_read_array(&reader, &n)) < 0)\n\t\treturn -EINVAL;\n"
@@ -647,7 +675,8 @@ static void put_head(FILE *out, const struct names *names, const struct model *m
 	      "value of\n"
 	      " * msgpack. The functions return what objpool_call returns, or objpool_call_each where they have `each`; "
 	      "-EBADMSG: the\n"
-	      " * answer is of another type; -EINVAL: what should be packed is not. The caller frees `result` in any case, after "
+	      " * answer is of another type; -EINVAL: what should be packed is not, or an argument is left out before others "
+	      "that\n * come by place, though its default is not known. The caller frees `result` in any case, after "
 	      "the last\n"
 	      " * use of an answer that has texts or packed values.\n */\n",
 	      out);

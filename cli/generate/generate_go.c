@@ -17,11 +17,29 @@ static const char *const reserved[] = {
 	"select", "struct", "switch", "type",     "var",       "any",       "bool",   "byte",    "error",       "float64",
 	"int64",  "string", "nil",    "true",     "false",     "len",       "append", "make",    "new",         "c",
 	"ctx",    "client", "pool",   "settings", "options",   "args",      "kwargs", "objpool", "context",     "time",
-	"call",   "err",    "target", "keys",     "arguments", NULL};
+	"call",   "err",    "target", "keys",     "arguments", "uint64",    NULL};
 static const char *const members[] = {"Target", "Options", "Create", NULL};
 static const char *const globals[] = {"New",     "Create",  "Tuple0",  "Tuple1",  "Tuple2",  "Tuple3",  "Tuple4",
 				      "Tuple5",  "Tuple6",  "Tuple7",  "Tuple8",  "Tuple9",  "Tuple10", "Tuple11",
 				      "Tuple12", "Tuple13", "Tuple14", "Tuple15", "Tuple16", NULL};
+
+static const struct literals literals = {
+	.nil = "nil",
+	.yes = "true",
+	.no = "false",
+	.least = INT64_MIN,
+	.most = INT64_MAX,
+	.integer = {"int64(", ")"},
+	.big = {"uint64(", ")"},
+	.real = {"float64(", ")"},
+	.text = {"", ""},
+	.bytes = {"[]byte{", "}"},
+	.byte = "",
+	.array = {"[]any{", "}"},
+	.map = {"map[string]any{", "}"},
+	.pair = {"", ": ", ""},
+	.octal = true,
+};
 
 /* ---- types ---- */
 
@@ -421,8 +439,13 @@ static void put_optionals(FILE *out, const struct model *model, const struct met
 			continue;
 		fprintf(out, "\t\tcall.optional(");
 		code_string(out, field->name, true);
-		fprintf(out, ", options.%s != nil, options.%s, %s, %s)\n", pascal(model, field), pascal(model, field),
+		fprintf(out, ", options.%s != nil, options.%s, %s, %s", pascal(model, field), pascal(model, field),
 			field->kind == FIELD_KEYWORD ? "false" : "true", field->kind == FIELD_POSITIONAL ? "true" : "false");
+		if (field->kind != FIELD_KEYWORD && field->value && code_has_literal(&literals, field->value)) {
+			fputs(", ", out);
+			code_literal(out, &literals, field->value);
+		}
+		fputs(")\n", out);
 	}
 	if (rest)
 		fprintf(out,
@@ -493,17 +516,28 @@ static void put_create(FILE *out, const struct model *model)
 static const char common[] =
 	"\n// arguments are those of a call. Optional ones wait until it is known whether they come by place.\n"
 	"type arguments struct {\n\targs    []any\n\tkwargs  map[string]any\n\twaiting []argument\n}\n"
-	"\ntype argument struct {\n\tname   string\n\tvalue  any\n\tgiven  bool\n\tplaced bool // it can't come by keyword\n}\n"
+	"\ntype argument struct {\n\tname      string\n\tvalue     any\n\tgiven     bool\n"
+	"\tplaced    bool  // it can't come by keyword\n\totherwise []any // the default, if it is known\n}\n"
+	"\n// missing stands in the place of an argument that is left out, and of which no default is known: it can't be "
+	"packed.\n"
+	"type missing string\n"
+	"\nfunc (m missing) Error() string {\n"
+	"\treturn string(m) + \" has to be given with the arguments behind it: its default is not known\"\n}\n"
+	"\n// MarshalMsgpack fails.\nfunc (m missing) MarshalMsgpack() ([]byte, error) {\n\treturn nil, m\n}\n"
 	"\nfunc (a *arguments) keyword(name string, value any) {\n\tif a.kwargs == nil {\n\t\ta.kwargs = map[string]any{}\n\t}\n"
 	"\ta.kwargs[name] = value\n}\n"
-	"\nfunc (a *arguments) optional(name string, given bool, value any, place, placed bool) {\n\tif place {\n"
-	"\t\ta.waiting = append(a.waiting, argument{name, value, given, placed})\n\t} else if given {\n\t\ta.keyword(name, "
+	"\nfunc (a *arguments) optional(name string, given bool, value any, place, placed bool, otherwise ...any) {\n\tif place "
+	"{\n"
+	"\t\ta.waiting = append(a.waiting, argument{name, value, given, placed, otherwise})\n\t} else if given "
+	"{\n\t\ta.keyword(name, "
 	"value)\n\t}\n}\n"
 	"\n// fill sends those that wait: by place up to the last that has to, and the others by keyword.\n"
 	"func (a *arguments) fill(all bool) {\n\tplaces := 0\n\tfor i, waiting := range a.waiting {\n"
 	"\t\tif all || (waiting.given && waiting.placed) {\n\t\t\tplaces = i + 1\n\t\t}\n\t}\n"
 	"\tfor i, waiting := range a.waiting {\n\t\tswitch {\n\t\tcase i < places && waiting.given:\n"
-	"\t\t\ta.args = append(a.args, waiting.value)\n\t\tcase i < places:\n\t\t\ta.args = append(a.args, nil)\n"
+	"\t\t\ta.args = append(a.args, waiting.value)\n\t\tcase i < places && len(waiting.otherwise) > 0:\n"
+	"\t\t\ta.args = append(a.args, waiting.otherwise[0])\n"
+	"\t\tcase i < places:\n\t\t\ta.args = append(a.args, missing(waiting.name))\n"
 	"\t\tcase waiting.given:\n\t\t\ta.keyword(waiting.name, waiting.value)\n\t\t}\n\t}\n\ta.waiting = nil\n}\n";
 
 /* The package's name is the pool's, where a package can have it. */

@@ -17,10 +17,46 @@ static const char *const reserved[] = {
 static const char *const members[] = {"create",   "transport", "getClass", "notify", "notifyAll", "wait",
 				      "toString", "hashCode",  "equals",   "clone",  "finalize",  "list",
 				      "map",      "optional",  "each",     NULL};
-static const char *const globals[] = {
-	"Transport", "Ext",  "Call",     "WaitingArgument", "Object",    "String",        "Long",     "Double",
-	"Boolean",   "List", "Map",      "Iterator",        "ArrayList", "LinkedHashMap", "Function", "Override",
-	"Number",    "Math", "Iterable", "Plain",           NULL};
+static const char *const globals[] = {"Transport",
+				      "Ext",
+				      "Call",
+				      "WaitingArgument",
+				      "Object",
+				      "String",
+				      "Long",
+				      "Double",
+				      "Boolean",
+				      "List",
+				      "Map",
+				      "Iterator",
+				      "ArrayList",
+				      "LinkedHashMap",
+				      "Function",
+				      "Override",
+				      "Number",
+				      "Math",
+				      "Iterable",
+				      "Plain",
+				      "IllegalArgumentException",
+				      NULL};
+
+static const struct literals literals = {
+	.nil = "(Object) null",
+	.yes = "true",
+	.no = "false",
+	.least = INT64_MIN,
+	.most = INT64_MAX,
+	.integer = {"", "L"},
+	.big = {NULL, NULL},
+	.real = {"", ""},
+	.text = {"", ""},
+	.bytes = {"new byte[] {", "}"},
+	.byte = "(byte) ",
+	.array = {"Call.values(", ")"},
+	.map = {"Call.pairs(", ")"},
+	.pair = {"", ", ", ""},
+	.octal = true,
+};
 
 /* ---- types ---- */
 
@@ -298,6 +334,16 @@ static void put_arguments(FILE *out, const struct method *method, const char *be
 		fprintf(out, "%s%s options", between, method->options);
 }
 
+/* Has it to come by place, and what comes in its place where it is left out before another that does. */
+static void put_place(FILE *out, const struct field *field)
+{
+	fputs(field->kind == FIELD_POSITIONAL ? ", true, " : ", false, ", out);
+	if (field->value && code_has_literal(&literals, field->value))
+		code_literal(out, &literals, field->value);
+	else
+		fputs("Call.UNKNOWN", out);
+}
+
 /* One call of Call.place, keyword or optional. */
 static void put_packed(FILE *out, const struct field *field)
 {
@@ -310,7 +356,8 @@ static void put_packed(FILE *out, const struct field *field)
 		fputs(", ", out);
 	}
 	put_pack(out, &field->type, value);
-	fputs(field->optional && field->kind != FIELD_KEYWORD ? field->kind == FIELD_POSITIONAL ? ", true" : ", false" : "", out);
+	if (field->optional && field->kind != FIELD_KEYWORD)
+		put_place(out, field);
 	fputs(");\n", out);
 }
 
@@ -434,15 +481,23 @@ static const char common[] =
 	"            @Override\n            public T next() {\n                return of.apply(values.next());\n            }\n  "
 	"      };\n    }\n"
 	"\n    /** The arguments of a call. Those that may be left out wait until it is known whether they come by place. */\n"
-	"    private static final class Call {\n        final List<Object> args = new ArrayList<>();\n"
+	"    private static final class Call {\n"
+	"        /** Instead of a default that is not known. */\n        static final Object UNKNOWN = new Object();\n"
+	"        final List<Object> args = new ArrayList<>();\n"
 	"        final Map<String, Object> kwargs = new LinkedHashMap<>();\n        private final List<WaitingArgument> waiting "
 	"= new ArrayList<>();\n\n"
 	"        void place(Object value) {\n            args.add(value);\n        }\n\n"
 	"        void required(String name, Object value) {\n            kwargs.put(name, value);\n        }\n\n"
 	"        void keyword(String name, Object value) {\n            if (value != null)\n                kwargs.put(name, "
 	"value);\n        }\n\n"
-	"        void optional(String name, Object value, boolean placed) {\n            waiting.add(new WaitingArgument(name, "
-	"value, placed));\n        }\n\n"
+	"        void optional(String name, Object value, boolean placed, Object otherwise) {\n"
+	"            waiting.add(new WaitingArgument(name, value, placed, otherwise));\n        }\n\n"
+	"        static List<Object> values(Object... values) {\n            List<Object> made = new ArrayList<>();\n"
+	"            for (Object value : values)\n                made.add(value);\n            return made;\n        }\n\n"
+	"        static Map<String, Object> pairs(Object... pairs) {\n            Map<String, Object> made = new "
+	"LinkedHashMap<>();\n"
+	"            for (int i = 0; i < pairs.length; i += 2)\n                made.put((String) pairs[i], pairs[i + 1]);\n"
+	"            return made;\n        }\n\n"
 	"        void more(Map<String, ?> values) {\n            if (values != null)\n"
 	"                values.forEach((name, value) -> kwargs.put(name, plain(value)));\n        }\n\n"
 	"        /** Those that wait come by place up to the last that has to, and the others by keyword. */\n"
@@ -450,14 +505,19 @@ static const char common[] =
 	"            for (int i = 0; i < waiting.size(); i++)\n                if (waiting.get(i).placed && waiting.get(i).value "
 	"!= null)\n"
 	"                    places = Math.max(places, i + 1);\n            for (int i = 0; i < waiting.size(); i++)\n"
-	"                if (i < places)\n                    args.add(waiting.get(i).value);\n                else\n"
+	"                if (i < places)\n                    args.add(waiting.get(i).inPlace());\n                else\n"
 	"                    keyword(waiting.get(i).name, waiting.get(i).value);\n            if (values != null)\n"
 	"                for (Object value : values)\n                    args.add(plain(value));\n        }\n    }\n"
 	"\n    private static final class WaitingArgument {\n        final String name;\n        final Object value;\n        "
-	"final boolean placed;\n\n"
-	"        WaitingArgument(String name, Object value, boolean placed) {\n            this.name = name;\n            "
-	"this.value = value;\n"
-	"            this.placed = placed;\n        }\n    }\n";
+	"final boolean placed;\n        final Object otherwise;\n\n"
+	"        WaitingArgument(String name, Object value, boolean placed, Object otherwise) {\n            this.name = name;\n"
+	"            this.value = value;\n            this.placed = placed;\n            this.otherwise = otherwise;\n        "
+	"}\n\n"
+	"        Object inPlace() {\n            if (value != null)\n                return value;\n"
+	"            if (otherwise == Call.UNKNOWN)\n"
+	"                throw new IllegalArgumentException(\n"
+	"                    name + \" has to be given with the arguments behind it: its default is not known\");\n"
+	"            return otherwise;\n        }\n    }\n";
 
 static void write_java(const struct model *model, FILE *out)
 {

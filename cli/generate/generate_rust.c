@@ -20,6 +20,24 @@ static const char *const globals[] = {
 
 enum { TUPLE_MAX = 6 /* types in a tuple that the file has code for */ };
 
+static const struct literals literals = {
+	.nil = "Value::Nil",
+	.yes = "Value::Bool(true)",
+	.no = "Value::Bool(false)",
+	.least = INT64_MIN,
+	.most = INT64_MAX,
+	.integer = {"Value::Int(", ")"},
+	.big = {"Value::UInt(", ")"},
+	.real = {"Value::Float(", ")"},
+	.text = {"Value::Str(", ".to_string())"},
+	.bytes = {"Value::Bin(vec![", "])"},
+	.byte = "",
+	.array = {"Value::Array(vec![", "])"},
+	.map = {"Value::Map(vec![", "])"},
+	.pair = {"(Value::Str(", ".to_string()), ", ")"},
+	.octal = false,
+};
+
 /* ---- types ---- */
 
 static void put_type(FILE *out, const struct type *type, bool boxed);
@@ -236,6 +254,18 @@ static void put_arguments(FILE *out, const struct method *method)
 		fprintf(out, ", options: %s", method->options);
 }
 
+/* Has it to come by place, and what comes in its place where it is left out before another that does. */
+static void put_place(FILE *out, const struct field *field)
+{
+	const bool known = field->value && code_has_literal(&literals, field->value);
+
+	fputs(field->kind == FIELD_POSITIONAL ? ", true, " : ", false, ", out);
+	fputs(known ? "Some(" : "None", out);
+	if (known)
+		code_literal(out, &literals, field->value);
+	fputs(known ? ")" : "", out);
+}
+
 static void put_packing(FILE *out, const struct method *method)
 {
 	const struct field *rest = method_field(method, FIELD_REST), *more = method_field(method, FIELD_KEYWORDS);
@@ -257,13 +287,12 @@ static void put_packing(FILE *out, const struct method *method)
 			fprintf(out, "options.%s.map(Convert::pack)", field->ident);
 		else
 			fprintf(out, field->kind == FIELD_KEYWORD ? "Some(%s.pack())" : "%s.pack()", field->ident);
-		fputs(field->optional && field->kind != FIELD_KEYWORD ? field->kind == FIELD_POSITIONAL ? ", true" : ", false"
-								      : "",
-		      out);
+		if (field->optional && field->kind != FIELD_KEYWORD)
+			put_place(out, field);
 		fputs(");\n", out);
 	}
 	if (method_has_options(method))
-		fprintf(out, "        call.rest(%s%s%s);\n", rest ? "options." : "Vec::new()", rest ? rest->ident : "",
+		fprintf(out, "        call.rest(%s%s%s)?;\n", rest ? "options." : "Vec::new()", rest ? rest->ident : "",
 			rest ? ".into_iter().map(Convert::pack).collect()" : "");
 	if (more)
 		fprintf(out,
@@ -322,8 +351,12 @@ static const char common[] =
 	"/// A value of an extension type: a timestamp (-1), an array of numpy (81).\n"
 	"#[derive(Clone, Debug, PartialEq)]\npub struct Ext {\n    pub kind: i8,\n    pub data: Vec<u8>,\n}\n\n"
 	"#[derive(Clone, Debug, PartialEq)]\npub struct Bytes(pub Vec<u8>);\n\n"
-	"/// An answer that is of another type than the description says.\n#[derive(Clone, Debug, PartialEq)]\npub struct "
-	"Mismatch;\n\n"
+	"/// What does not agree with the description: an answer of another type, or an argument that is left out before others\n"
+	"/// that come by place, though its default is not known.\n"
+	"#[derive(Clone, Debug, PartialEq)]\npub struct Mismatch(pub String);\n\n"
+	"impl std::fmt::Display for Mismatch {\n"
+	"    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {\n        f.write_str(&self.0)\n    }\n}\n\n"
+	"impl std::error::Error for Mismatch {}\n\n"
 	"/// What carries calls to a pool, or a slot or a key of it: docs/PROTOCOL.md of objpool.\n"
 	"pub trait Transport {\n    type Error: From<Mismatch>;\n\n"
 	"    fn call(&self, method: &str, args: Vec<Value>, kwargs: BTreeMap<String, Value>) -> Result<Value, Self::Error>;\n\n"
@@ -381,27 +414,34 @@ static const char common[] =
 	"tuple!(5, A 0, B 1, C 2, D 3, E 4);\ntuple!(6, A 0, B 1, C 2, D 3, E 4, F 5);\n\n"
 	"#[allow(dead_code)]\nfn unpack<T: Convert, E: From<Mismatch>>(value: Value) -> Result<T, E> {\n    "
 	"T::unpack(value).ok_or_else(|| "
-	"Mismatch.into())\n}\n\n"
+	"Mismatch(\"the answer is of another type\".to_string()).into())\n}\n\n"
 	"fn text_pair(key: &str, value: &str) -> (String, Value) {\n    (key.to_string(), Value::Str(value.to_string()))\n}\n\n"
 	"#[allow(dead_code)]\nfn fields_of(value: Value) -> Option<BTreeMap<String, Value>> {\n    Convert::unpack(value)\n}\n\n"
 	"/// The arguments of a call. Those that may be left out wait until it is known whether they come by place.\n"
 	"#[derive(Default)]\nstruct Arguments {\n    args: Vec<Value>,\n    kwargs: BTreeMap<String, Value>,\n    waiting: "
 	"Vec<WaitingArgument>,\n}\n\n"
-	"struct WaitingArgument {\n    name: String,\n    value: Option<Value>,\n    placed: bool,\n}\n\n"
+	"struct WaitingArgument {\n    name: String,\n    value: Option<Value>,\n    placed: bool,\n    otherwise: "
+	"Option<Value>,\n}\n\n"
 	"#[allow(dead_code)]\nimpl Arguments {\n    fn place(&mut self, value: Value) {\n        self.args.push(value);\n    "
 	"}\n\n"
 	"    fn keyword(&mut self, name: &str, value: Option<Value>) {\n        if let Some(value) = value {\n"
 	"            self.kwargs.insert(name.to_string(), value);\n        }\n    }\n\n"
-	"    fn optional(&mut self, name: &str, value: Option<Value>, placed: bool) {\n"
-	"        self.waiting.push(WaitingArgument { name: name.to_string(), value, placed });\n    }\n\n"
+	"    /// `otherwise`: the default, if it is known.\n"
+	"    fn optional(&mut self, name: &str, value: Option<Value>, placed: bool, otherwise: Option<Value>) {\n"
+	"        self.waiting.push(WaitingArgument { name: name.to_string(), value, placed, otherwise });\n    }\n\n"
 	"    /// Those that wait come by place up to the last that has to, and the others by keyword.\n"
-	"    fn rest(&mut self, rest: Vec<Value>) {\n        let waiting = std::mem::take(&mut self.waiting);\n"
+	"    fn rest(&mut self, rest: Vec<Value>) -> Result<(), Mismatch> {\n        let waiting = std::mem::take(&mut "
+	"self.waiting);\n"
 	"        let last = waiting.iter().rposition(|one| one.placed && one.value.is_some());\n"
 	"        let places = if rest.is_empty() { last.map_or(0, |last| last + 1) } else { waiting.len() };\n"
 	"        for (i, one) in waiting.into_iter().enumerate() {\n            if i < places {\n"
-	"                self.args.push(one.value.unwrap_or(Value::Nil));\n            } else {\n"
-	"                self.keyword(&one.name, one.value);\n            }\n        }\n        self.args.extend(rest);\n    "
-	"}\n}\n";
+	"                let name = one.name;\n"
+	"                let missing = || {\n"
+	"                    Mismatch(name + \" has to be given with the arguments behind it: its default is not known\")\n"
+	"                };\n"
+	"                self.args.push(one.value.or(one.otherwise).ok_or_else(missing)?);\n            } else {\n"
+	"                self.keyword(&one.name, one.value);\n            }\n        }\n        self.args.extend(rest);\n"
+	"        Ok(())\n    }\n}\n";
 
 static void write_rust(const struct model *model, FILE *out)
 {

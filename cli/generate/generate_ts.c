@@ -19,6 +19,24 @@ static const char *const members[] = {"target", "constructor", "create", "on", "
 static const char *const globals[] = {"Client", "Ext",   "NdArray", "One",     "PoolSettings", "Results", "Call", "Map",
 				      "Date",   "Array", "Record",  "Promise", "Uint8Array",   "Object",  "Math", NULL};
 
+static const struct literals literals = {
+	.nil = "null",
+	.yes = "true",
+	.no = "false",
+	.least = -(INT64_C(1) << 53),
+	.most = UINT64_C(1) << 53,
+	.integer = {"", ""},
+	.big = {"", "n"},
+	.real = {"", ""},
+	.text = {"", ""},
+	.bytes = {"new Uint8Array([", "])"},
+	.byte = "",
+	.array = {"[", "]"},
+	.map = {"{", "}"},
+	.pair = {"[", "]: ", ""},
+	.octal = false,
+};
+
 /* ---- types ---- */
 
 static void put_type(FILE *out, const struct type *type);
@@ -154,6 +172,16 @@ static void put_arguments(FILE *out, const struct method *method, const char *be
 	fputs(" = {}", out);
 }
 
+/* Has it to come by place, and what comes in its place where it is left out before another that does. */
+static void put_place(FILE *out, const struct field *field)
+{
+	fputs(field->kind == FIELD_POSITIONAL ? ", true" : ", false", out);
+	if (field->value && code_has_literal(&literals, field->value)) {
+		fputs(", ", out);
+		code_literal(out, &literals, field->value);
+	}
+}
+
 static void put_packing(FILE *out, const struct method *method)
 {
 	const struct field *rest = method_field(method, FIELD_REST), *more = method_field(method, FIELD_KEYWORDS);
@@ -172,9 +200,8 @@ static void put_packing(FILE *out, const struct method *method)
 			fputs(", ", out);
 		}
 		fprintf(out, "%s%s", field->optional ? "options." : "", field->ident);
-		fputs(field->optional && field->kind != FIELD_KEYWORD ? field->kind == FIELD_POSITIONAL ? ", true" : ", false"
-								      : "",
-		      out);
+		if (field->optional && field->kind != FIELD_KEYWORD)
+			put_place(out, field);
 		fputs(");\n", out);
 	}
 	if (rest)
@@ -233,12 +260,13 @@ static void put_create(FILE *out, const struct model *model)
 static const char common[] =
 	"\n/** The arguments of a call. Those that may be left out wait until it is known whether they come by place. */\n"
 	"class Call {\n\tkeywords: Record<string, unknown> | undefined;\n\tprivate args: unknown[] = [];\n"
-	"\tprivate waiting: Array<{ name: string; value: unknown; placed: boolean }> = [];\n\n"
+	"\tprivate waiting: Array<{ name: string; value: unknown; placed: boolean; otherwise: unknown }> = [];\n\n"
 	"\tplace(value: unknown): void {\n\t\tthis.args.push(value);\n\t}\n\n"
 	"\tkeyword(name: string, value: unknown): void {\n\t\tif (value !== undefined)\n"
 	"\t\t\tthis.keywords = { ...this.keywords, [name]: value };\n\t}\n\n"
-	"\toptional(name: string, value: unknown, placed: boolean): void {\n\t\tthis.waiting.push({ name, value, placed "
-	"});\n\t}\n\n"
+	"\t/** `otherwise`: the default; undefined: it is not known. */\n"
+	"\toptional(name: string, value: unknown, placed: boolean, otherwise?: unknown): void {\n"
+	"\t\tthis.waiting.push({ name, value, placed, otherwise });\n\t}\n\n"
 	"\trest(values: unknown[] = []): void {\n\t\tthis.fill(values.length > 0);\n\t\tthis.args.push(...values);\n\t}\n\n"
 	"\tmore(values: Record<string, unknown> = {}): void {\n\t\tfor (const [name, value] of Object.entries(values))\n"
 	"\t\t\tthis.keyword(name, value);\n\t}\n\n"
@@ -247,8 +275,11 @@ static const char common[] =
 	"\tfill(all: boolean): void {\n\t\tlet places = all ? this.waiting.length : 0;\n"
 	"\t\tthis.waiting.forEach((one, i) => { if (one.placed && one.value !== undefined) places = Math.max(places, i + 1); "
 	"});\n"
-	"\t\tthis.waiting.forEach((one, i) => {\n\t\t\tif (i < places)\n\t\t\t\tthis.place(one.value ?? null);\n"
-	"\t\t\telse\n\t\t\t\tthis.keyword(one.name, one.value);\n\t\t});\n\t\tthis.waiting = [];\n\t}\n}\n";
+	"\t\tthis.waiting.forEach((one, i) => {\n\t\t\tconst value = one.value === undefined ? one.otherwise : one.value;\n"
+	"\t\t\tif (i >= places)\n\t\t\t\tthis.keyword(one.name, one.value);\n"
+	"\t\t\telse if (value === undefined)\n"
+	"\t\t\t\tthrow new TypeError(`${one.name} has to be given with the arguments behind it: its default is not known`);\n"
+	"\t\t\telse\n\t\t\t\tthis.place(value);\n\t\t});\n\t\tthis.waiting = [];\n\t}\n}\n";
 
 static void write_ts(const struct model *model, FILE *out)
 {

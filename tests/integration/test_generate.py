@@ -18,6 +18,7 @@ POOLS = {"types": {"plugin": "probe", "class": "Types"}, "default": {"plugin": "
          "probe": {}, "queue": {"plugin": "queue", "class": "Queue"},
          "words": {"plugin": "spell", "class": "Dictionary"}, "dice": {"plugin": "sampler", "class": "Sampler"},
          "knots": {"plugin": "python", "class": "knots:Knots", "python_path": f'["{ROOT}/tests/integration/classes"]'},
+         "gaps": {"plugin": "python", "class": "gaps:Gaps", "python_path": f'["{ROOT}/tests/integration/classes"]'},
          "py": {"plugin": "python", "class": "typed:Typed", "python_path": f'["{ROOT}/tests/integration/classes"]'}}
 HERE = pathlib.Path(__file__).parent / "generated"
 
@@ -140,9 +141,10 @@ def test_c_of_strange_names(strange, place, compiler):
     c_compiles(*strange(1), place, compiler)
 
 
-def test_c(daemon, place):
-    generate(daemon, "types", "c", place / "types.h")
-    run("cc", "-std=c11", *SANITIZE, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", f"-I{place}", f"-I{ROOT}/client/include", HERE / "calls.c",
+@pytest.mark.parametrize("pool, source", [("types", "calls.c"), ("gaps", "gaps.c")])
+def test_c(daemon, place, pool, source):
+    generate(daemon, pool, "c", place / f"{pool}.h")
+    run("cc", "-std=c11", *SANITIZE, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", f"-I{place}", f"-I{ROOT}/client/include", HERE / source,
         "-o", place / "calls", BUILD / "libobjpool.a", *MSGPACK)
     assert run(place / "calls", env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
 
@@ -163,32 +165,48 @@ def test_what_describe_shows_people(daemon):
 # Other languages than C and Python are for make check-languages, which installs what they need.
 other_language = pytest.mark.skipif(not os.environ.get("OBJPOOL_LANGUAGES"), reason="make check-languages")
 TSC = ROOT / "client/node/node_modules/.bin/tsc"
+UNKNOWN = "a has to be given with the arguments behind it: its default is not known"
 GO = shutil.which("go") or "/usr/local/go/bin/go"
 
 
 @other_language
 def test_ts(daemon, place):
     shutil.copy(HERE / "calls.ts", place)
-    ts_compiles(daemon, POOLS, place, place / "calls.ts")
-    assert run("node", place / "calls.js", env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
+    shutil.copy(HERE / "gaps.ts", place / "gaps_calls.ts")
+    ts_compiles(daemon, POOLS, place, place / "calls.ts", place / "gaps_calls.ts")
+    for program in "calls.js", "gaps_calls.js":
+        assert run("node", place / program, env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
 
 
 @other_language
 def test_go(daemon, place):
-    (place / "calls").mkdir()
-    shutil.copy(HERE / "calls.go.txt", place / "calls/main.go")
+    for program, source in ("calls", "calls.go.txt"), ("gaps_calls", "gaps.go.txt"):
+        (place / program).mkdir()
+        shutil.copy(HERE / source, place / program / "main.go")
     go_compiles(daemon, POOLS, place)
-    assert run(GO, "run", "./calls", cwd=place, env={**os.environ, "GOFLAGS": "-mod=mod", "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
+    for program in "./calls", "./gaps_calls":
+        assert run(GO, "run", program, cwd=place, env={**os.environ, "GOFLAGS": "-mod=mod", "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
 
 
 @other_language
 def test_rust(daemon, place):
     rust_compiles(daemon, POOLS, place)
+    generate(daemon, "gaps", "rust", place / "client.rs")
+    shutil.copy(HERE / "gaps.rs", place / "calls.rs")
+    run("rustc", "--edition", "2021", "-D", "warnings", "-o", place / "calls", place / "calls.rs")
+    assert run(place / "calls").splitlines() == [
+        "[Int(5), Int(7), Int(1), Int(2)]",
+        '[Bool(true), Float(1.5), Str("\u00e4\\"\\\\\\n??/"), Bin([0, 255]), Array([Int(1), Array([Nil])]), Map([(Str("k"), Array([Int(1)]))]), Nil, '
+        "Int(-9223372036854775808), Array([]), Map([]), Int(1), Int(2)]", UNKNOWN]
 
 
 @other_language
 def test_java(daemon, place):
     java_compiles(daemon, POOLS, place)
+    classes = place / "gaps/classes"
+    run("javac", "-encoding", "utf-8", "-Xlint:all", "-Werror", "-cp", classes, "-d", classes, HERE / "CallGaps.java")
+    assert run("java", "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-cp", classes, "CallGaps").splitlines() == [
+        "[5, 7, 1, 2]", '[true, 1.5, \u00e4"\\', "??/, [0, -1], [1, [null]], {k=[1]}, null, -9223372036854775808, [], {}, 1, 2]", UNKNOWN]
 
 
 @other_language

@@ -39,7 +39,7 @@ async function main(): Promise<void> {
 	assert.deepEqual(await types.numbered(["a", "b"]).toArray(), [[0, "a"], [1, "b"]]);
 	assert.deepEqual(await types.kinds(1, 0.5), { places: [1], keywords: { third: 0.5 } });
 	assert.deepEqual(await types.kinds(1, 0.5, { second: 3, fourth: "x" }), { places: [1], keywords: { third: 0.5, second: 3, fourth: "x" } });
-	assert.deepEqual(await types.kinds(1, 0.5, { rest: [7], more: { a: true } }), { places: [1, null, 7], keywords: { third: 0.5, a: true } });
+	assert.deepEqual(await types.kinds(1, 0.5, { rest: [7], more: { a: true } }), { places: [1, 2, 7], keywords: { third: 0.5, a: true } });
 	const made = await Types.create(client, "made", { workers: 1 }, { origin: point, secret: "s" });
 	assert.equal(await made.integer(7), 7);
 	await assert.rejects(types.byte(256), { code: "BAD_ARGUMENT" });
