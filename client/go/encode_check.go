@@ -27,6 +27,8 @@ var (
 	}
 	typesThatEncode sync.Map // by reflect.Type: whether values of it encode themselves
 	flatTypes       sync.Map // by reflect.Type: whether its values have a depth that the type says
+	sentFields      sync.Map // by reflect.Type
+	nestingFields   sync.Map // by reflect.Type
 )
 
 // encodesItself reports whether a type, or a pointer to it, has a method for that.
@@ -44,6 +46,9 @@ func encodesItself(t reflect.Type) bool {
 
 // isFlat reports whether no value of a type is too deep: it can't contain itself, nor a value of any type.
 func isFlat(t reflect.Type) bool {
+	if kind := t.Kind(); kind == reflect.String || kind <= reflect.Uint64 {
+		return true
+	}
 	if found, ok := flatTypes.Load(t); ok {
 		return found.(bool)
 	}
@@ -74,8 +79,8 @@ func hasFlatParts(t reflect.Type, around map[reflect.Type]bool) bool {
 	case reflect.Pointer, reflect.Slice, reflect.Array:
 		return findFlat(t.Elem(), around)
 	case reflect.Struct:
-		for i := 0; i < t.NumField(); i++ {
-			if field := t.Field(i); isSent(field) && !findFlat(field.Type, around) {
+		for _, field := range sentFieldsOf(t) {
+			if !findFlat(t.Field(field.index).Type, around) {
 				return false
 			}
 		}
@@ -83,10 +88,41 @@ func hasFlatParts(t reflect.Type, around map[reflect.Type]bool) bool {
 	return true
 }
 
-// isSent reports whether a field of a struct is written.
-func isSent(field reflect.StructField) bool {
-	name, _, _ := strings.Cut(field.Tag.Get("msgpack"), ",")
-	return name != "-" && (field.IsExported() || field.Anonymous)
+// A sentField is a field of a struct that is written.
+type sentField struct {
+	name  string
+	index int
+}
+
+func sentFieldsOf(t reflect.Type) []sentField {
+	if found, ok := sentFields.Load(t); ok {
+		return found.([]sentField)
+	}
+	var made []sentField
+	for i := 0; i < t.NumField(); i++ {
+		field := t.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("msgpack"), ",")
+		if name != "-" && (field.IsExported() || field.Anonymous) {
+			made = append(made, sentField{orText(name, field.Name), i})
+		}
+	}
+	sentFields.Store(t, made)
+	return made
+}
+
+// nestingFieldsOf are those that are not flat.
+func nestingFieldsOf(t reflect.Type) []sentField {
+	if found, ok := nestingFields.Load(t); ok {
+		return found.([]sentField)
+	}
+	var made []sentField
+	for _, field := range sentFieldsOf(t) {
+		if !isFlat(t.Field(field.index).Type) {
+			made = append(made, field)
+		}
+	}
+	nestingFields.Store(t, made)
+	return made
 }
 
 // A walk goes through a value as the msgpack library does.
@@ -122,9 +158,11 @@ func (w walk) value(v reflect.Value, depth int) error {
 		return nil
 	case depth > maxDepth:
 		return errTooDeep
-	case w.skipsFlat && isFlat(v.Type()):
-		return nil
-	case encodesItself(v.Type()):
+	case w.skipsFlat:
+		if isFlat(v.Type()) {
+			return nil
+		}
+	case encodesItself(v.Type()): // such types are flat
 		return w.leaf(v)
 	}
 	switch v.Kind() {
@@ -164,15 +202,17 @@ func (w walk) mapping(v reflect.Value, depth int) error {
 	return nil
 }
 
+func (w walk) fieldsOf(t reflect.Type) []sentField {
+	if w.skipsFlat {
+		return nestingFieldsOf(t)
+	}
+	return sentFieldsOf(t)
+}
+
 func (w walk) fields(v reflect.Value, depth int) error {
-	for i := 0; i < v.NumField(); i++ {
-		field := v.Type().Field(i)
-		if !isSent(field) {
-			continue
-		}
-		if err := w.value(v.Field(i), depth); err != nil {
-			name, _, _ := strings.Cut(field.Tag.Get("msgpack"), ",")
-			return within(orText(name, field.Name), err)
+	for _, field := range w.fieldsOf(v.Type()) {
+		if err := w.value(v.Field(field.index), depth); err != nil {
+			return within(field.name, err)
 		}
 	}
 	return nil
