@@ -116,7 +116,7 @@ export interface Results<T> extends AsyncIterableIterator<T>, AsyncDisposable {
 	entries(): Results<[number, T]>;
 	/** All results that are still to come. */
 	toArray(): Promise<T[]>;
-	/** Once the stream has ended. */
+	/** Once the stream has ended; not if it was left, or an error ended it. */
 	readonly summary: { items: number; failed: number; itemNs?: number } | undefined;
 }
 

@@ -3,7 +3,7 @@
 /* msgpack, written one value after the other into one buffer. */
 const { types } = require("node:util");
 const { Unsendable, no_form } = require("./unsendable.js");
-const { ARRAY, Ext, Float, NdArray, bytes_of, dtype_of, header_size } = require("./values.js");
+const { ARRAY, Ext, Float, NdArray, bytes_of, dtype_of, elements_size, header_size, is_shape } = require("./values.js");
 
 const DEPTH_MAX = 64; // the daemon's limit is lower; this one ends circles
 const SHORT_TEXT = 24;
@@ -193,7 +193,7 @@ class Writer {
 	}
 
 	ndarray(array) {
-		const header = encode([array.dtype, [...array.shape], array.order]);
+		const header = array_header(array);
 		const size = header_size(header.length);
 		this.ext(ARRAY, size + array.bytes.length);
 		this.head((size - 2) >>> 8, 1, size - 2);
@@ -330,6 +330,18 @@ class Writer {
 		this.ext(value.type & 0xff, value.data.length);
 		this.raw(value.data);
 	}
+}
+
+/** The packed header of an array, whose bytes are as many as it says. */
+function array_header({ dtype, shape, order, bytes }) {
+	if (!is_shape(shape))
+		throw new Unsendable("the shape of an NdArray is an array of whole numbers");
+	const header = encode([dtype, [...shape], order]);
+	const size = elements_size(dtype, shape);
+	if (size === bytes.length || Number.isNaN(size))
+		return header;
+	const type = typeof dtype === "string" ? dtype : JSON.stringify(dtype);
+	throw new Unsendable(`an NdArray of dtype ${type} and shape [${shape}] has ${size} bytes, and not ${bytes.length}`);
 }
 
 /** Whether an object is what its own properties say: a plain object, or an instance of a program's class. JavaScript's own

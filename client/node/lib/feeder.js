@@ -33,15 +33,15 @@ class Batch {
 	}
 
 	/** Throws, and stays as it is, if the item can't be sent. */
-	add(item, limit) {
+	add(item, limit, number) {
 		const before = this.writer.position;
 		try {
 			this.writer.value(item, 0);
 			if (this.writer.position - before + this.start + 5 > limit)
-				throw too_large(limit);
+				throw too_large(limit, number);
 		} catch (error) {
 			this.writer.position = before;
-			throw Unsendable.refused(error, "item");
+			throw Unsendable.refused(error, `items[${number}]`);
 		}
 		this.count++;
 	}
@@ -52,7 +52,8 @@ class Batch {
 	}
 }
 
-const too_large = (limit) => new ObjpoolError("TOO_LARGE", `an item is over the daemon's limit of ${limit} bytes`, { ran: "no" });
+const too_large = (limit, number) =>
+	new ObjpoolError("TOO_LARGE", `items[${number}] is over the daemon's limit of ${limit} bytes`, { ran: "no" });
 
 class Feeder {
 	/** `source`: an iterator, asynchronous or not. `reader.received`, `reader.taken`: how many results have come, and were
@@ -135,7 +136,7 @@ class Feeder {
 	}
 
 	add(item) {
-		this.batch.add(item, this.connection.limit);
+		this.batch.add(item, this.connection.limit, this.fed);
 		this.fed++;
 	}
 

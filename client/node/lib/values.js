@@ -30,6 +30,8 @@ const KINDS = new Map(Object.entries({
 	i8: BigInt64Array, u8: BigUint64Array, f4: Float32Array, f8: Float64Array,
 }));
 const DTYPES = new Map([...KINDS].map(([kind, type]) => [type, kind]));
+const SIZED = /^[<>|=]([biufcSVUmM])(\d+)(?:\[.*\])?$/; // dtypes of which the size is known
+const CHARACTER = 4; // bytes of one, in numpy's texts
 const HOST = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? "<" : ">";
 
 const bytes_of = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -64,7 +66,31 @@ class NdArray {
 	}
 }
 
+/** The bytes of an element of a dtype; undefined or NaN: they are not known here. */
+function item_size(dtype) {
+	if (Array.isArray(dtype))
+		return dtype.reduce((sum, field) => sum + field_size(field), 0);
+	const [, kind, digits] = SIZED.exec(dtype) ?? [];
+	return kind ? Number(digits) * (kind === "U" ? CHARACTER : 1) : undefined;
+}
+
+function field_size(field) {
+	const [, type, shape = []] = Array.isArray(field) ? field : [];
+	return item_size(type) * elements_of([shape].flat());
+}
+
+const elements_of = (shape) => shape.reduce((product, length) => product * length, 1);
+
+/** Whether it is the shape of an array: whole numbers. */
+function is_shape(shape) {
+	const is_list = Array.isArray(shape) || ArrayBuffer.isView(shape);
+	return is_list && [...shape].every((length) => Number.isSafeInteger(length) && length >= 0);
+}
+
+/** The bytes of an array's elements; NaN: they are not known here. */
+const elements_size = (dtype, shape) => item_size(dtype) * elements_of([...shape]);
+
 /** The size of the header with its length and filling, for one whose packed form has so many bytes. */
 const header_size = (packed) => Math.ceil((2 + packed) / HEADER_ALIGN) * HEADER_ALIGN;
 
-module.exports = { ARRAY, Ext, Float, NdArray, bytes_of, dtype_of, header_size };
+module.exports = { ARRAY, Ext, Float, NdArray, bytes_of, dtype_of, elements_size, header_size, is_shape };

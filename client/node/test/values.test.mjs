@@ -78,7 +78,9 @@ test("what has no form on the wire is refused, with its place", async (t) => {
 	await refused(pool.options({ kwargs: { b: Symbol("x") } }).add(1), "kwargs.b: a symbol has no form on the wire");
 	await refused(pool.map.options({ bindKwargs: { b: () => 1 } }).add([1]), "bindKwargs.b: a function has no form on the wire");
 	await refused(pool.echo.notify(2n ** 64n), "args[0]: 18446744073709551616 has more than 64 bits");
-	await assert.rejects(pool.map.echo.stream([{ x: /y/ }]).next(), { message: "item.x: a RegExp has no form on the wire" });
+	await assert.rejects(pool.map.echo.stream([{ x: /y/ }]).next(), { message: "items[0].x: a RegExp has no form on the wire" });
+	await assert.rejects(pool.map.echo.stream([1, 2, new Set()]).toArray(),
+		{ message: "items[2]: a Set has no form on the wire: send an array" });
 	const circle = {};
 	circle.next = circle;
 	await refused(pool.echo(circle), `args[0]${".next".repeat(7)}…: it is nested too deeply, or contains itself`);
@@ -96,6 +98,19 @@ test("typed arrays are numpy's arrays", () => {
 	const foreign = decode(encode(new NdArray(Buffer.alloc(8), [1], ">f8")));
 	assert.deepEqual([foreign.data, foreign.bytes.length], [undefined, 8]);
 	assert.equal(new NdArray(Buffer.alloc(8), [1], "<constructor").data, undefined);
+});
+
+test("an array whose bytes are not those of its dtype and shape is refused", () => {
+	const whole = (bytes, shape, dtype) => encode(new NdArray(Buffer.alloc(bytes), shape, dtype));
+	const pair = [["a", "<i2"], ["", "|V2"], ["b", "<f4", [2, 3]], ["c", [["d", "|u1"]], 2]];
+	for (const [bytes, shape, dtype] of [[8, [], "<f8"], [0, [0, 3], "<f8"], [8, new Int32Array([1]), "<f8"], [24, [2], "<U3"],
+		[16, [2], "<M8[ns]"], [60, [2], pair], [5, [7], "strange"], [5, [7], [5]], [3, [1], [["a", "|S2"], ["b", "|b1"]]]])
+		assert.ok(whole(bytes, shape, dtype).length > bytes);
+	assert.throws(() => encode([new NdArray(new Float32Array(3), [2, 2])]), { code: "BAD_VALUE", ran: "no",
+		message: "value[0]: an NdArray of dtype <f4 and shape [2,2] has 16 bytes, and not 12" });
+	for (const [bytes, shape, dtype] of [[61, [2], pair], [8, [3], "<U1"], [0, [], "<f8"], [8, [-1], "<f8"], [8, [0.5, 2], "<f8"],
+		[8, "1", "<f8"], [8, 1, "<f8"]])
+		assert.throws(() => whole(bytes, shape, dtype), { code: "BAD_VALUE" });
 });
 
 test("messages in pieces of any size are the same messages, and each value ends where its bytes end", () => {
