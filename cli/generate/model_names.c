@@ -8,6 +8,9 @@
 
 enum { NAME_MAX_BYTES = 200 };
 
+/* How near a name is to its form in the language. The nearest choose first: they keep their names, and others get numbers. */
+enum nearness { NEAR_SAME, NEAR_FIRST_LETTER, NEAR_OTHER, NEAR_COUNT };
+
 /* Names that are taken, in one scope. */
 struct scope {
 	const char **taken;
@@ -139,24 +142,60 @@ static void drop_underscores(char *name)
 		memmove(name, name + n - 1, strlen(name) - n + 2);
 }
 
-/* A name that differs from those that the scope has: with an underscore where it is a word of the language, and a number where it
- * is taken. */
-static int choose(struct model *model, struct scope *scope, const struct naming *naming, model_text text, enum name_style style,
-		  const char **ident)
+/* A name's form in the language: with an underscore where it is one of its words. NULL: no memory. */
+static char *form(struct model *model, const struct naming *naming, model_text text, enum name_style style)
 {
 	char *name = (char *)(uintptr_t)model_identifier(model, text, style);
 
 	if (!name)
-		return -ENOMEM;
+		return NULL;
 	if (naming->special && !is_listed(naming->special, name))
 		drop_underscores(name);
 	if (is_listed(naming->reserved, name))
 		strcat(name, "_");
+	return name;
+}
+
+static enum nearness nearness_of(model_text text, const char *name)
+{
+	if (text.size != strlen(name) || memcmp(text.ptr + 1, name + 1, text.size - 1) != 0)
+		return NEAR_OTHER;
+	if (text.ptr[0] == name[0])
+		return NEAR_SAME;
+	return lower(text.ptr[0]) == lower(name[0]) ? NEAR_FIRST_LETTER : NEAR_OTHER;
+}
+
+/* Takes a name that differs from those that the scope has: with a number where it is taken. */
+static int take_free(struct scope *scope, char *name, enum name_style style)
+{
 	const size_t size = strlen(name);
+
 	for (unsigned n = 2; is_taken(scope, name) && n < 10000; n++)
 		(void)snprintf(name + size, NAME_MAX_BYTES, style == NAME_AS_IS || style == NAME_SNAKE ? "_%u" : "%u", n);
-	*ident = name;
 	return take(scope, name);
+}
+
+static int choose(struct model *model, struct scope *scope, const struct naming *naming, model_text text, enum name_style style,
+		  const char **ident)
+{
+	char *name = form(model, naming, text, style);
+
+	*ident = name;
+	return name ? take_free(scope, name, style) : -ENOMEM;
+}
+
+/* The same for a name that is so near; others wait. */
+static int choose_near(struct model *model, struct scope *scope, const struct naming *naming, enum nearness nearness,
+		       model_text text, enum name_style style, const char **ident)
+{
+	char *name = form(model, naming, text, style);
+
+	if (!name)
+		return -ENOMEM;
+	if (nearness_of(text, name) != nearness)
+		return 0;
+	*ident = name;
+	return take_free(scope, name, style);
 }
 
 /* "has_x" of a field x. */
@@ -176,8 +215,9 @@ static int name_fields(struct model *model, const struct naming *naming, struct 
 {
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < count; i++)
-		r = choose(model, scope, naming, fields[i].name, style, &fields[i].ident);
+	for (enum nearness near = NEAR_SAME; near < NEAR_COUNT; near++)
+		for (uint32_t i = 0; r == 0 && i < count; i++)
+			r = choose_near(model, scope, naming, near, fields[i].name, style, &fields[i].ident);
 	return r;
 }
 
@@ -228,12 +268,12 @@ static int name_methods(struct model *model, const struct naming *naming)
 
 	for (uint32_t i = 0; r == 0 && i < model->record_count; i++)
 		r = take_of_record(model, naming, &scope, model->records[i].ident);
-	for (uint32_t i = 0; r == 0 && i < model->method_count; i++) {
-		struct method *method = &model->methods[i];
-		r = choose(model, &scope, naming, method->name, naming->methods, &method->ident);
-		if (r == 0)
-			r = name_arguments(model, naming, method);
-	}
+	for (enum nearness near = NEAR_SAME; near < NEAR_COUNT; near++)
+		for (uint32_t i = 0; r == 0 && i < model->method_count; i++)
+			r = choose_near(model, &scope, naming, near, model->methods[i].name, naming->methods,
+					&model->methods[i].ident);
+	for (uint32_t i = 0; r == 0 && i < model->method_count; i++)
+		r = name_arguments(model, naming, &model->methods[i]);
 	free(scope.taken);
 	return r;
 }
@@ -256,12 +296,12 @@ static int name_globals(struct model *model, const struct naming *naming)
 
 	if (r == 0)
 		r = choose(model, &scope, naming, last_part(model->class), NAME_PASCAL, &model->ident);
-	for (uint32_t i = 0; r == 0 && i < model->record_count; i++) {
-		struct record *record = &model->records[i];
-		r = choose(model, &scope, naming, record->name, NAME_PASCAL, &record->ident);
-		if (r == 0)
-			r = name_record(model, naming, record);
-	}
+	for (enum nearness near = NEAR_SAME; near < NEAR_COUNT; near++)
+		for (uint32_t i = 0; r == 0 && i < model->record_count; i++)
+			r = choose_near(model, &scope, naming, near, model->records[i].name, NAME_PASCAL,
+					&model->records[i].ident);
+	for (uint32_t i = 0; r == 0 && i < model->record_count; i++)
+		r = name_record(model, naming, &model->records[i]);
 	free(scope.taken);
 	return r;
 }

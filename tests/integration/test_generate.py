@@ -149,6 +149,22 @@ def test_c(daemon, place, pool, source):
     assert run(place / "calls", env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
 
 
+# Of each language: how the method begins, what stands before the name that it calls, and how the argument is sent.
+@pytest.mark.parametrize("language, own, begin, before, sent", [
+    ("ts", "aB", "\taB(", '.call<any>("', 'call.keyword("aB", aB);'),
+    ("go", "aB", ") AB(", '(&call), "', 'call.keyword("aB", aB)'),
+    ("java", "aB", "    public Object aB(", 'transport.call("', 'call.required("aB", aB);'),
+    ("rust", "a_b", "    pub fn a_b(", 'transport.call("', 'call.keyword("a_b", Some(a_b.pack()));'),
+    ("c", "a_b", " n_a_b(", 'n_internal_call(client, target, "', '"a_b"), call.keywords++;\n\tobjpool_pack_int(&call.kwargs, a_b);')], ids=["ts", "go", "java", "rust", "c"])
+def test_a_name_that_has_the_languages_form_stays(place, language, own, begin, before, sent):
+    names = ["A_b", "a_B", "Ab_", "aB", "a_b"]
+    methods = [{"name": name, "params": [{"name": name, "kind": "keyword", "type": "int"} for name in names], "returns": "any"} for name in names]
+    with strange_classes.serve(place / "names", {"n": {"pool": "n", "plugin": "p", "class": "N", "methods": methods}}):
+        text = generate(f"unix:{place}/names", "n", language, place / "client").read_text()
+    method = text[text.index(begin):]
+    assert sent in method.split(before)[0] and method.split(before)[1].split('"')[0] == own
+
+
 def test_an_unknown_language(daemon):
     done = subprocess.run([BUILD / "objpool", "-s", daemon.address, "describe", "types", "--generate", "cobol"], text=True, capture_output=True)
     assert (done.returncode, done.stdout) == (2, "") and "describe: --generate takes python, ts, go, rust, java or c, not cobol" in done.stderr
