@@ -64,9 +64,13 @@ func (p *packer) WriteByte(c byte) error {
 
 // values packs an array of values.
 func (p *packer) values(values []any) error {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	defer p.leave()
 	p.b = appendArrayHead(p.b, len(values))
 	for i, value := range values {
-		if err := p.inner(value); err != nil {
+		if err := p.value(value); err != nil {
 			return within(fmt.Sprintf("[%d]", i), err)
 		}
 	}
@@ -74,26 +78,30 @@ func (p *packer) values(values []any) error {
 }
 
 func (p *packer) mapping(m map[string]any) error {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	defer p.leave()
 	p.b = appendMapHead(p.b, len(m))
 	for key, value := range m {
 		p.b = appendString(p.b, key)
-		if err := p.inner(value); err != nil {
+		if err := p.value(value); err != nil {
 			return within(fmt.Sprintf("[%q]", key), err)
 		}
 	}
 	return nil
 }
 
-// inner packs a value that is in another one.
-func (p *packer) inner(value any) error {
+// enter goes into a value that has others in it.
+func (p *packer) enter() error {
 	if p.depth >= maxDepth {
 		return errTooDeep
 	}
 	p.depth++
-	err := p.value(value)
-	p.depth--
-	return err
+	return nil
 }
+
+func (p *packer) leave() { p.depth-- }
 
 // value packs one value: the commonest types here, all others by the msgpack library.
 func (p *packer) value(value any) error {
