@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, kick, pause, resume, reload, ping, log-level,
- * config, metrics. */
+/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, kick, pause, resume, reload, ping,
+ * log-level, config, metrics. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/words.h"

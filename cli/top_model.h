@@ -99,8 +99,8 @@ enum top_sort {
 };
 const char *top_sort_name(enum top_sort sort);
 
-/* A line about a pool; or, in an expanded one, about a slot; or, with neither slot nor `is_pool`, the titles of its slots. Without a
- * pool: about a user; or, without that too, the titles of the users. */
+/* A line about a pool; or, in an expanded one, about a slot; or, with neither slot nor `is_pool`, the titles of its slots.
+ * Without a pool: about a user; or, without that too, the titles of the users. */
 struct top_row {
 	struct top_pool *pool;
 	const struct top_item *slot, *user;

@@ -11,8 +11,8 @@
 enum { ADDRESS_FORM_MAX = 512 };
 
 /*
- * unix:///PATH, tcp://HOST:PORT and tls://HOST:PORT (a / may stand at the end), a path that begins with /, ./ or ../, and HOST:PORT
- * become what they mean, in `room`. Anything else, and what has no room, is returned as it is.
+ * unix:///PATH, tcp://HOST:PORT and tls://HOST:PORT (a / may stand at the end), a path that begins with /, ./ or ../, and
+ * HOST:PORT become what they mean, in `room`. Anything else, and what has no room, is returned as it is.
  */
 const char *address_form(const char *text, char room[ADDRESS_FORM_MAX]);
 

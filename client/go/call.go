@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// Call calls a method and returns its result as a T: a plain type, a slice, a map, a struct with tags `msgpack:"name"`, [NdArray],
-// time.Time, Raw, or any (see [Target.Call]). A nil result is T's zero value. A value that T can't hold, such as a number for which a
-// field has no room, is a BadValue that names the field. Where the result is of no use, take struct{}.
+// Call calls a method and returns its result as a T: a plain type, a slice, a map, a struct with tags `msgpack:"name"`,
+// [NdArray], time.Time, Raw, or any (see [Target.Call]). A nil result is T's zero value. A value that T can't hold, such as a
+// number for which a field has no room, is a BadValue that names the field. Where the result is of no use, take struct{}.
 //
 //	sum, err := objpool.Call[float64](ctx, client.Pool("dice"), "add_and_get_property", 2)
 //	all, err := objpool.Call[[]float64](ctx, client.Pool("dice").All(), "get_property")

@@ -101,8 +101,8 @@ func (c *Client) Close() error {
 
 var errClientClosed = newError(ConnectionLost, RanMaybe, "the client has been closed")
 
-// Session is the number of the connection, as the daemon's log and `objpool clients` show it. It changes with each new connection. 0:
-// there is none now.
+// Session is the number of the connection, as the daemon's log and `objpool clients` show it. It changes with each new
+// connection. 0: there is none now.
 func (c *Client) Session() int64 {
 	conn := c.conn.Load()
 	if conn == nil || conn.isLost() {

@@ -149,8 +149,8 @@ func kept(b []byte, owned bool) []byte {
 	return append(make([]byte, 0, len(b)), b...)
 }
 
-// decodeAny reads the first value of b as the Go value that it is: nil, bool, int64, uint64 (above int64's), float64, string, []byte,
-// []any, map[string]any, map[any]any (where a key is no string), time.Time, NdArray, Ext.
+// decodeAny reads the first value of b as the Go value that it is: nil, bool, int64, uint64 (above int64's), float64, string,
+// []byte, []any, map[string]any, map[any]any (where a key is no string), time.Time, NdArray, Ext.
 func decodeAny(b []byte) (value any, rest []byte, err error) { return decodeNested(b, 0) }
 
 func decodeNested(b []byte, depth int) (value any, rest []byte, err error) {

@@ -14,8 +14,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// Values of types that programs have. Types with methods of their own for msgpack are read by these, through the msgpack library. All
-// others are read here, because the library cuts integers for which a type has no room, and doesn't say where an error is.
+// Values of types that programs have. Types with methods of their own for msgpack are read by these, through the msgpack
+// library. All others are read here, because the library cuts integers for which a type has no room, and doesn't say where an
+// error is.
 
 var (
 	rawType       = reflect.TypeOf(Raw(nil))

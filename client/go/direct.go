@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Direct channels (docs/PROTOCOL.md, "The direct channel"): sockets to the workers of instances. A call goes there if its options allow
-// it. What does not go there, or had not begun when a channel ended, goes the ordinary way, on the connection.
+// Direct channels (docs/PROTOCOL.md, "The direct channel"): sockets to the workers of instances. A call goes there if its
+// options allow it. What does not go there, or had not begun when a channel ended, goes the ordinary way, on the connection.
 
 const (
 	directRequest = 128 << 10        // a request of so many bytes goes the ordinary way: large values go beside the socket there

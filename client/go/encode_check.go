@@ -14,8 +14,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// What the msgpack library is about to write is looked at first. The library has no limit of depth: a value that contains itself would
-// end the process. Nor does the library say where in a value its error is.
+// What the msgpack library is about to write is looked at first. The library has no limit of depth: a value that contains
+// itself would end the process. Nor does the library say where in a value its error is.
 
 var (
 	errUintptr = errors.New("a uintptr has no form")

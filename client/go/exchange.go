@@ -13,8 +13,8 @@ const slack = time.Second // how much later than the daemon a client gives up at
 // grace is how long a call that was given up waits for the daemon's word whether the method ran. Only tests change it.
 var grace = 20 * time.Millisecond
 
-// Do makes a call and returns its result as it stands on the wire. All other ways to call lead here. When the context ends the call
-// is cancelled; the error is a Timeout or Cancelled then, and wraps the context's.
+// Do makes a call and returns its result as it stands on the wire. All other ways to call lead here. When the context ends the
+// call is cancelled; the error is a Timeout or Cancelled then, and wraps the context's.
 func (c *Client) Do(ctx context.Context, r *Request) (Raw, error) {
 	var raw Raw
 	if err := c.do(ctx, r, &raw); err != nil {

@@ -9,7 +9,8 @@ import (
 	"sync"
 )
 
-// A structField is a field that may come: with tag `msgpack:"name"`, or by its own name. Tags are as the msgpack library has them.
+// A structField is a field that may come: with tag `msgpack:"name"`, or by its own name. Tags are as the msgpack library has
+// them.
 type structField struct {
 	name  string
 	index []int // a way through embedded structs

@@ -4,7 +4,8 @@ package objpool
 
 import "encoding/binary"
 
-// Large values beside the socket, as docs/PROTOCOL.md has it under "Descriptors". What is particular to Linux is in files_linux.go.
+// Large values beside the socket, as docs/PROTOCOL.md has it under "Descriptors". What is particular to Linux is in
+// files_linux.go.
 
 const (
 	referenceType = 112      // the ext that stands for bytes of a file

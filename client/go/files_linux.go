@@ -212,8 +212,8 @@ func isSealed(fd int) bool {
 	return errno == 0 && seals&sealShrink != 0
 }
 
-// replace puts the bytes of files in the places that stand for them: a new message, and the numbers of the files, to be given back.
-// `refs` are where exts lie that may stand for some, counted from `begin` on.
+// replace puts the bytes of files in the places that stand for them: a new message, and the numbers of the files, to be given
+// back. `refs` are where exts lie that may stand for some, counted from `begin` on.
 func (a *arrivals) replace(msg []byte, refs []int, begin int) (whole []byte, numbers []uint64, err error) {
 	if !a.on {
 		return msg, nil, nil

@@ -53,9 +53,9 @@ func (in chanInput[T]) next(stop <-chan struct{}, p *packer) (bool, error) {
 	}
 }
 
-// FromFunc gives what a function returns, until it returns an error. io.EOF is the end of the input; any other error is the failure
-// of one more item, and of the stream. The function is called by another goroutine, one call at a time. A call that is under way when
-// the stream is closed runs on.
+// FromFunc gives what a function returns, until it returns an error. io.EOF is the end of the input; any other error is the
+// failure of one more item, and of the stream. The function is called by another goroutine, one call at a time. A call that is
+// under way when the stream is closed runs on.
 func FromFunc[T any](next func() (T, error)) Input { return funcInput[T]{next} }
 
 type funcInput[T any] struct{ call func() (T, error) }

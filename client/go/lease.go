@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A Lease is one instance that this client has for itself alone, until it is released, its time is over, or the connection ends. Its
-// calls go to that instance, and to no other: when it has gone they fail. Any number of goroutines may use it.
+// A Lease is one instance that this client has for itself alone, until it is released, its time is over, or the connection
+// ends. Its calls go to that instance, and to no other: when it has gone they fail. Any number of goroutines may use it.
 type Lease struct {
 	target     Target
 	conn       *conn
@@ -134,8 +134,8 @@ func (l *Lease) connection() (*conn, *Error) {
 	return l.conn, nil
 }
 
-// Release gives the instance back. False: the daemon had ended the lease before, as its time was over or its worker died. To release
-// a lease again does nothing.
+// Release gives the instance back. False: the daemon had ended the lease before, as its time was over or its worker died. To
+// release a lease again does nothing.
 func (l *Lease) Release(ctx context.Context) (bool, error) {
 	l.mu.Lock()
 	again := l.released

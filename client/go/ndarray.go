@@ -19,8 +19,8 @@ const (
 	ndArrayAlign = 64 // elements begin at a multiple of it
 )
 
-// An NdArray is an array of numpy, as an argument or a result (docs/VALUES.md, "Ext type 81"). [ArrayOf] makes one of a slice, and
-// [Elements] gives the elements of one.
+// An NdArray is an array of numpy, as an argument or a result (docs/VALUES.md, "Ext type 81"). [ArrayOf] makes one of a slice,
+// and [Elements] gives the elements of one.
 type NdArray struct {
 	// DType is numpy's dtype.str, such as "<f8". "": the dtype is structured, and Descr has it.
 	DType string
@@ -40,8 +40,8 @@ type Element interface {
 		~complex64 | ~complex128
 }
 
-// ArrayOf makes an array of a slice, which is copied. Without a shape it has one dimension. A shape that does not fit the values is
-// an error when the array is sent.
+// ArrayOf makes an array of a slice, which is copied. Without a shape it has one dimension. A shape that does not fit the
+// values is an error when the array is sent.
 //
 //	image := objpool.ArrayOf(pixels, 480, 640)
 func ArrayOf[T Element](values []T, shape ...int) NdArray {
@@ -51,8 +51,8 @@ func ArrayOf[T Element](values []T, shape ...int) NdArray {
 	return NdArray{DType: dtypeOf[T]().String(), Shape: shape, Order: "C", Data: append([]byte{}, memoryOf(values)...)}
 }
 
-// Elements returns the elements of an array as values of type T, the last index running fastest. They are converted where the array
-// has another type of numbers; one for which T has no room is an error.
+// Elements returns the elements of an array as values of type T, the last index running fastest. They are converted where the
+// array has another type of numbers; one for which T has no room is an error.
 //
 //	prices, err := objpool.Elements[float64](array)
 func Elements[T Element](a NdArray) ([]T, error) {

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// A pending is a request whose answer has not come. The connection's lock guards it until it is answered; from then on it belongs to
-// whoever waits.
+// A pending is a request whose answer has not come. The connection's lock guards it until it is answered; from then on it
+// belongs to whoever waits.
 type pending struct {
 	id     uint32
 	state  atomic.Int32  // unanswered, awaited or isAnswered
@@ -68,8 +68,8 @@ func (p *pending) free() {
 	pendings.Put(p)
 }
 
-// Progress is what a method says of how far it is. Done and Total are nil where it does not say. Of an all, map or scatter Done is
-// how many of its Total tasks have ended.
+// Progress is what a method says of how far it is. Done and Total are nil where it does not say. Of an all, map or scatter Done
+// is how many of its Total tasks have ended.
 type Progress struct {
 	Done, Total any
 	Text        string

@@ -49,9 +49,9 @@ func (c *Client) enter(lease *Lease) *Error {
 	return errClientClosed.withRan(RanNo)
 }
 
-// Shutdown lets no more calls begin, waits until what is under way has ended, and closes the client: calls with their retries, begun
-// calls, streams, and leases, whose calls are still made. When the context ends first it returns an error, and closes nothing: what
-// is under way goes on until Close is called.
+// Shutdown lets no more calls begin, waits until what is under way has ended, and closes the client: calls with their retries,
+// begun calls, streams, and leases, whose calls are still made. When the context ends first it returns an error, and closes
+// nothing: what is under way goes on until Close is called.
 func (c *Client) Shutdown(ctx context.Context) error {
 	c.work.end()
 	select {

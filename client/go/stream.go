@@ -35,12 +35,12 @@ type Results[T any] struct {
 	given    sync.Once
 }
 
-// Stream calls a method and gets results one by one, as they come: of a Map, a Scatter or All each item's; of one instance each value
-// that its method yields.
+// Stream calls a method and gets results one by one, as they come: of a Map, a Scatter or All each item's; of one instance each
+// value that its method yields.
 //
-// The arguments of a Map are its input, zipped to the shortest: slices, channels, or an [Input]. They are read as results are taken:
-// never further ahead than the daemon takes items, nor than Options.Window items beyond the results that were taken. So an input may
-// be endless. What is the same for all items goes in Options.Bind.
+// The arguments of a Map are its input, zipped to the shortest: slices, channels, or an [Input]. They are read as results are
+// taken: never further ahead than the daemon takes items, nor than Options.Window items beyond the results that were taken. So
+// an input may be endless. What is the same for all items goes in Options.Bind.
 //
 // The context is that of the whole stream. Close the results, unless all were taken.
 func Stream[T any](ctx context.Context, on Callable, method string, args ...any) *Results[T] {
@@ -182,7 +182,8 @@ func (s *Results[T]) finish() {
 	}
 }
 
-// repeats reports whether the stream's error is that of an item that has failed. That of a value that a method yields has no index.
+// repeats reports whether the stream's error is that of an item that has failed. That of a value that a method yields has no
+// index.
 func (s *Results[T]) repeats() bool {
 	return s.first != nil && s.err.Code == s.first.Code && s.err.Message == s.first.Message &&
 		(s.err.Index < 0 || s.err.Index == s.first.Index)
@@ -196,8 +197,8 @@ func (s *Results[T]) Value() (T, error) {
 // Index returns the number of the item whose result Next has found.
 func (s *Results[T]) Index() int { return int(s.index) }
 
-// Err returns why the stream has failed, once Next has returned false. Nil: it has not, or was closed. Where an item has failed it is
-// the first such failure, unless Options.Errors is "collect".
+// Err returns why the stream has failed, once Next has returned false. Nil: it has not, or was closed. Where an item has failed
+// it is the first such failure, unless Options.Errors is "collect".
 func (s *Results[T]) Err() error {
 	return plainError(s.err)
 }

@@ -30,8 +30,8 @@ func (c *Client) streamConnection(ctx context.Context, r *Request) (conn *conn, 
 	return conn, false, err
 }
 
-// mayYield reports whether a stream has results that nothing bounds but its consumer: those of one instance. Under a lease it must go
-// on the connection that has the lease.
+// mayYield reports whether a stream has results that nothing bounds but its consumer: those of one instance. Under a lease it
+// must go on the connection that has the lease.
 func (r *Request) mayYield() bool {
 	_, selector, _ := strings.Cut(r.Target, ":")
 	return r.lease == nil && selector != "map" && selector != "all" && selector != "scatter"

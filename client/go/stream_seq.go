@@ -6,8 +6,8 @@ package objpool
 
 import "iter"
 
-// All gives all results, each with the error of its item, and at last the error of the stream, if that is none of an item. It closes
-// the results when the loop is left.
+// All gives all results, each with the error of its item, and at last the error of the stream, if that is none of an item. It
+// closes the results when the loop is left.
 //
 //	for value, err := range objpool.Stream[int](ctx, pool.Map(), "square", numbers).All() { ... }
 func (s *Results[T]) All() iter.Seq2[T, error] {

@@ -2,8 +2,8 @@
 
 package objpool
 
-// A table has the requests in flight, by their numbers. The place of a request is the low bits of its number; a number whose place is
-// taken is passed over.
+// A table has the requests in flight, by their numbers. The place of a request is the low bits of its number; a number whose
+// place is taken is passed over.
 type table struct {
 	places []*pending // a power of two; half of them are free at least
 	count  int

@@ -51,8 +51,8 @@ func (t Target) Slot(slot int) Target { return t.at(strconv.Itoa(slot)) }
 // All is every instance. The result of a call is an array, in slot order.
 func (t Target) All() Target { return t.at("all") }
 
-// Map is a task for each item, on whichever instance is free. Arguments are arrays, zipped to the shortest; the result is an array, in
-// item order.
+// Map is a task for each item, on whichever instance is free. Arguments are arrays, zipped to the shortest; the result is an
+// array, in item order.
 func (t Target) Map() Target { return t.at("map") }
 
 // Scatter is like Map, but item i goes to slot i, and there are as many items as slots.
@@ -72,9 +72,9 @@ func (t Target) With(options Options) Target {
 // String returns the target as it is written: "sim", "sim:2", "sim:all".
 func (t Target) String() string { return t.address }
 
-// Call calls a method and returns its result as the Go value that it is: nil, bool, int64 (uint64 above its range), float64, string,
-// []byte, []any, map[string]any (map[any]any where a key is no string), time.Time, NdArray, Ext. The function [Call] returns a type of
-// your choice.
+// Call calls a method and returns its result as the Go value that it is: nil, bool, int64 (uint64 above its range), float64,
+// string, []byte, []any, map[string]any (map[any]any where a key is no string), time.Time, NdArray, Ext. The function [Call]
+// returns a type of your choice.
 func (t Target) Call(ctx context.Context, method string, args ...any) (any, error) {
 	return Call[any](ctx, t, method, args...)
 }

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// Who reads a connection. As a rule its own goroutine does, the keeper: it blocks in the socket, and wakes the callers whose answers
-// have come. A program that makes one call after the other would pay for two goroutines to wake for each. So when calls come one by
-// one, and fast, the keeper steps aside: nobody reads, until a call is made while there is no other. Its caller reads then, until the
-// answer has come. The keeper reads again when another request is made or waits too, and when no call has been made for a soloTick.
-// It interrupts a caller that has read for a soloTick: the call waits as others do then, and sees the end of its context.
+// Who reads a connection. As a rule its own goroutine does, the keeper: it blocks in the socket, and wakes the callers whose
+// answers have come. A program that makes one call after the other would pay for two goroutines to wake for each. So when calls
+// come one by one, and fast, the keeper steps aside: nobody reads, until a call is made while there is no other. Its caller
+// reads then, until the answer has come. The keeper reads again when another request is made or waits too, and when no call has
+// been made for a soloTick. It interrupts a caller that has read for a soloTick: the call waits as others do then, and sees the
+// end of its context.
 //
 // The connection's lock guards the fields.
 type turns struct {
@@ -44,8 +45,8 @@ type habit struct {
 
 var usualHabit = habit{16, 4 * time.Millisecond}
 
-// takeTurn is called with the lock held, when a request has been queued: its caller reads, if it `can` and it is alone. When nobody
-// reads otherwise, the keeper does.
+// takeTurn is called with the lock held, when a request has been queued: its caller reads, if it `can` and it is alone. When
+// nobody reads otherwise, the keeper does.
 func (c *conn) takeTurn(can bool) (mine bool) {
 	switch {
 	case c.turns.who != nobodyReads:
@@ -160,8 +161,8 @@ func (c *conn) soloCalls() uint64 {
 	return c.turns.solo
 }
 
-// lookAfter has the keeper read again, if no call has been made since it looked before: `seen` calls had been made then. A call that
-// has been reading since then is interrupted.
+// lookAfter has the keeper read again, if no call has been made since it looked before: `seen` calls had been made then. A call
+// that has been reading since then is interrupted.
 func (c *conn) lookAfter(seen uint64) (now uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -108,7 +108,8 @@ func appendExt(b []byte, kind int8, data []byte) []byte {
 	return append(appendExtHead(b, kind, len(data)), data...)
 }
 
-// appendExtHead writes the head of an ext. One of 16 bytes and type 112 has the long form: the short one may stand for a descriptor.
+// appendExtHead writes the head of an ext. One of 16 bytes and type 112 has the long form: the short one may stand for a
+// descriptor.
 func appendExtHead(b []byte, kind int8, n int) []byte {
 	switch {
 	case n == 16 && kind != referenceType:

@@ -7,8 +7,8 @@
 #include "daemon/worker/plugin_load.h"
 #include "daemon/worker/title.h"
 
-/* Runs an instance on a thread of this process. The plugin and the pool's name must stay; the channel and the board of FORK (proto/channel.h) are
- * copied. 0 or a negative errno. */
+/* Runs an instance on a thread of this process. The plugin and the pool's name must stay; the channel and the board of FORK
+ * (proto/channel.h) are copied. 0 or a negative errno. */
 int thread_worker_start(const struct plugin *plugin, const struct title *title, const int *fds);
 
 #endif

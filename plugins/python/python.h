@@ -136,8 +136,8 @@ bool handle_is_forked(void);
 
 /* ---- later.c ---- */
 
-/* Puts off the answer of the running method's call. `on_event`: a callable, or None. `wake_at`: seconds of time.monotonic(), or 0.
- * A new reference to a Deferred, or to None: it can't be put off. NULL with an exception set. */
+/* Puts off the answer of the running method's call. `on_event`: a callable, or None. `wake_at`: seconds of time.monotonic(), or
+ * 0. A new reference to a Deferred, or to None: it can't be put off. NULL with an exception set. */
 PyObject *later_new(struct objpool_call *call, PyObject *on_event, double wake_at);
 
 /* To be called after each method: has it put its answer off? `failed`: it has raised an exception after all. */
@@ -150,8 +150,8 @@ void later_happened(struct objpool_call *call, enum objpool_event event);
 /* Adds what host/coroutines.py needs to the module _objpool. */
 int concurrent_init(PyObject *module);
 
-/* The method has returned `work`, a coroutine or an asynchronous generator: puts its call off, and starts it. 1; 0: the call can't
- * be put off; -1: it has set an exception. */
+/* The method has returned `work`, a coroutine or an asynchronous generator: puts its call off, and starts it. 1; 0: the call
+ * can't be put off; -1: it has set an exception. */
 int concurrent_begin(struct objpool_call *call, PyObject *work);
 
 /* Has concurrent_begin put the call off? */

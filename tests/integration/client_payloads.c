@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libobjpool's large values against a daemon with a pool p of three Probes. `client_payloads all` and `... bytes`: everything, with
- * descriptors or (the option, TCP, payload_min = 0) without; `... vanish`: dies with descriptors on their way in both directions.
- * Exits 1 at a surprise, and says where.
+ * libobjpool's large values against a daemon with a pool p of three Probes. `client_payloads all` and `... bytes`: everything,
+ * with descriptors or (the option, TCP, payload_min = 0) without; `... vanish`: dies with descriptors on their way in both
+ * directions. Exits 1 at a surprise, and says where.
  */
 #include <objpool/client.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plays what a dialogue of this folder has a program do (README.md) with libobjpool: client FILE ADDRESS. Exit status 0: everything
- * came as it should; 1: not, and standard error says what; 77: the library can't express a step.
+ * Plays what a dialogue of this folder has a program do (README.md) with libobjpool: client FILE ADDRESS. Exit status 0:
+ * everything came as it should; 1: not, and standard error says what; 77: the library can't express a step.
  */
 #include <objpool/client.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Bench measures small calls and a stream through this library, beside those of redis and NATS, in one run. Rounds of all take turns;
-// of each the best counts. With -soak it has ten million items go each way instead, and fails when its memory grows.
+// Bench measures small calls and a stream through this library, beside those of redis and NATS, in one run. Rounds of all take
+// turns; of each the best counts. With -soak it has ten million items go each way instead, and fails when its memory grows.
 //
 //	OBJPOOL_BUILD=/path/to/build go run . [-rounds 5] [-markdown FILE] [-soak] [-items 10000000]
 //

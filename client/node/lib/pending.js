@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
-/* What waits for an answer, by msgid. Msgids are given in turn, so an entry's place is its msgid's last bits: nothing is hashed, and
- * nothing is allocated but when there are more entries than places. */
+/* What waits for an answer, by msgid. Msgids are given in turn, so an entry's place is its msgid's last bits: nothing is hashed,
+ * and nothing is allocated but when there are more entries than places. */
 const FIRST_SIZE = 64; // a power of two
 const MSGID_END = 2 ** 32;
 

@@ -92,8 +92,8 @@ void client_init_own(struct client *client, struct core *core);
 /* Gives the client other rights, from its next request on. */
 void client_set_rights(struct client *client, struct rights *rights);
 
-/* The client asks for the first time: it is one of its user's sessions from now on. 0; or -EBUSY with *error made: the user has as
- * many as it may. Does nothing when it has entered. */
+/* The client asks for the first time: it is one of its user's sessions from now on. 0; or -EBUSY with *error made: the user has
+ * as many as it may. Does nothing when it has entered. */
 int client_enter(struct client *client, struct error *error);
 
 /* For client_hang_up: it is no session of its user any more. */

@@ -222,8 +222,8 @@ bool slot_has_in_hand(const struct batch *batch);
 /* Are tasks under way in the instance that its methods have put off? Then it is not idle, although it has nothing in its hands. */
 bool slot_is_at_work(const struct slot *slot);
 
-/* How many tasks of the batch's call the slot may be handed, so that no more than max_concurrent are at work in it. Of a method that
- * is not known to be at work: any number. */
+/* How many tasks of the batch's call the slot may be handed, so that no more than max_concurrent are at work in it. Of a method
+ * that is not known to be at work: any number. */
 uint32_t slot_room(const struct slot *slot, const struct batch *batch);
 
 /* Does the instance run nothing, neither for calls nor for direct channels? Tasks that it has put off may wait in it. */

@@ -169,8 +169,8 @@ int config_check_pool(struct config *config, const struct config_pool *pool);
 
 void config_print(const struct config *config, FILE *to);
 
-/* Parts of it, as objpool.config shows them: [daemon], the roles and the users, but not the hashes of their tokens; and the section
- * of a pool. */
+/* Parts of it, as objpool.config shows them: [daemon], the roles and the users, but not the hashes of their tokens; and the
+ * section of a pool. */
 void config_print_open(const struct config *config, FILE *to);
 void config_print_pool(const struct config_pool *pool, FILE *to);
 

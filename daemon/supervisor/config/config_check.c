@@ -115,8 +115,8 @@ static int check_free(struct config *config, const char *key, const struct confi
 	return 0;
 }
 
-/* What an address that is listened on must have: TLS or a place that no stranger reaches; and for TLS a certificate. `danger` says
- * what strangers could do. */
+/* What an address that is listened on must have: TLS or a place that no stranger reaches; and for TLS a certificate. `danger`
+ * says what strangers could do. */
 static int check_exposure(struct config *config, const char *key, const struct config_address *at, const char *danger)
 {
 	struct address address;

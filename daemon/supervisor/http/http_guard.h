@@ -19,8 +19,8 @@
  * HTTP by which the request is refused, and *error is made. */
 int http_guard_check(const struct config *config, struct evhttp_request *request, struct error *error);
 
-/* Checks what a browser says of the page that loads this, as an image or a script, for which it sends no Origin: the page could not
- * read the answer, but would hold it open. To be called when http_guard_check has let Origin pass. Likewise. */
+/* Checks what a browser says of the page that loads this, as an image or a script, for which it sends no Origin: the page could
+ * not read the answer, but would hold it open. To be called when http_guard_check has let Origin pass. Likewise. */
 int http_guard_check_site(struct evhttp_request *request, struct error *error);
 
 /* Checks Content-Type, likewise. */

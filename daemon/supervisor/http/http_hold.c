@@ -20,8 +20,8 @@ static void on_behind(struct bufferevent *stream, void *data)
 	(void)evbuffer_drain(bufferevent_get_input(stream), SIZE_MAX);
 }
 
-/* For evhttp to tell of the connection's end, it must be read. evhttp does not read it before there is an answer, and then keeps what
- * it reads: so its callback is replaced. */
+/* For evhttp to tell of the connection's end, it must be read. evhttp does not read it before there is an answer, and then keeps
+ * what it reads: so its callback is replaced. */
 void http_hold_watch(struct evhttp_request *request)
 {
 	struct bufferevent *stream = stream_of(request);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http_hold: a connection whose answer takes long, or never ends. It is not cut meanwhile, evhttp tells of its end, and what its peer
- * sends behind the request is dropped: each connection has one answer. A peer that takes nothing of the answer for a minute is given
- * up.
+ * http_hold: a connection whose answer takes long, or never ends. It is not cut meanwhile, evhttp tells of its end, and what
+ * its peer sends behind the request is dropped: each connection has one answer. A peer that takes nothing of the answer for a
+ * minute is given up.
  */
 #ifndef SUPERVISOR_HTTP_HOLD_H
 #define SUPERVISOR_HTTP_HOLD_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page's script. What the daemon says comes in as events (listen), changes `known`, and is shown once for each frame (show).
-// Texts of others get into the document by put() alone: as text, with hidden characters made visible. Paths are relative: a proxy may
-// offer the page below a path of its own.
+// Texts of others get into the document by put() alone: as text, with hidden characters made visible. Paths are relative: a
+// proxy may offer the page below a path of its own.
 "use strict";
 
 const SAMPLES = 600, GRAIN = 10, ROWS = 200, SILENCE = 5000;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool_views: what the page shows of pools. Each second all pools are sampled (view/history.h). While somebody looks, they are also
- * drawn: the JSON of each pool, and of each slot of the pools that somebody has opened. All viewers share the drawings. Each text has
- * the number of the drawing that changed it, so that a viewer is sent only what is newer than what it has.
+ * pool_views: what the page shows of pools. Each second all pools are sampled (view/history.h). While somebody looks, they are
+ * also drawn: the JSON of each pool, and of each slot of the pools that somebody has opened. All viewers share the drawings.
+ * Each text has the number of the drawing that changed it, so that a viewer is sent only what is newer than what it has.
  *
  * The processes of workers are looked at in turns, some at each drawing: thousands of them would hold the loop.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * viewers: streams of server-sent events (/events), by which the page is kept up to date. Each second, each viewer is sent what has
- * changed since what it was last sent:
+ * viewers: streams of server-sent events (/events), by which the page is kept up to date. Each second, each viewer is sent what
+ * has changed since what it was last sent:
  *
  *   data: {"now": 81250, "state": "running", "pools": [...], ...}
  *

@@ -33,8 +33,8 @@ void history_begin(struct history *history, const struct pool *pool)
 
 /* ---- a sample ---- */
 
-/* The calls of `now` that `before` does not have. The longest of them is not known. A pool whose class has changed forgets the calls
- * of methods that are gone. */
+/* The calls of `now` that `before` does not have. The longest of them is not known. A pool whose class has changed forgets the
+ * calls of methods that are gone. */
 static void subtract(struct histogram *now, const struct histogram *before)
 {
 	now->count = 0;

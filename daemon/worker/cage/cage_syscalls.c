@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cage_syscalls: by seccomp, which system calls a class may make. What is forbidden fails with EPERM. The lists are systemd's
- * @system-service, without what reaches other processes (process_vm_readv, prlimit of another), the kernel's keys, namespaces, and
- * io_uring, whose work no filter sees.
+ * @system-service, without what reaches other processes (process_vm_readv, prlimit of another), the kernel's keys, namespaces,
+ * and io_uring, whose work no filter sees.
  */
 #include "daemon/worker/cage/cage_steps.h"
 

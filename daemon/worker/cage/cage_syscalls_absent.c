@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cage_syscalls_absent: in the place of cage_syscalls.c where objpool is built without libseccomp. A cage that needs a filter is not
- * entered: the pool does not start. */
+/* cage_syscalls_absent: in the place of cage_syscalls.c where objpool is built without libseccomp. A cage that needs a filter is
+ * not entered: the pool does not start. */
 #include "daemon/worker/cage/cage_steps.h"
 
 int cage_filter_syscalls(const struct cage *cage, const struct cage_kernel *kernel)

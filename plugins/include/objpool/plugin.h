@@ -429,8 +429,8 @@ static inline int objpool_commit(struct objpool_call *call)
  * `map`, `scatter`): return them as one; -ECANCELED: nobody waits any more; -EINVAL: they are not one value; -ENOMEM. With NULL
  * and 0 it gives nothing, but says whether the caller takes values one by one: begin with that what may be an empty series.
  *
- * A deferred call may yield, too, until it is answered. Then this never waits: when the caller is slow, it returns -EAGAIN and has
- * given nothing; class->deferred gets OBJPOOL_ROOM once the value can be yielded again.
+ * A deferred call may yield, too, until it is answered. Then this never waits: when the caller is slow, it returns -EAGAIN and
+ * has given nothing; class->deferred gets OBJPOOL_ROOM once the value can be yielded again.
  */
 static inline int objpool_yield(struct objpool_call *call, const void *msgpack, size_t size)
 {
@@ -451,13 +451,13 @@ static inline int objpool_yield(struct objpool_call *call, const void *msgpack, 
  * it (then msgpack may be NULL), and frees it. Returns 0, or -ECANCELED: its caller had given up, nobody has been
  * given the value, and the call is freed all the same (OBJPOOL_GONE will not come for it any more).
  *
- * A deferred call waits: until it is answered, nothing has been done for it. When the worker ends in good order, the daemon answers
- * it with UNAVAILABLE, and tells its caller that it has not run: the caller asks the next instance. (If its caller takes values one
- * by one, it may have run.)
+ * A deferred call waits: until it is answered, nothing has been done for it. When the worker ends in good order, the daemon
+ * answers it with UNAVAILABLE, and tells its caller that it has not run: the caller asks the next instance. (If its caller
+ * takes values one by one, it may have run.)
  *
- * Or it is at work: objpool_at_work says so, before the method returns. Then the instance ends in good order, and gives its state,
- * only once the call has been answered; class->ready and class->deferred are called meanwhile. The pool's max_concurrent is for
- * such calls. objpool_at_work returns 0; -EINVAL: it is too late; -ENOSYS from a host that lacks it.
+ * Or it is at work: objpool_at_work says so, before the method returns. Then the instance ends in good order, and gives its
+ * state, only once the call has been answered; class->ready and class->deferred are called meanwhile. The pool's max_concurrent
+ * is for such calls. objpool_at_work returns 0; -EINVAL: it is too late; -ENOSYS from a host that lacks it.
  *
  * When the worker dies, what is deferred is answered with WORKER_LOST.
  */
@@ -530,8 +530,8 @@ static inline void objpool_let_go(const struct objpool_host *host, struct objpoo
 
 /*
  * The value of a key of the pool's section that plugins may ask for: python_path, python_options and preload (arrays of
- * strings), virtualenv (a string), unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes), max_concurrent. NULL: not
- * set, or not known to this host. Valid for ever.
+ * strings), virtualenv (a string), unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes), max_concurrent. NULL:
+ * not set, or not known to this host. Valid for ever.
  */
 static inline const msgpack_object *objpool_setting(const struct objpool_call *call, const char *name)
 {
