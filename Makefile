@@ -45,6 +45,8 @@ CAGE   := $(call objs,daemon/worker/cage)
 BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standard.o
 CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program
 CLI    := $(call objs,cli cli/generate)
+# The gateway's logic, and what it uses of the daemon's core.
+GATEWAY_CORE := $(call objs,gateway/core) $(B)/daemon/core/base/error.o $(B)/daemon/core/base/idmap.o $(B)/daemon/core/records/target.o
 PLUGIN_NAMES := $(filter-out $(PLUGINS_LEFT_OUT),$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 

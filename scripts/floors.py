@@ -23,6 +23,7 @@ MAY_USE = {
     "daemon/supervisor": {"proto", "daemon/core"},
     "daemon/worker": {"proto"},
     "daemon/backtrace": {"proto"},
+    "gateway/core": {"proto", "daemon/core"},
     "client/c": {"proto"},
     "cli": {"proto"},
     "client/python/objpool": set(),
@@ -36,6 +37,7 @@ MAY_USE = {
     "plugins/sampler": set(),
     "plugins/spell": set(),
     "tests/sim": {"proto", "daemon/core"},
+    "tests/gateway_sim": {"proto", "daemon/core", "gateway/core"},
 }
 
 

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base: what all files of the gateway's core share: the clock, the timers, the memory, the queue to the supervisor; and what the
+ * core asks of the program around it. The core knows no socket, no clock, no thread and no bus, so that a simulation can drive
+ * several of them through any order of events. gateway.h has the events.
+ */
+#ifndef GATEWAY_BASE_H
+#define GATEWAY_BASE_H
+
+#include "daemon/core/base/error.h"
+#include "daemon/core/base/idmap.h"
+#include "proto/timers.h"
+
+#include <sys/queue.h>
+
+enum {
+	HOST_NAME_MAX_SIZE = 64,                /* bytes in a host's name; its characters are A-Z a-z 0-9 _ - */
+	GATEWAY_PACKET = 128 << 10,             /* bytes in a packet; less, if the bus takes less */
+	GATEWAY_MESSAGE_MAX = 256 << 20,        /* bytes in a message of a client, or in an answer */
+};
+
+struct gateway;
+struct local;
+
+/* What the core asks of the program around it. These functions must not call into the core. */
+struct gateway_ops {
+	/* Publishes to one host (subject objpool.DOMAIN.to.HOST.SELF). 0 or a negative errno: then the packet counts as lost. */
+	int (*publish)(struct gateway *gateway, const char *host, const void *bytes, size_t size);
+	/* Publishes to all hosts (subject objpool.DOMAIN.beat.SELF). Likewise. */
+	int (*publish_beat)(struct gateway *gateway, const void *bytes, size_t size);
+	/* gateway->to_supervisor has become non-empty. */
+	void (*supervisor_wrote)(struct gateway *gateway);
+	/* Opens a session of the own daemon for local->host and local->user: makes a socketpair, and writes SESSION with one end to
+	 * gateway->to_supervisor. 0 or a negative errno: the core then gives up the session without local_close. */
+	int (*local_open)(struct local *local);
+	/* local->out has become non-empty. */
+	void (*local_wrote)(struct local *local);
+	/* local->reads has changed. */
+	void (*local_reads)(struct local *local);
+	/* The core is done with the session. What is still in local->out must be written first, then the socket is closed, and
+	 * local_free is called. gateway_on_local_gone and the other events of this session must not come any more. */
+	void (*local_close)(struct local *local);
+};
+
+/* A session of the own daemon that the gateway holds for somebody: a session of another host, or of the own host's client. Made
+ * by the core; freed with local_free by the program around it, after local_close or gateway_on_local_gone. */
+struct local {
+	struct gateway *gateway;
+	uint64_t number;
+	const char *host;     /* the other host; NULL: the own one, and then sid is the client's session */
+	char *user;           /* of that host; "-": the client is no user. Owned */
+	uint64_t sid;
+	struct sendq out;     /* bytes for the daemon: whole and partial MessagePack-RPC messages */
+	bool reads;           /* the socket may be read */
+	void *owner;          /* the program's side of it */
+	void *user_of;        /* the core's: who holds it. NULL: nobody any more */
+	const struct local_user *uses;
+};
+
+struct local *local_free(struct local *local);
+
+enum gateway_state { GATEWAY_CONNECTING, GATEWAY_LISTENING, GATEWAY_SERVING, GATEWAY_REFUSED, GATEWAY_DRAINING };
+
+struct gateway {
+	uint64_t now;            /* CLOCK_MONOTONIC nanoseconds; the owner moves it before each event */
+	struct timers timers;
+	const struct gateway_ops *ops;
+	void *owner;
+	struct account memory;   /* what the core holds for all; memory.limit is set from CONFIG */
+	uint64_t random;         /* state of gateway_random */
+	uint64_t incarnation;    /* of this process: random, never 0 */
+	uint64_t started;
+	char name[HOST_NAME_MAX_SIZE + 1]; /* this host; "" before CONFIG */
+	enum gateway_state state;
+	size_t packet_max;       /* bytes in a packet on this bus */
+	struct sendq to_supervisor;
+	uint64_t last_number;    /* of a local session */
+	struct hosts *hosts;     /* hosts.h */
+	struct origin *origin;   /* origin.h: the clients of this daemon that call other hosts */
+	struct export *export;   /* serve.h: sessions of other hosts */
+};
+
+/* A random number; the sequence depends on the seed alone. */
+uint64_t gateway_random(struct gateway *gateway);
+
+/* Writes LOG to the supervisor. Levels are those of the daemon: "error", "warning", "info", "debug". */
+__attribute__((format(printf, 3, 4))) void gateway_log(struct gateway *gateway, const char *level, const char *format, ...);
+
+/* After something was written to to_supervisor: tells the program around the core if the queue was empty before. */
+void gateway_supervisor_wrote(struct gateway *gateway, size_t bytes_before);
+
+#endif
