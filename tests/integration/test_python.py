@@ -779,6 +779,14 @@ def test_a_virtual_environment(start, place):
             assert "virtual" in error["message"]
 
 
+WRONG_OPTIONS = (
+    ("file.py", 'is no option of Python: options begin with "-"'), ("-", "is no option of Python"), ("-Z", "is no option of Python"),
+    ("-OZ", "is no option of Python"), ("--foo", "is no option that a pool's Python takes"), ("--version", "makes Python print something and end"),
+    ("-h", "makes Python print something and end"), ("-cpass", "runs a program"), ("-X", "needs an argument"),
+    ("PYTHONHASHSEED=4294967296", "must have a number below 4294967296"), ("PYTHONHASHSEED=1x", "must have a number below"),
+    ("PYTHONPATH=/", "can't be set: of Python's variables only PYTHONHASHSEED can"), ("-X" + "x" * 2000, "is too long"), ("-X\0", "has a zero byte"))
+
+
 def test_options_of_the_interpreter(start, place):
     (place / "options.py").write_text("import sys, warnings\nclass A:\n def told(self):\n  return [sys.warnoptions, sorted(sys._xoptions),"
                                       " sys.flags.optimize, hash('objpool'), sys.flags.dev_mode]\n")
@@ -792,15 +800,16 @@ def test_options_of_the_interpreter(start, place):
             assert (warn[-1:], xoptions, optimize, dev_mode) == (["error::UserWarning"], ["dev"], 2, True)
             seen.add(number)
         assert len(seen) == 1
-        for wrong, words in (("file.py", "is no option of the interpreter"), ("-Z", "an option that it does not know"), ("--version", "that ends it"),
-                             ("PYTHONHASHSEED=4294967296", "below 4294967296"), ("PYTHONHASHSEED=1x", "below"), ("-X" + "x" * 2000, "is too long")):
+        for wrong, words in WRONG_OPTIONS:
             error, _ = client.call("objpool.create", {"pool": "r", "plugin": "python", "class": "options:A", "python_path": [str(place)],
-                                                      "python_options": [wrong]})
-            assert words in error["message"], wrong
+                                                      "python_options": ["-O", wrong]})
+            assert f'pool r: python_options: "{wrong.split(chr(0))[0][:100]}" {words}' in error["message"], wrong
 
 
 @pytest.mark.parametrize("line, words", [("python_path = 3", "must be an array of strings"), ("preload = [1]", "must be an array of strings"),
                                          ("python_options = {}", "must be an array of strings"),
+                                         ('python_options = ["-Z"]', 'objpoold.conf:7: pool p: python_options: "-Z" is no option of Python'),
+                                         ("python_options = -Z", 'is no JSON: invalid token near \'-\' (column 1); write text as "text", a list as ["text"'),
                                          ("unpickle = maybe", "must be yes or no")])
 def test_wrong_keys(start, line, words):
     key, _, value = line.partition(" = ")

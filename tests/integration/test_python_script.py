@@ -89,7 +89,7 @@ def test_the_hash_seed(start, plugins, pool, monkeypatch, place):
 @pytest.mark.parametrize("python, keys, words", [
     (None, {}, "plugins/python.py needs a Python: give the pool a virtualenv, or set OBJPOOL_PYTHON"),
     ("/nowhere/python3", {}, "/nowhere/python3 can't run "),
-    ("/usr/bin/python3", {"python_options": ["x.py"]}, 'python_options: "x.py" is no option of the interpreter'),
+    ("/usr/bin/python3", {"python_options": ["x.py"]}, 'python_options: "x.py" is no option of Python'),
     ("/usr/bin/python3", {"nice": 5}, "the plugin python of a package for pip can have no cage"),
     ("/usr/bin/python3", {"plugin": "other"}, "/usr/bin/python3, can't run classes: "),
 ])

@@ -5,6 +5,7 @@
 #include "daemon/supervisor/config/config_cage.h"
 #include "daemon/supervisor/config/config_table.h"
 #include "daemon/supervisor/config/config_users.h"
+#include "daemon/supervisor/config/python_options.h"
 #include "proto/plural.h"
 
 #include <pwd.h>
@@ -21,6 +22,18 @@ static int check_strings(struct config *config, const struct config_pool *pool, 
 	return r == 0 ? 0 : config_fail(config, "%s: pool %s: %s must be an array of strings", pool->place, pool->name, key);
 }
 
+static int check_python_options(struct config *config, const struct config_pool *pool)
+{
+	char room[PYTHON_OPTIONS_REASON];
+	const char *reason = NULL;
+
+	if (check_strings(config, pool, "python_options", &pool->python_options) < 0)
+		return -1;
+	if (pool->python_options.text)
+		reason = python_options_check(pool->python_options.value, room);
+	return reason ? config_fail(config, "%s: pool %s: python_options: %s", pool->place, pool->name, reason) : 0;
+}
+
 static int check_json(struct config *config, const struct config_pool *pool)
 {
 	struct reader args = reader_of(pool->args.value), kwargs = reader_of(pool->kwargs.value);
@@ -33,8 +46,7 @@ static int check_json(struct config *config, const struct config_pool *pool)
 	if (pool->kwargs.text && read_map(&kwargs, &n) < 0)
 		return config_fail(config, "%s: pool %s: kwargs must be an object", pool->place, pool->name);
 	if (check_strings(config, pool, "python_path", &pool->python_path) < 0 ||
-	    check_strings(config, pool, "python_options", &pool->python_options) < 0 ||
-	    check_strings(config, pool, "preload", &pool->preload) < 0)
+	    check_python_options(config, pool) < 0 || check_strings(config, pool, "preload", &pool->preload) < 0)
 		return -1;
 	if (!pool->slot_kwargs.text)
 		return 0;

@@ -142,7 +142,7 @@ static const char *set_workers(void *field, const struct config_option *option, 
 
 static const char *set_json(void *field, const struct config_option *option, const char *text)
 {
-	static char reason[192]; /* outlives the call; the next error replaces it */
+	static char reason[256]; /* outlives the call; the next error replaces it */
 	struct config_json *json = field;
 	struct block *packed;
 	struct span value;

@@ -66,7 +66,8 @@ int json_to_msgpack(const char *text, struct block **packed, struct span *value,
 	json_t *json = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 
 	if (!json) {
-		snprintf(reason, reason_size, "is no JSON: %s (column %d)", error.text, error.column);
+		snprintf(reason, reason_size, "is no JSON: %s (column %d)%s", error.text, error.column,
+			 strchr("[{\"", text[0]) ? "" : "; write text as \"text\", a list as [\"text\", \"text\"]");
 		return -1;
 	}
 	msgpack_sbuffer_init(&buffer.bytes);
