@@ -294,6 +294,7 @@ void json_write_error(FILE *out, const struct objpool_error *error)
 	write_member(out, "type", error->type);
 	write_member(out, "traceback", error->traceback);
 	write_member(out, "pool", error->pool);
+	write_member(out, "host", error->host);
 	write_member(out, "user", error->user);
 	write_member(out, "right", error->right);
 	write_number(out, "slot", error->slot, -1);

@@ -22,7 +22,7 @@ static struct failure *failure_of(const struct objpool_error *error)
 }
 
 /* What has been read, before its strings are copied. */
-enum text { CODE, MESSAGE, TYPE, TRACEBACK, POOL, USER, RIGHT, TEXTS };
+enum text { CODE, MESSAGE, TYPE, TRACEBACK, POOL, USER, RIGHT, HOST, TEXTS };
 struct parts {
 	struct objpool_bytes texts[TEXTS];
 	struct objpool_error error; /* the numbers */
@@ -47,7 +47,8 @@ static bool read_text(struct objpool_reader *reader, struct objpool_bytes *text)
 
 static bool parse_text(struct parts *parts, struct objpool_bytes key, struct objpool_reader *value)
 {
-	static const char *const names[TEXTS] = {"code", "message", "type", "traceback", "pool", "user", "right"};
+	static const char *const names[TEXTS] = {"code", "message", "type", "traceback", "pool", "user", "right",
+						     "host"};
 
 	for (size_t i = 0; i < TEXTS; i++)
 		if (is(key, names[i]))
@@ -164,6 +165,7 @@ static const struct objpool_error *assemble(const struct parts *parts)
 	error->pool = keep(&room, parts->texts[POOL]);
 	error->user = keep(&room, parts->texts[USER]);
 	error->right = keep(&room, parts->texts[RIGHT]);
+	error->host = keep(&room, parts->texts[HOST]);
 	error->data.data = keep(&room, parts->error.data);
 	if (!error->code || !*error->code)
 		error->code = "FAILED";

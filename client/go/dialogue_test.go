@@ -189,7 +189,7 @@ func fieldsDiffer(told, got map[string]any) string {
 // fieldsOf are the fields of an error as the wire has them.
 func fieldsOf(e *objpool.Error) map[string]any {
 	fields := map[string]any{"code": string(e.Code), "message": e.Message, "ran": e.Ran}
-	for key, text := range map[string]string{"type": e.Type, "traceback": e.Traceback, "pool": e.Pool, "user": e.User, "right": e.Right} {
+	for key, text := range map[string]string{"type": e.Type, "traceback": e.Traceback, "pool": e.Pool, "user": e.User, "right": e.Right, "host": e.Host} {
 		if text != "" {
 			fields[key] = text
 		}

@@ -32,6 +32,8 @@ const (
 	Overloaded   Code = "OVERLOADED"     // a queue is full, or a limit is reached: RetryAfter says when to try again, if known
 	TooLarge     Code = "TOO_LARGE"      // a message or a result is over the daemon's limit
 	Unavailable  Code = "UNAVAILABLE"    // no instance is alive that could answer
+	HostLost     Code = "HOST_LOST"      // another machine went while it owed the answer: Host says which
+	Unreachable  Code = "UNREACHABLE"    // no machine can be asked, or not the one that the target names
 	Internal     Code = "INTERNAL"       // a bug of the daemon
 )
 
@@ -79,6 +81,8 @@ type Error struct {
 	Items, Failed int
 	// RetryAfter is, of Overloaded, when to try again. 0: not known.
 	RetryAfter time.Duration
+	// Host is, of HostLost and Unreachable, the machine that went, or can't be asked.
+	Host string
 	// User and Right are, of Denied, who may not do what.
 	User, Right string
 
@@ -148,7 +152,7 @@ func (e *Error) Is(target error) bool {
 // mayPass reports whether a call that failed so may be made again, and may succeed then.
 func (e *Error) mayPass(idempotent bool) bool {
 	switch e.Code {
-	case Overloaded, Unavailable, WorkerLost, ConnectionLost, NoDaemon:
+	case Overloaded, Unavailable, WorkerLost, HostLost, Unreachable, ConnectionLost, NoDaemon:
 		return idempotent || e.Ran == RanNo && e.Index < 0
 	}
 	return false
@@ -217,6 +221,8 @@ func (e *Error) set(key string, value any) {
 		e.Failed = int(number)
 	case "user":
 		e.User = text
+	case "host":
+		e.Host = text
 	case "right":
 		e.Right = text
 	}

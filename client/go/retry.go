@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Retry says when a call is made again: after Overloaded, Unavailable, WorkerLost and ConnectionLost (NoDaemon too), if its method
-// has not run (Error.Ran is RanNo), or if the call is Idempotent. It is for calls that wait: not for futures, streams and leases.
+// A Retry says when a call is made again: after Overloaded, Unavailable, WorkerLost, HostLost, Unreachable and ConnectionLost (NoDaemon
+// too), if its method has not run (Error.Ran is RanNo), or if the call is Idempotent. It is for calls that wait: not for futures, streams and leases.
 type Retry struct {
 	// Attempts is how often the call is made at most.
 	Attempts int

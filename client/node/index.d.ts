@@ -325,7 +325,8 @@ export function connect(options: ConnectOptions): Promise<Client>;
 /** The codes of errors. Others may be added. */
 export type ErrorCode =
 	| "BAD_REQUEST" | "BAD_TARGET" | "NO_SUCH_POOL" | "NO_SUCH_SLOT" | "NO_SUCH_METHOD" | "BAD_ARGUMENT" | "DENIED" | "FAILED"
-	| "WORKER_LOST" | "TIMEOUT" | "CANCELLED" | "OVERLOADED" | "TOO_LARGE" | "UNAVAILABLE" | "INTERNAL"
+	| "WORKER_LOST" | "TIMEOUT" | "CANCELLED" | "OVERLOADED" | "TOO_LARGE" | "UNAVAILABLE" | "HOST_LOST" | "UNREACHABLE"
+	| "INTERNAL"
 	| "CONNECTION_LOST" | "NO_DAEMON" | "BAD_VALUE";
 
 /** Every error of a call. What is not known is undefined. */
@@ -338,6 +339,8 @@ export class ObjpoolError extends Error {
 	readonly type?: string;
 	readonly traceback?: string;
 	readonly pool?: string;
+	/** Of `HOST_LOST` and `UNREACHABLE`: the machine that went, or can't be asked. */
+	readonly host?: string;
 	readonly slot?: number;
 	readonly generation?: number;
 	/** The item, in all, map and scatter. */

@@ -53,6 +53,9 @@ def test_a_key_stays_with_its_instance(c):
 @pytest.mark.parametrize("method, params, code", [
     ("nodot", [], "BAD_TARGET"), ("p.", [], "BAD_TARGET"), (".x", [], "BAD_TARGET"), ("p:x.echo", [], "BAD_TARGET"),
     ("p:-1.echo", [], "BAD_TARGET"), ("p:.echo", [], "BAD_TARGET"), ("p:key=.echo", [], "BAD_TARGET"), ("p q.echo", [], "BAD_TARGET"),
+    ("p@.echo", [], "BAD_TARGET"), ("p@a b.echo", [], "BAD_TARGET"), ("p@h@h.echo", [], "BAD_TARGET"), ("@h.echo", [], "BAD_TARGET"),
+    ("p@**:0.echo", [], "BAD_TARGET"), ("p@h:x.echo", [], "BAD_TARGET"), ("p@h.", [], "BAD_TARGET"), ("p:@h.echo", [], "BAD_TARGET"),
+    ("p@h.echo", [], "UNREACHABLE"), ("p@*:all.echo", [], "UNREACHABLE"), ("q@h:key=@.echo", [], "UNREACHABLE"),
     ("q.echo", [], "NO_SUCH_POOL"), ("p:3.echo", [1], "NO_SUCH_SLOT"), ("p:99999999999.echo", [1], "BAD_TARGET"),
     ("p.nothing", [], "NO_SUCH_METHOD"), ("echo.nothing", [], "NO_SUCH_METHOD"), ("p.add", [1], "BAD_ARGUMENT"),
     ("p.add", [1, 2, 3], "BAD_ARGUMENT"), ("p.pid", [1], "BAD_ARGUMENT"), ("p:map.add", [], "BAD_ARGUMENT"),

@@ -292,6 +292,7 @@ static json_t *fields_of(const struct objpool_error *error)
 	put_text(fields, "type", error->type);
 	put_text(fields, "traceback", error->traceback);
 	put_text(fields, "pool", error->pool);
+	put_text(fields, "host", error->host);
 	put_text(fields, "user", error->user);
 	put_text(fields, "right", error->right);
 	put_text(fields, "ran", ran[error->ran]);

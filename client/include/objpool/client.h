@@ -73,6 +73,7 @@ struct objpool_error {
 	const char *user;          /* DENIED: the user that was refused; OVERLOADED: whose limit is reached; or NULL */
 	const char *right;         /* DENIED: the right that the user lacks, as "call"; or NULL */
 	int64_t retry_after_ms;    /* OVERLOADED: when to try again; 0: not known */
+	const char *host;          /* of a call to another machine: the host that went, or can't be asked; or NULL */
 };
 
 /*

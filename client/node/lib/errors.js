@@ -15,12 +15,13 @@ class RemoteError extends Error {
 /* Codes whose calls have never run, where the daemon does not say it (errors in the form of strings). */
 const NEVER_RAN = new Set([
 	"BAD_REQUEST", "BAD_TARGET", "NO_SUCH_POOL", "NO_SUCH_SLOT", "NO_SUCH_METHOD", "BAD_VALUE", "DENIED", "OVERLOADED",
-	"UNAVAILABLE", "NO_DAEMON",
+	"UNAVAILABLE", "UNREACHABLE", "NO_DAEMON",
 ]);
 
 const FIELDS = {
 	type: "type", traceback: "traceback", pool: "pool", slot: "slot", generation: "generation", index: "index",
 	signal: "signal", exit_status: "exitStatus", data: "data", retry_after_ms: "retryAfterMs", user: "user", right: "right",
+	host: "host",
 };
 
 const LONG = ["traceback", "data"];

@@ -4,7 +4,7 @@
 const { ObjpoolError } = require("./errors.js");
 
 /* Errors that may pass. All others would come again. */
-const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "WORKER_LOST", "CONNECTION_LOST", "NO_DAEMON"]);
+const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "WORKER_LOST", "HOST_LOST", "UNREACHABLE", "CONNECTION_LOST", "NO_DAEMON"]);
 
 class Retry {
 	constructor(attempts = 5, { delayMs = 50, maxDelayMs = 2000 } = {}) {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from .errors import ConnectionLost, ObjpoolError, Overloaded, RemoteTraceback, Unavailable, WorkerLost
+from .errors import ConnectionLost, HostLost, ObjpoolError, Overloaded, RemoteTraceback, Unavailable, Unreachable, WorkerLost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
 #: Errors that may pass. All others would come again.
-_PASSING = (Overloaded, Unavailable, WorkerLost, ConnectionLost)
+_PASSING = (Overloaded, Unavailable, WorkerLost, HostLost, Unreachable, ConnectionLost)
 
 
 class Retry:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ObjpoolError", "BadRequest", "BadTarget", "NoSuchPool", "NoSuchSlot", "NoSuchMethod", "BadArgument", "Denied", "CallFailed",
-    "WorkerLost", "Timeout", "Cancelled", "Overloaded", "TooLarge", "Unavailable", "Internal", "ConnectionLost", "NoDaemon",
+    "WorkerLost", "Timeout", "Cancelled", "Overloaded", "TooLarge", "Unavailable", "HostLost", "Unreachable",
+    "Internal", "ConnectionLost", "NoDaemon",
     "BadValue", "RemoteTraceback", "remote_error",
 ]
 
@@ -30,6 +31,7 @@ class ObjpoolError(Exception):
         super().__init__(message)
         self.message = message
         self.pool: Optional[str] = details.get("pool")
+        self.host: Optional[str] = details.get("host")
         self.slot: Optional[int] = details.get("slot")
         self.generation: Optional[int] = details.get("generation")
         self.index: Optional[int] = details.get("index")
@@ -176,6 +178,18 @@ class Unavailable(ObjpoolError):
     code, ran = "UNAVAILABLE", "no"
 
 
+class HostLost(ObjpoolError):
+    """Another machine went while it owed the answer: ``host`` says which, ``ran`` whether the method may have run."""
+
+    code = "HOST_LOST"
+
+
+class Unreachable(ObjpoolError):
+    """No machine can be asked, or not the one that the target names (``host``); the text says why."""
+
+    code, ran = "UNREACHABLE", "no"
+
+
 class Internal(ObjpoolError):
     """A bug of the daemon."""
 
@@ -220,7 +234,7 @@ def remote_error(error: BaseException) -> Optional[ObjpoolError]:
 _BY_CODE: Dict[str, Type[ObjpoolError]] = {
     kind.code: kind for kind in (
         BadRequest, BadTarget, NoSuchPool, NoSuchSlot, NoSuchMethod, BadArgument, Denied, CallFailed, WorkerLost, Timeout,
-        Cancelled, Overloaded, TooLarge, Unavailable, Internal, ConnectionLost, NoDaemon, BadValue)
+        Cancelled, Overloaded, TooLarge, Unavailable, HostLost, Unreachable, Internal, ConnectionLost, NoDaemon, BadValue)
 }
 
 

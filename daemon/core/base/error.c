@@ -22,6 +22,8 @@ static const char *const code_names[ERROR_CODES] = {
 	[ERROR_OVERLOADED] = "OVERLOADED",
 	[ERROR_TOO_LARGE] = "TOO_LARGE",
 	[ERROR_UNAVAILABLE] = "UNAVAILABLE",
+	[ERROR_HOST_LOST] = "HOST_LOST",
+	[ERROR_UNREACHABLE] = "UNREACHABLE",
 	[ERROR_INTERNAL] = "INTERNAL",
 };
 static const char *const ran_names[] = {[RAN_NO] = "no", [RAN_MAYBE] = "maybe", [RAN_YES] = "yes"};
@@ -209,7 +211,7 @@ static void pack_string(const struct error *error, struct sendq *to)
 static uint32_t count_fields(const struct error *error)
 {
 	return 3u + (error->type.size > 0) + (error->traceback.size > 0) + (error->data.size > 0) + (error->pool != NULL) +
-	       (error->slot >= 0) + (error->generation > 0) + (error->index >= 0) + (error->signal > 0) +
+	       (error->host != NULL) + (error->slot >= 0) + (error->generation > 0) + (error->index >= 0) + (error->signal > 0) +
 	       (error->exit_status >= 0) + (error->user != NULL) + (error->right != NULL) + (error->retry_after > 0);
 }
 
@@ -228,6 +230,7 @@ static void pack_as_map(const struct error *error, uint32_t more, struct sendq *
 	if (error->traceback.size > 0)
 		put_span(to, "traceback", error->traceback);
 	put_name(to, "pool", error->pool);
+	put_name(to, "host", error->host);
 	put_name(to, "user", error->user);
 	put_name(to, "right", error->right);
 	if (error->slot >= 0)

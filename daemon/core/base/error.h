@@ -28,6 +28,8 @@ enum error_code {
 	ERROR_OVERLOADED,
 	ERROR_TOO_LARGE,
 	ERROR_UNAVAILABLE,
+	ERROR_HOST_LOST,
+	ERROR_UNREACHABLE,
 	ERROR_INTERNAL,
 	ERROR_CODES
 };
@@ -43,6 +45,7 @@ struct error {
 	struct span traceback;
 	struct span data;      /* a whole msgpack value, bin or ext */
 	const char *pool;      /* NULL: none */
+	const char *host;      /* of calls to other machines; NULL: none. It is read when the error is packed */
 	const char *user, *right; /* of DENIED: who may not do what; NULL: none. OVERLOADED by a limit of the user has `user`. They
 				   * are read when the error is packed */
 	int64_t slot;          /* -1: none */

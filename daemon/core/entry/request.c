@@ -72,6 +72,11 @@ static int settle_target(struct call *call, const struct client *client, const s
 
 	if (check_rights(call, client, target, error) < 0)
 		return -EACCES;
+	if (target->host.size > 0) {
+		error_say(error, ERROR_UNREACHABLE, RAN_NO,
+			  "this daemon is in no cluster: a target with @ needs [cluster] in its configuration, see objpoold.conf(5)");
+		return -EHOSTUNREACH;
+	}
 	if (core->draining && !nested_is(client) && !client->arriving) {
 		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and takes no new calls");
 		return -EINVAL;

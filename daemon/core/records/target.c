@@ -45,14 +45,32 @@ static int parse_selector(struct span text, struct target *target)
 	return 0;
 }
 
+/* Takes `@host` off the end of target->pool. */
+static int split_host(struct target *target, struct error *error)
+{
+	char room[ERROR_SHOWN];
+	const uint8_t *at = target->pool.size ? memchr(target->pool.bytes, '@', target->pool.size) : NULL;
+
+	if (!at)
+		return 0;
+	target->host = (struct span){.bytes = at + 1, .size = (size_t)(target->pool.bytes + target->pool.size - at - 1)};
+	target->pool.size = (size_t)(at - target->pool.bytes);
+	if (target_is_of_hosts(target) || is_name(target->host))
+		return 0;
+	error_say(error, ERROR_BAD_TARGET, RAN_NO, "\"%s\" names no host: names are made of A-Z a-z 0-9 _ -, and * is any host",
+		  error_shown(target->host, room));
+	return -EINVAL;
+}
+
 int target_parse_bare(struct span text, struct target *target, struct error *error)
 {
 	char room[ERROR_SHOWN];
 	const uint8_t *colon = text.size ? memchr(text.bytes, ':', text.size) : NULL;
+	const size_t before = colon ? (size_t)(colon - text.bytes) : text.size;
 
-	*target = (struct target){.pool = text, .select = SELECT_ANY};
-	if (colon)
-		target->pool.size = (size_t)(colon - text.bytes);
+	*target = (struct target){.pool = {.bytes = text.bytes, .size = before}, .select = SELECT_ANY};
+	if (split_host(target, error) < 0)
+		return -EINVAL;
 	if (!is_name(target->pool)) {
 		error_say(error, ERROR_BAD_TARGET, RAN_NO, "\"%s\" names no pool: names are made of A-Z a-z 0-9 _ -",
 			  error_shown(text, room));
@@ -60,7 +78,7 @@ int target_parse_bare(struct span text, struct target *target, struct error *err
 	}
 	if (!colon)
 		return 0;
-	const struct span selector = {.bytes = colon + 1, .size = text.size - target->pool.size - 1};
+	const struct span selector = {.bytes = colon + 1, .size = text.size - before - 1};
 	if (parse_selector(selector, target) < 0) {
 		error_say(error, ERROR_BAD_TARGET, RAN_NO, "\"%s\" is no selector: a slot's number, all, map, scatter or key=K",
 			  error_shown(selector, room));
