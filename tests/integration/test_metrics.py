@@ -384,7 +384,7 @@ def test_each_scraper_gets_the_format_that_it_knows(start):
     for headers in plain.values():
         answer, text = web.ask("GET", "/metrics", headers=headers)
         assert answer.getheader("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
-        assert answer.getheader("Vary") == "Accept"
+        assert answer.getheader("Vary") == "Origin, Accept"
         names = {name for name, _ in classic(text)}
     answer, text = web.ask("GET", "/metrics", headers={"Accept": f"{OPENMETRICS};version=1.0.0, text/plain;q=0.5"})
     assert answer.getheader("Content-Type") == "application/openmetrics-text; version=1.0.0; charset=utf-8"

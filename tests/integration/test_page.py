@@ -17,7 +17,7 @@ from certificates import Authority
 from harness import DEADLINE, wait_for
 
 ON = {"http": "tcp:127.0.0.1:0", "http_calls": "yes"}
-VIEWERS_MAX, VIEWERS_OF_USER = 32, 16
+VIEWERS_MAX, VIEWERS_KEPT, VIEWERS_OF_USER = 32, 4, 16
 AWKWARD = "</script><script>alert(1)</script>'\"&<!--\u202e\u2028\\ \x1b[31m\x7f é"
 
 
@@ -75,6 +75,8 @@ class Events:
             return None
         assert line.startswith(b"data: ") and self.answer.readline() == b"\n", line
         event = json.loads(line[6:])
+        if "end" in event:
+            return event
         if "names" in event:
             self.pools = {name: self.pools.get(name) for name in event["names"]}
         self.pools.update((pool["name"], pool) for pool in event["pools"])
@@ -181,9 +183,9 @@ def test_clients_are_listed_if_wanted(site):
         client.value("objpool.hello", {"client": AWKWARD})
         with pages.events() as viewer:
             first = viewer.next()
-            assert "clients" not in first and first["daemon"]["clients"] == 1
+            assert "clients" not in first and first["daemon"]["clients"] == 2
         with pages.events("?clients=yes") as viewer:
-            listed, = viewer.next()["clients"]
+            listed, _ = viewer.next()["clients"]
             assert listed["name"] == AWKWARD and listed["kind"] == "session" and "process" in listed["peer"]
 
 
@@ -253,6 +255,23 @@ def test_a_viewer_that_does_not_read_misses_events_but_no_news(start, place):
             assert slow.slots[7]["calls"] == 2 and slow.pools["p"]["calls"] == 2
 
 
+def test_viewers_that_do_not_read_are_charged_what_they_hold(start, place):
+    """And the memory of others is not theirs: when it is short, streams end before sessions are closed."""
+    daemon = start({"p": {"workers": 400, "isolation": "thread"}}, {"http": f"unix:{place}/http", "max_memory": "2M"})
+    with daemon.client() as client:
+        client.error("p:all.fail", "x" * 250)
+        viewers = [begin_by_unix(place / "http", "?pool=p")]
+        held = wait_for(lambda: [row["memory"] for row in client.value("objpool.clients") if row["kind"] == "page"], lambda: "a page")
+        assert 100_000 < held[0] < 1_000_000
+        viewers += [begin_by_unix(place / "http", "?pool=p") for _ in range(20)]
+        daemon.wait_log(r"session \d+, a page that is open: it holds \d+ bytes, and memory is short: ending it")
+        assert client.value("p:3.echo", 3) == 3
+        for viewer in viewers:
+            viewer.__exit__()
+        wait_for(lambda: client.value("objpool.status")["memory"]["used"] < 200_000,
+                 lambda: client.value("objpool.status")["memory"])
+
+
 def test_a_reload_that_moves_the_address_ends_the_streams(site, place):
     pages, daemon = site()
     with pages.events() as viewer, pages.events("?pool=p&clients=yes") as other:
@@ -260,8 +279,9 @@ def test_a_reload_that_moves_the_address_ends_the_streams(site, place):
         daemon.daemon["http"] = f"unix:{place}/http"
         daemon.write_config()
         daemon.signal(signal.SIGHUP)
-        while viewer.next() or other.next():
-            pass
+        for stream in viewer, other:        # the last event, which says why, may come too late to be sent
+            while stream.next():
+                pass
     with begin_by_unix(place / "http") as viewer:
         assert viewer.next()["names"] == ["p"]
 
@@ -275,8 +295,8 @@ def test_a_daemon_that_stops_ends_the_streams(site):
         daemon.signal(signal.SIGTERM)
         viewer.until(lambda event: event["daemon"]["state"] == "draining")
         daemon.signal(signal.SIGTERM)
-        while viewer.next():
-            pass
+        viewer.until(lambda event: event.get("end") == "the daemon stops")
+        assert viewer.next() is None
     daemon.stop()
 
 
@@ -339,7 +359,8 @@ def test_a_user_sees_its_own_pools_alone(site):
         assert pages.get(path, mine)[0] == 403, path
     with pages.events("?pool=q&clients=yes", bearer("all")) as viewer:
         first = viewer.next()
-        assert first["names"] == ["p", "q"] and len(first["slots"]) == 2 and first["clients"] == [] and first["hello"]["watch"]
+        assert first["names"] == ["p", "q"] and len(first["slots"]) == 2 and first["hello"]["watch"]
+        assert [client["kind"] for client in first["clients"]] == ["page"]
 
 
 def test_a_certificate_says_who_looks(start, place):
@@ -380,32 +401,98 @@ def test_viewers_that_come_and_go_leave_nothing_behind(site):
     wait_for(lambda: daemon.descriptors() <= before, lambda: f"{before} descriptors, not {daemon.descriptors()}")
 
 
-def test_a_user_has_some_of_the_viewers(site):
-    pages, _ = site(users=USERS)
-    viewers = [pages.events("", bearer("part")) for _ in range(VIEWERS_OF_USER)]
-    assert pages.get("/events", bearer("part"))[0] == 429
-    with pages.events("", bearer("all")) as viewer:
+def reload(daemon):
+    daemon.write_config()
+    daemon.signal(signal.SIGHUP)
+
+
+def ends(viewer):
+    """Why the stream ends."""
+    event = viewer.until(lambda event: "end" in event)
+    assert viewer.next() is None and event.keys() == {"now", "end"}
+    return event["end"]
+
+
+def test_a_stream_goes_on_over_a_reload(site):
+    """With a whole event: the page may be another's, and see other pools."""
+    pages, daemon = site({"p": {"workers": 1}, "gone": {}}, users=USERS)
+    with pages.events("?pool=p", bearer("all")) as viewer:
+        assert viewer.next()["names"] == ["p", "gone"]
+        del daemon.pools["gone"]
+        reload(daemon)
+        event = viewer.until(lambda event: event.get("names") == ["p"])
+        assert list(viewer.pools) == ["p"]
+        event = viewer.until(lambda event: "hello" not in event)
+        assert "names" not in event
+        for _ in range(3):      # nothing has changed
+            reload(daemon)
+            event = viewer.until(lambda event: "hello" in event)
+            assert event["names"] == ["p"] and len(event["slots"]) == 1 and event["hello"]["user"] == "eye"
+
+
+def test_a_stream_shows_what_its_user_may_see_after_a_reload(site):
+    pages, daemon = site({"p": {}, "q": {}}, users=USERS)
+    with pages.events("?pool=p", bearer("part")) as viewer:
         assert viewer.next()["names"] == ["p"]
+        daemon.users = USERS.replace("describe = p\n", "describe = q\n")
+        reload(daemon)
+        event = viewer.until(lambda event: "hello" in event)
+        assert event["names"] == ["q"] and [pool["name"] for pool in event["pools"]] == ["q"] and "slots" not in event
+        daemon.users = USERS.replace("describe = p\n", "watch = yes\n")
+        reload(daemon)
+        event = viewer.until(lambda event: "hello" in event)
+        assert event["names"] == ["p", "q"] and event["hello"]["watch"] and len(event["slots"]) == 2
+
+
+@pytest.mark.parametrize("change, why", [
+    (lambda daemon: setattr(daemon, "users", USERS.replace(hash_of("part"), hash_of("other"))), "DENIED: the token is no user's"),
+    (lambda daemon: setattr(daemon, "users", USERS.replace("describe = p\n", "")), "DENIED: the page needs the right describe or watch"),
+    (lambda daemon: daemon.daemon.pop("http_hosts"), 'DENIED: host "pool.example" is not known'),
+    (lambda daemon: daemon.daemon.pop("http_origins"), "DENIED: pages of https://app.example may not call"),
+], ids=["token", "rights", "host", "origin"])
+def test_a_reload_ends_streams_that_would_be_refused_now(site, change, why):
+    pages, daemon = site(users=USERS, daemon={"http_hosts": "pool.example", "http_origins": "https://app.example"})
+    strange = {**bearer("part"), "Host": "pool.example", "Origin": "https://app.example"}
+    with pages.events("", strange) as viewer, pages.events("", bearer("all")) as other:
+        assert viewer.next() and other.next()
+        change(daemon)
+        reload(daemon)
+        assert ends(viewer).startswith(why)
+        assert other.until(lambda event: "hello" in event)
+    assert pages.get("/events", strange)[0] in (401, 403)
+
+
+def test_a_page_is_listed_as_a_client_and_can_be_kicked(site):
+    pages, daemon = site(users=USERS + "[user root]\nuid = 0\nwatch = yes\noperate = yes\n")
+    with daemon.client() as client, pages.events("?clients=yes", {**bearer("all"), "User-Agent": AWKWARD.encode().decode("latin-1")}) as viewer:
+        assert [row["kind"] for row in viewer.next()["clients"]] == ["session", "page"]
+        row, = [row for row in client.value("objpool.clients") if row["kind"] == "page"]
+        assert (row["user"], row["by"], row["calls"], row["in_flight"]) == ("eye", "token", 0, 0)
+        assert row["peer"].startswith("tcp:127.0.0.1:") and row["name"] and row["since_s"] < DEADLINE
+        assert client.value("objpool.kick", row["session"]) is True
+        assert ends(viewer) == "the page was closed by objpool.kick"
+        assert client.value("objpool.kick", row["session"]) is False
+        assert [row["kind"] for row in client.value("objpool.clients")] == ["session"]
+
+
+def test_some_streams_are_kept_for_those_who_watch(site):
+    users = USERS + f"[user more]\ntoken_sha256 = {hash_of('more')}\ndescribe = p\n"
+    pages, _ = site(users=users)
+    viewers = [pages.events("", bearer("part")) for _ in range(VIEWERS_OF_USER)]
+    status, _, text = pages.get("/events", bearer("part"))
+    assert status == 429 and text == "OVERLOADED: this user has too many pages open\n"
+    viewers += [pages.events("", bearer("more")) for _ in range(VIEWERS_MAX - VIEWERS_KEPT - VIEWERS_OF_USER)]
+    status, _, text = pages.get("/events", bearer("more"))
+    assert status == 429 and text == "OVERLOADED: too many pages are open\n"
+    viewers += [pages.events("", bearer("all")) for _ in range(VIEWERS_KEPT)]
+    assert pages.get("/events", bearer("all"))[0] == 429
     for viewer in viewers:
         viewer.__exit__()
 
 
-def test_a_reload_ends_the_streams(site):
-    pages, daemon = site({"p": {}, "q": {}}, users=USERS)
-    with pages.events("", bearer("part")) as viewer:
-        assert viewer.next()["names"] == ["p"]
-        daemon.users = USERS.replace("describe = p\n", "describe = q\n")
-        daemon.write_config()
-        daemon.signal(signal.SIGHUP)
-        while viewer.next():
-            pass
-    with pages.events("", bearer("part")) as viewer:
-        assert viewer.next()["names"] == ["q"]
-
-
 def test_pages_of_strangers_see_nothing(site):
     pages, _ = site()
-    for path in "/", "/events", "/history", "/describe?pool=p":
+    for path in "/", "/events", "/history", "/describe?pool=p", "/livez", "/readyz", "/metrics":
         assert pages.get(path, {"Host": "evil.example"})[0] == 403, path
         assert pages.get(path, {"Origin": "http://evil.example"})[0] == 403, path
         assert "Access-Control-Allow-Origin" not in pages.get(path, {"Origin": "http://evil.example"})[1]

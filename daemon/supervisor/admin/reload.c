@@ -420,10 +420,10 @@ static void take_over(struct daemon *daemon, struct fresh *fresh, struct changes
 	*config = old;
 	keep_fixed(config, &daemon->config);
 	session_identity_change(daemon, fresh->users);
-	http_end_viewers(daemon->http);
 	daemon->tls = fresh->tls;
 	fresh->tls = old_tls;
 	http_use(daemon, fresh->http);
+	http_settle_viewers(daemon->http);
 	memory_set_limits(daemon);
 	settle_listeners(daemon);
 	if (!has_same_rights(&daemon->config, config))

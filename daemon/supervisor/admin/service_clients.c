@@ -5,12 +5,14 @@
 #include "daemon/supervisor/http/client_list.h"
 #include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/http/http_call.h"
+#include "daemon/supervisor/http/viewers.h"
 
 int admin_clients(struct request *request)
 {
 	if (request->count > 0)
 		return admin_refuse_params(request, "no arguments");
-	client_list_pack(request->daemon, http_calls_in_progress(request->daemon->http), UINT32_MAX, request->result);
+	const struct http *http = request->daemon->http;
+	client_list_pack(request->daemon, http_calls_in_progress(http), http_viewers(http), UINT32_MAX, request->result);
 	return 0;
 }
 
@@ -38,6 +40,18 @@ static struct http_call *find_call(const struct daemon *daemon, uint64_t id)
 	return NULL;
 }
 
+static struct viewer *find_viewer(const struct daemon *daemon, uint64_t id)
+{
+	const struct viewers *viewers = http_viewers(daemon->http);
+	struct viewer *viewer;
+
+	if (viewers)
+		TAILQ_FOREACH(viewer, &viewers->list, link)
+			if (viewer->client.id == id)
+				return viewer;
+	return NULL;
+}
+
 static void kick_call(struct http_call *call)
 {
 	struct error error;
@@ -59,16 +73,20 @@ int admin_kick(struct request *request)
 {
 	struct session *session;
 	struct http_call *call;
+	struct viewer *viewer;
 	uint64_t id;
 
 	if (request->count != 1 || read_whole(&request->args, &id) < 0)
 		return admin_refuse_params(request, "the number of a session");
 	session = find(request->daemon, id);
 	call = find_call(request->daemon, id);
-	(session || call ? msgpack_pack_true : msgpack_pack_false)(request->result);
+	viewer = find_viewer(request->daemon, id);
+	(session || call || viewer ? msgpack_pack_true : msgpack_pack_false)(request->result);
 	if (session)
 		kick_session(session, request->session);
 	else if (call)
 		kick_call(call);
+	else if (viewer)
+		viewers_end(viewer, "the page was closed by objpool.kick");
 	return 0;
 }

@@ -30,21 +30,40 @@ static void pack_call(const struct http_call *call, msgpack_packer *packer)
 		     packer);
 }
 
-uint32_t client_list_count(const struct daemon *daemon, const struct http_calls *calls)
+static void pack_viewer(const struct viewer *viewer, msgpack_packer *packer)
 {
-	return daemon->session_count + (calls ? calls->count : 0);
+	const struct rights *rights = viewer->client.rights;
+	char peer[ADDRESS_TEXT];
+
+	viewer_peer(viewer, peer, sizeof peer);
+	clients_pack(&viewer->client,
+		     &(struct client_facts){.kind = "page",
+					    .user = rights ? rights->user : NULL,
+					    .by = users_known_by(viewer->known_by),
+					    .peer = peer,
+					    .since = viewer->since},
+		     packer);
 }
 
-void client_list_pack(const struct daemon *daemon, const struct http_calls *calls, uint32_t most, msgpack_packer *packer)
+uint32_t client_list_count(const struct daemon *daemon, const struct http_calls *calls, const struct viewers *viewers)
 {
-	const uint32_t all = client_list_count(daemon, calls);
+	return daemon->session_count + (calls ? calls->count : 0) + (viewers ? viewers->count : 0);
+}
+
+void client_list_pack(const struct daemon *daemon, const struct http_calls *calls, const struct viewers *viewers, uint32_t most,
+		      msgpack_packer *packer)
+{
+	const uint32_t all = client_list_count(daemon, calls, viewers);
 	uint32_t left = all < most ? all : most;
 	const struct session *session = TAILQ_FIRST(&daemon->sessions);
 	const struct http_call *call = calls ? TAILQ_FIRST(&calls->list) : NULL;
+	const struct viewer *viewer = viewers ? TAILQ_FIRST(&viewers->list) : NULL;
 
 	msgpack_pack_array(packer, left);
 	for (; session && left > 0; session = TAILQ_NEXT(session, link), left--)
 		pack_session(session, packer);
 	for (; call && left > 0; call = TAILQ_NEXT(call, link), left--)
 		pack_call(call, packer);
+	for (; viewer && left > 0; viewer = TAILQ_NEXT(viewer, link), left--)
+		pack_viewer(viewer, packer);
 }

@@ -82,9 +82,17 @@ const struct http_calls *http_calls_in_progress(const struct http *http)
 	return http ? &http->calls : NULL;
 }
 
+const struct viewers *http_viewers(const struct http *http)
+{
+	return http ? &http->pages.viewers : NULL;
+}
+
 bool http_break_off_greediest(struct daemon *daemon, const struct account *over, uint64_t least)
 {
-	return daemon->http && http_calls_break_off_greediest(&daemon->http->calls, over, least);
+	struct http *http = daemon->http;
+
+	return http && (viewers_break_off_greediest(&http->pages.viewers, over, least) ||
+			http_calls_break_off_greediest(&http->calls, over, least));
 }
 
 bool http_is_busy(const struct http *http)
@@ -197,6 +205,8 @@ void http_use(struct daemon *daemon, struct http *http)
 		(void)http_close(daemon->http);
 	daemon->http = http;
 	const bool changes = http && settle_tls(http);
+	if (changes)
+		viewers_end_all(&http->pages.viewers, http->address.tls ? "this address has TLS now" : "this address has no TLS now");
 	if (http)
 		set_limits(http, &daemon->config);
 	if (!http || (same && !changes))
@@ -211,7 +221,13 @@ void http_use(struct daemon *daemon, struct http *http)
 void http_end_viewers(struct http *http)
 {
 	if (http)
-		viewers_end_all(&http->pages.viewers);
+		viewers_end_all(&http->pages.viewers, "the daemon stops");
+}
+
+void http_settle_viewers(struct http *http)
+{
+	if (http)
+		viewers_settle(&http->pages.viewers);
 }
 
 void http_settle_rights(const struct http *http)

@@ -15,6 +15,7 @@
 #include "daemon/supervisor/base/daemon.h"
 
 struct http_calls;
+struct viewers;
 
 /* Sets *http to the server that the configuration wants: daemon->http, if it has that address; a new server, which http_use puts
  * in its place; or NULL. 0, or -1 with a sentence in `reason`. */
@@ -26,7 +27,11 @@ void http_use(struct daemon *daemon, struct http *http);
 /* A reload has changed the rights that Unix sockets are to have. */
 void http_settle_rights(const struct http *http);
 
-/* Ends the streams of those who look at the page: who may see what has changed, or the daemon stops. `http` may be NULL. */
+/* The configuration has been read again, and http_use was called: those who look at the page are shown what they may see now, or
+ * their streams end. `http` may be NULL. */
+void http_settle_viewers(struct http *http);
+
+/* The daemon stops: ends the streams of those who look at the page. `http` may be NULL. */
 void http_end_viewers(struct http *http);
 
 /* Has a call something to do in the next turn of the loop? */
@@ -42,7 +47,10 @@ void http_flush(struct http *http);
 /* NULL: there is no address for them. */
 const struct http_calls *http_calls_in_progress(const struct http *http);
 
-/* For daemon_ops: memory is short. Breaks off the call that holds most of what counts in that account, and more than `least`
+/* The pages that are open. NULL: there is no address for them. */
+const struct viewers *http_viewers(const struct http *http);
+
+/* For daemon_ops: memory is short. Breaks off the open page, or else the call, that holds most of what counts in that account, and more than `least`
  * bytes. False: there is none. */
 bool http_break_off_greediest(struct daemon *daemon, const struct account *over, uint64_t least);
 

@@ -121,24 +121,33 @@ static void let_origin_read(struct evhttp_request *request, const char *origin)
 	(void)evhttp_add_header(headers, "Access-Control-Expose-Headers", "Retry-After");
 }
 
-int http_guard_check(const struct config *config, struct evhttp_request *request, struct error *error)
+static bool is_of_stranger(const struct config *config, struct evhttp_request *request, const char *origin)
 {
-	const char *host = header_of(request, "Host"), *origin = header_of(request, "Origin");
+	return origin && !is_own(request, origin, header_of(request, "Host")) && !is_listed(&config->http_origins, origin);
+}
 
-	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Origin");
+int http_guard_judge(const struct config *config, struct evhttp_request *request, struct error *error)
+{
+	const char *origin = header_of(request, "Origin");
 	int status = check_headers(request, error);
+
 	if (status == 0)
 		status = check_hosts(config, request, error);
-	if (status)
+	if (status || !is_of_stranger(config, request, origin))
 		return status;
-	if (!origin || is_own(request, origin, host))
-		return 0;
-	if (!is_listed(&config->http_origins, origin)) {
-		error_say(error, ERROR_DENIED, RAN_NO, "pages of %.100s may not call: it is not one of http_origins", origin);
-		return HTTP_FORBIDDEN;
-	}
-	let_origin_read(request, origin);
-	return 0;
+	error_say(error, ERROR_DENIED, RAN_NO, "pages of %.100s may not call: it is not one of http_origins", origin);
+	return HTTP_FORBIDDEN;
+}
+
+int http_guard_check(const struct config *config, struct evhttp_request *request, struct error *error)
+{
+	const char *origin = header_of(request, "Origin");
+	const int status = http_guard_judge(config, request, error);
+
+	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Origin");
+	if (status == 0 && origin && !is_own(request, origin, header_of(request, "Host")))
+		let_origin_read(request, origin);
+	return status;
 }
 
 int http_guard_check_site(struct evhttp_request *request, struct error *error)

@@ -15,8 +15,10 @@
 
 #include <event2/http.h>
 
-/* Checks Host and Origin, and adds the headers that let an origin of the configuration read the answer. 0; else the status of
- * HTTP by which the request is refused, and *error is made. */
+/* Checks Host and Origin. 0; else the status of HTTP by which the request is refused, and *error is made. */
+int http_guard_judge(const struct config *config, struct evhttp_request *request, struct error *error);
+
+/* The same, when the request has come: also adds the headers that let an origin of the configuration read the answer. */
 int http_guard_check(const struct config *config, struct evhttp_request *request, struct error *error);
 
 /* Checks what a browser says of the page that loads this, as an image or a script, for which it sends no Origin: the page could

@@ -5,6 +5,7 @@
 #include "daemon/supervisor/http/accept.h"
 #include "daemon/supervisor/http/http_admission.h"
 #include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/http/http_guard.h"
 #include "daemon/supervisor/http/page.h"
 
 #include <stdlib.h>
@@ -75,7 +76,8 @@ static void answer_metrics(struct http_pages *pages, struct evhttp_request *requ
 
 static void answer_page(struct http_pages *pages, struct evhttp_request *request)
 {
-	page_answer(&pages->viewers, request);
+	(void)pages;
+	page_answer(request);
 }
 
 static void answer_events(struct http_pages *pages, struct evhttp_request *request)
@@ -101,6 +103,17 @@ static const struct {
 	{"/events", answer_events}, {"/history", answer_history}, {"/describe", answer_description},
 };
 
+/* Has it come from a page of a stranger, or by a stranger's name for this host? -1: it is refused, and answered. */
+static int check_stranger(struct daemon *daemon, struct evhttp_request *request)
+{
+	struct error error;
+	const int status = http_guard_check(&daemon->config, request, &error);
+
+	if (status)
+		http_admission_refuse(daemon, request, status, &error);
+	return status ? -1 : 0;
+}
+
 void http_pages_answer(struct http_pages *pages, struct evhttp_request *request)
 {
 	const enum evhttp_cmd_type command = evhttp_request_get_command(request);
@@ -114,7 +127,8 @@ void http_pages_answer(struct http_pages *pages, struct evhttp_request *request)
 	}
 	for (size_t i = 0; path && i < sizeof paths / sizeof *paths; i++)
 		if (strcmp(path, paths[i].path) == 0) {
-			paths[i].answer(pages, request);
+			if (check_stranger(pages->daemon, request) == 0)
+				paths[i].answer(pages, request);
 			return;
 		}
 	http_answer_text(request, HTTP_NOTFOUND, "there are /, /livez, /readyz and /metrics\n");

@@ -5,8 +5,7 @@
 #include "daemon/supervisor/http/history_json.h"
 #include "daemon/supervisor/http/http_admission.h"
 #include "daemon/supervisor/http/http_answer.h"
-#include "daemon/supervisor/http/http_guard.h"
-#include "daemon/supervisor/http/http_identity.h"
+#include "daemon/supervisor/http/page_access.h"
 #include "daemon/supervisor/view/status.h"
 #include "page-file.h" /* made by scripts/embed-page.py: page_file, PAGE_POLICY */
 
@@ -22,63 +21,38 @@ static void add_headers(struct evhttp_request *request)
 	(void)evhttp_add_header(headers, "Cross-Origin-Resource-Policy", "same-origin");
 }
 
-/* Has it come from a page of a stranger, or by a stranger's name for this host? -1: it is refused, and answered. */
-static int check_stranger(struct daemon *daemon, struct evhttp_request *request)
-{
-	struct error error;
-	const int status = http_guard_check(&daemon->config, request, &error);
-
-	if (status)
-		http_admission_refuse(daemon, request, status, &error);
-	return status ? -1 : 0;
-}
-
-/* The page itself may be linked from anywhere; what it loads belongs to it alone. Likewise. */
-static int check_embedded(struct daemon *daemon, struct evhttp_request *request)
-{
-	struct error error;
-	const int status = http_guard_check_site(request, &error);
-
-	if (status)
-		http_admission_refuse(daemon, request, status, &error);
-	return status ? -1 : 0;
-}
-
-void page_answer(struct viewers *viewers, struct evhttp_request *request)
+void page_answer(struct evhttp_request *request)
 {
 	add_headers(request);
-	if (check_stranger(viewers->daemon, request) < 0)
-		return;
 	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Security-Policy", PAGE_POLICY);
 	http_answer(request, HTTP_OK, "text/html; charset=utf-8", page_file, sizeof page_file);
 }
 
 /* ---- who may see what ---- */
 
-static int deny(struct daemon *daemon, struct evhttp_request *request, int status, const char *text)
+static void deny(struct daemon *daemon, struct evhttp_request *request, const char *text)
 {
 	struct error error;
 
 	error_say(&error, ERROR_DENIED, RAN_NO, "%s", text);
-	http_admission_refuse(daemon, request, status, &error);
-	return -1;
+	http_admission_refuse(daemon, request, HTTP_FORBIDDEN, &error);
 }
 
-/* 0 and the rights of who asks; -1: it is refused, and answered. */
-static int admit(struct daemon *daemon, struct evhttp_request *request, struct rights **rights)
+static struct rights *rights_of(const struct known *known)
 {
-	const bool bare = !evhttp_find_header(evhttp_request_get_input_headers(request), "Authorization");
+	return known->identity ? known->identity->rights : NULL;
+}
+
+/* 0, and who asks; -1: it is refused, and answered. */
+static int admit(struct daemon *daemon, struct evhttp_request *request, struct known *known)
+{
+	struct error error;
 
 	add_headers(request);
-	if (check_stranger(daemon, request) < 0 || check_embedded(daemon, request) < 0 || http_admission_rights(daemon, request, rights) < 0)
-		return -1;
-	if (!daemon->users && !daemon->config.http_calls && !http_is_local(request))
-		return deny(daemon, request, HTTP_FORBIDDEN,
-			    "from other machines the page needs users, or http_calls = yes, in the daemon's configuration");
-	if (!rights_have_any(*rights, RIGHT_DESCRIBE) && !rights_have_any(*rights, RIGHT_WATCH))
-		return deny(daemon, request, bare ? HTTP_UNAUTHORIZED : HTTP_FORBIDDEN,
-			    "the page needs the right describe or watch");
-	return http_admission_rate(request, *rights);
+	const int status = page_access_judge(daemon, request, known, &error);
+	if (status)
+		http_admission_refuse(daemon, request, status, &error);
+	return status ? -1 : http_admission_rate(request, rights_of(known));
 }
 
 /* ---- what the query asks for ---- */
@@ -113,15 +87,15 @@ static void drop_query(struct query *query)
 
 void page_answer_events(struct viewers *viewers, struct evhttp_request *request)
 {
-	struct rights *rights = NULL;
 	struct query query;
+	struct known known;
 
-	if (admit(viewers->daemon, request, &rights) < 0 || read_query(request, &query) < 0)
+	if (admit(viewers->daemon, request, &known) < 0 || read_query(request, &query) < 0)
 		return;
 	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
 		http_answer(request, HTTP_OK, "text/event-stream", "", 0);
 	else
-		viewers_add(viewers, request, rights, &(struct viewer_wish){.pool = query.pool, .clients = query.clients});
+		viewers_add(viewers, request, &known, &(struct viewer_wish){.pool = query.pool, .clients = query.clients});
 	drop_query(&query);
 }
 
@@ -198,33 +172,33 @@ static void answer_all_histories(struct viewers *viewers, struct evhttp_request 
 
 void page_answer_history(struct viewers *viewers, struct evhttp_request *request)
 {
-	struct rights *rights = NULL;
 	struct query query;
+	struct known known;
 
-	if (admit(viewers->daemon, request, &rights) < 0 || read_query(request, &query) < 0)
+	if (admit(viewers->daemon, request, &known) < 0 || read_query(request, &query) < 0)
 		return;
 	pool_views_settle(viewers->views);
 	if (!query.pool)
-		answer_all_histories(viewers, request, rights);
-	else if (rights_may_see(rights, query.pool)) /* judged by its name, whether or not there is such a pool */
+		answer_all_histories(viewers, request, rights_of(&known));
+	else if (rights_may_see(rights_of(&known), query.pool)) /* judged by its name, whether or not there is such a pool */
 		answer_packed(viewers, request, query.pool, pack_history_of);
 	else
-		(void)deny(viewers->daemon, request, HTTP_FORBIDDEN, "this pool needs the right describe or watch");
+		deny(viewers->daemon, request, "this pool needs the right describe or watch");
 	drop_query(&query);
 }
 
 void page_answer_description(struct viewers *viewers, struct evhttp_request *request)
 {
-	struct rights *rights = NULL;
 	struct query query;
+	struct known known;
 
-	if (admit(viewers->daemon, request, &rights) < 0 || read_query(request, &query) < 0)
+	if (admit(viewers->daemon, request, &known) < 0 || read_query(request, &query) < 0)
 		return;
 	if (!query.pool)
 		http_answer_text(request, HTTP_NOTFOUND, "it is /describe?pool=NAME\n");
-	else if (rights_allow(rights, RIGHT_DESCRIBE, query.pool))
+	else if (rights_allow(rights_of(&known), RIGHT_DESCRIBE, query.pool))
 		answer_packed(viewers, request, query.pool, pack_description_of);
 	else
-		(void)deny(viewers->daemon, request, HTTP_FORBIDDEN, "this pool needs the right describe");
+		deny(viewers->daemon, request, "this pool needs the right describe");
 	drop_query(&query);
 }

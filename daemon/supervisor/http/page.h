@@ -16,7 +16,7 @@
 #include "daemon/supervisor/http/viewers.h"
 
 /* Answer a request of this path, a GET or a HEAD. */
-void page_answer(struct viewers *viewers, struct evhttp_request *request);
+void page_answer(struct evhttp_request *request);
 void page_answer_events(struct viewers *viewers, struct evhttp_request *request);
 void page_answer_history(struct viewers *viewers, struct evhttp_request *request);
 void page_answer_description(struct viewers *viewers, struct evhttp_request *request);

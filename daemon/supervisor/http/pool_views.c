@@ -82,20 +82,23 @@ void pool_views_on_pool_gone(struct pool_views *views, const struct pool *pool)
 		}
 }
 
-static void add(struct pool_views *views, const struct pool *pool)
+/* False: there is no room for it. */
+static bool add(struct pool_views *views, const struct pool *pool)
 {
 	struct pool_view *view = views->count < POOLS_MAX ? calloc(1, sizeof *view) : NULL;
 
 	if (!view)
-		return;
+		return false;
 	view->pool = pool;
 	history_begin(&view->history, pool);
 	TAILQ_INSERT_TAIL(&views->list, view, link);
 	views->count++;
 	views->changed = views->drawing + 1;
+	return true;
 }
 
-/* New pools are the core's last, so that both lists have one order. */
+/* New pools are the core's last, so that both lists have one order. When there is no room for the view of one, those behind it
+ * have no view either: the next time all of them are tried again. */
 void pool_views_settle(struct pool_views *views)
 {
 	struct pool_view *view = TAILQ_FIRST(&views->list), *left;
@@ -111,8 +114,8 @@ void pool_views_settle(struct pool_views *views)
 		}
 		if (view)
 			view = TAILQ_NEXT(view, link);
-		else
-			add(views, pool);
+		else if (!add(views, pool))
+			return;
 	}
 	for (; view; view = left) {
 		left = TAILQ_NEXT(view, link);

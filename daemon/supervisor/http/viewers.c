@@ -1,320 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/http/viewers.h"
 
-#include "daemon/core/records/pool.h"
-#include "daemon/supervisor/base/packtext.h"
-#include "daemon/supervisor/http/client_list.h"
 #include "daemon/supervisor/http/http_answer.h"
-#include "daemon/supervisor/http/http_hold.h"
-#include "daemon/supervisor/log/log_recent.h"
+#include "daemon/supervisor/http/http_guard.h"
+#include "daemon/supervisor/http/page_access.h"
+#include "daemon/supervisor/http/viewer_event.h"
+#include "daemon/supervisor/log/log.h"
 
 #include <event2/buffer.h>
-#include <inttypes.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <syslog.h>
-#include <unistd.h>
 
 enum {
 	VIEWERS_MAX = 32,
+	VIEWERS_KEPT = 4, /* of these, for users with the right watch */
 	VIEWERS_OF_USER = 16,
-	CLIENTS_SHOWN = 100,
 };
 #define FRESH (250 * MILLISECOND) /* a drawing that is not older is good enough for a new viewer */
 
-struct viewer {
-	TAILQ_ENTRY(viewer) link;
-	struct viewers *all;
-	struct evhttp_request *request;
-	struct rights *rights; /* a reference; NULL: all */
-	char *pool;            /* that it has opened; NULL: none */
-	bool clients;          /* it wants to see them */
-	bool sending;          /* it has not taken the last event */
-	bool broken;           /* there was no memory for an event: it is broken off, and its page asks again */
-	uint64_t seen;         /* number of the drawing that it was last sent; 0: it was sent nothing yet */
-	uint64_t logged;       /* number of the last line of the log that it was sent */
-};
+/* ---- sending ---- */
 
-/* ---- an event ---- */
-
-static bool watches(const struct viewer *viewer)
-{
-	return rights_have_any(viewer->rights, RIGHT_WATCH);
-}
-
-/* A packed value, by this function, as JSON. */
-static int put_packed(struct evbuffer *out, const struct viewer *viewer, void (*pack)(const struct viewer *, msgpack_packer *))
-{
-	msgpack_sbuffer buffer;
-	msgpack_packer packer;
-
-	msgpack_sbuffer_init(&buffer);
-	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-	pack(viewer, &packer);
-	const int r = json_text_put(&buffer, out);
-	msgpack_sbuffer_destroy(&buffer);
-	return r;
-}
-
-/* What does not change while the stream lasts. */
-static void pack_hello(const struct viewer *viewer, msgpack_packer *packer)
-{
-	msgpack_pack_map(packer, 5);
-	pair_text(packer, "version", OBJPOOL_VERSION);
-	pair_number(packer, "pid", (uint64_t)getpid());
-	pair_text_or_nil(packer, "user", viewer->rights ? viewer->rights->user : NULL);
-	pair_flag(packer, "users", viewer->all->daemon->users != NULL);
-	pair_flag(packer, "watch", watches(viewer));
-}
-
-static void pack_daemon(const struct viewer *viewer, msgpack_packer *packer)
-{
-	static const char *const states[] = {"running", "draining", "stopping", "done"}; /* as enum daemon_state */
-	struct daemon *daemon = viewer->all->daemon;
-	const bool all = watches(viewer);
-	const struct procfs usage = procfs_recall(&viewer->all->views->self, getpid(), daemon->core.now);
-
-	msgpack_pack_map(packer, all ? 9 : 2);
-	pair_text(packer, "state", states[daemon->state]);
-	pair_flag(packer, "calls", daemon->config.http_calls);
-	if (!all)
-		return;
-	pair_number(packer, "clients", client_list_count(daemon, viewer->all->calls));
-	pair_number(packer, "memory", daemon->core.memory.used);
-	pair_number(packer, "memory_max", daemon->core.memory.limit);
-	pair_number(packer, "rss", usage.rss);
-	pack_text(packer, "cpu_s");
-	msgpack_pack_double(packer, usage.cpu_s);
-	pair_number(packer, "denied", daemon->core.denied);
-	pair_number(packer, "late", daemon->core.late);
-}
-
-static void pack_clients(const struct viewer *viewer, msgpack_packer *packer)
-{
-	client_list_pack(viewer->all->daemon, viewer->all->calls, CLIENTS_SHOWN, packer);
-}
-
-static void pack_log(const struct viewer *viewer, msgpack_packer *packer)
-{
-	const struct log_recent_line *line;
-	uint32_t count = 0;
-
-	for (line = log_recent_after(viewer->logged); line; line = log_recent_after(line->number))
-		count++;
-	msgpack_pack_array(packer, count);
-	for (line = log_recent_after(viewer->logged); line; line = log_recent_after(line->number)) {
-		msgpack_pack_map(packer, 4);
-		pair_number(packer, "number", line->number);
-		pair_number(packer, "at", (uint64_t)line->at);
-		pair_flag(packer, "error", line->level <= LOG_ERR);
-		pair_text(packer, "text", line->text);
-	}
-}
-
-static bool sees(const struct viewer *viewer, const struct pool_view *view)
-{
-	return rights_may_see(viewer->rights, view->pool->name);
-}
-
-static void put_key(struct evbuffer *out, const char *key)
-{
-	(void)evbuffer_add_printf(out, ", \"%s\": ", key);
-}
-
-static void put_picture(struct evbuffer *out, const struct picture *picture, uint32_t *count)
-{
-	(void)evbuffer_add(out, ", ", (*count)++ > 0 ? 2 : 0);
-	(void)evbuffer_add(out, picture->text, picture->size);
-}
-
-/* The names of all pools, in their order. They need no escapes. */
-static void put_names(struct evbuffer *out, const struct viewer *viewer)
-{
-	const struct pool_view *view;
-	uint32_t count = 0;
-
-	(void)evbuffer_add_printf(out, "[");
-	TAILQ_FOREACH(view, &viewer->all->views->list, link)
-		if (sees(viewer, view))
-			(void)evbuffer_add_printf(out, "%s\"%s\"", count++ > 0 ? ", " : "", view->pool->name);
-	(void)evbuffer_add_printf(out, "]");
-}
-
-static void put_pools(struct evbuffer *out, const struct viewer *viewer)
-{
-	const struct pool_view *view;
-	uint32_t count = 0;
-
-	(void)evbuffer_add_printf(out, "[");
-	TAILQ_FOREACH(view, &viewer->all->views->list, link)
-		if (view->picture.changed > viewer->seen && sees(viewer, view))
-			put_picture(out, &view->picture, &count);
-	(void)evbuffer_add_printf(out, "]");
-}
-
-static void put_slots(struct evbuffer *out, const struct viewer *viewer, const struct pool_view *view)
-{
-	uint32_t count = 0;
-
-	(void)evbuffer_add_printf(out, "[");
-	for (uint32_t i = 0; i < view->slot_count; i++)
-		if (view->slots[i].changed > viewer->seen)
-			put_picture(out, &view->slots[i], &count);
-	(void)evbuffer_add_printf(out, "]");
-}
-
-static void put_pools_and_slots(struct evbuffer *out, const struct viewer *viewer)
-{
-	const struct pool_views *views = viewer->all->views;
-	const struct pool_view *opened = viewer->pool ? pool_views_find(views, viewer->pool) : NULL;
-
-	if (views->changed > viewer->seen || viewer->seen == 0) {
-		put_key(out, "names");
-		put_names(out, viewer);
-	}
-	put_key(out, "pools");
-	put_pools(out, viewer);
-	if (opened && sees(viewer, opened)) {
-		put_key(out, "slots");
-		put_slots(out, viewer, opened);
-	}
-}
-
-/* 0 or -ENOMEM. */
-static int put_whole(struct evbuffer *out, const struct viewer *viewer)
-{
-	int r;
-
-	put_key(out, "daemon");
-	r = put_packed(out, viewer, pack_daemon);
-	if (r == 0 && viewer->seen == 0) {
-		put_key(out, "hello");
-		r = put_packed(out, viewer, pack_hello);
-	}
-	if (r == 0 && watches(viewer) && viewer->clients) {
-		put_key(out, "clients");
-		r = put_packed(out, viewer, pack_clients);
-	}
-	if (r == 0 && watches(viewer) && log_recent_after(viewer->logged)) {
-		put_key(out, "log");
-		r = put_packed(out, viewer, pack_log);
-	}
-	return r;
-}
-
-/* 0 or -ENOMEM. */
-static int put_event(struct evbuffer *out, struct viewer *viewer)
-{
-	const struct daemon *daemon = viewer->all->daemon;
-	const struct log_recent_line *line;
-
-	(void)evbuffer_add_printf(out, "data: {\"now\": %" PRIu64, (daemon->core.now - daemon->started) / MILLISECOND);
-	const int r = put_whole(out, viewer);
-	put_pools_and_slots(out, viewer);
-	while ((line = log_recent_after(viewer->logged)))
-		viewer->logged = line->number;
-	return evbuffer_add(out, "}\n\n", 3) < 0 ? -1 : r;
-}
-
-/* ---- a viewer ---- */
-
-static void end(struct viewer *viewer)
-{
-	struct viewers *all = viewer->all;
-
-	TAILQ_REMOVE(&all->list, viewer, link);
-	all->count--;
-	all->daemon->http_counts.viewers--;
-	account_remove_file(&all->daemon->core.memory);
-	rights_set(&viewer->rights, NULL);
-	free(viewer->pool);
-	free(viewer);
-}
-
-/* evhttp's: the connection has ended. */
-static void on_closed(struct evhttp_connection *connection, void *data)
-{
-	struct viewer *viewer = data;
-
-	(void)connection;
-	http_hold_on_closed(viewer->request);
-	end(viewer);
-}
-
-static void break_off(const struct viewer *viewer)
-{
-	evhttp_connection_free(evhttp_request_get_connection(viewer->request)); /* on_closed follows */
-}
-
-/* evhttp's: the connection has taken all that was given to it. */
-static void on_taken(struct evhttp_connection *connection, void *data)
-{
-	struct viewer *viewer = data;
-
-	(void)connection;
-	viewer->sending = false;
-}
-
-/* An event that lacks a part must not be sent: the viewer would take it for whole. */
 static void send_event(struct viewer *viewer)
 {
-	struct evbuffer *out = evbuffer_new();
+	struct evbuffer *event = evbuffer_new();
 
-	if (!out || put_event(out, viewer) < 0) {
-		if (out)
-			evbuffer_free(out);
+	if (event && viewer_event_put(event, viewer) == 0)
+		viewer_send(viewer, event);
+	else
 		viewer->broken = true;
-		return;
-	}
-	viewer->seen = viewer->all->views->drawing;
-	viewer->sending = true;
-	evhttp_send_reply_chunk_with_cb(viewer->request, out, on_taken, viewer);
-	http_hold_watch(viewer->request);
-	evbuffer_free(out);
+	if (event)
+		evbuffer_free(event);
 }
 
-static void begin(struct viewer *viewer)
+void viewers_end(struct viewer *viewer, const char *why)
 {
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(viewer->request);
+	struct evbuffer *event = evbuffer_new();
 
-	(void)evhttp_add_header(headers, "Content-Type", "text/event-stream");
-	(void)evhttp_add_header(headers, "X-Accel-Buffering", "no"); /* nginx passes each event on at once */
-	(void)evhttp_add_header(headers, "Cache-Control", "no-store");
-	(void)evhttp_add_header(headers, "Connection", "close");
-	evhttp_send_reply_start(viewer->request, HTTP_OK, NULL);
-	send_event(viewer);
+	viewer_finish(viewer, event && viewer_event_put_end(event, viewer, why) == 0 ? event : NULL);
+	if (event)
+		evbuffer_free(event);
 }
 
-/* ---- all of them ---- */
+/* ---- a new one ---- */
 
-static bool has_room(const struct viewers *viewers, const struct rights *rights)
+/* NULL, or why it is refused. */
+static const char *check_room(const struct viewers *viewers, const struct rights *rights)
 {
+	const uint32_t most = rights_have_any(rights, RIGHT_WATCH) ? VIEWERS_MAX : VIEWERS_MAX - VIEWERS_KEPT;
 	const struct viewer *viewer;
 	uint32_t of_user = 0;
 
 	TAILQ_FOREACH(viewer, &viewers->list, link)
-		of_user += rights && viewer->rights == rights;
-	return viewers->count < VIEWERS_MAX && of_user < VIEWERS_OF_USER &&
-	       account_has_room_for_file(&viewers->daemon->core.memory);
-}
-
-static struct viewer *viewer_new(struct viewers *viewers, struct evhttp_request *request, struct rights *rights,
-				 const struct viewer_wish *wish)
-{
-	struct viewer *viewer = calloc(1, sizeof *viewer);
-
-	if (!viewer || (wish->pool && !(viewer->pool = strdup(wish->pool)))) {
-		free(viewer);
-		return NULL;
-	}
-	viewer->all = viewers;
-	viewer->request = request;
-	viewer->clients = wish->clients;
-	rights_set(&viewer->rights, rights);
-	TAILQ_INSERT_TAIL(&viewers->list, viewer, link);
-	viewers->count++;
-	viewers->daemon->http_counts.viewers++;
-	account_add_file(&viewers->daemon->core.memory);
-	return viewer;
+		of_user += rights && viewer->client.rights == rights;
+	if (viewers->daemon->state >= DAEMON_STOPPING)
+		return "the daemon stops";
+	if (of_user >= VIEWERS_OF_USER)
+		return "this user has too many pages open";
+	if (viewers->count >= most || !account_has_room_for_file(&viewers->daemon->core.memory))
+		return "too many pages are open";
+	return NULL;
 }
 
 static void draw(struct viewers *viewers)
@@ -322,7 +66,7 @@ static void draw(struct viewers *viewers)
 	const struct viewer *viewer;
 
 	TAILQ_FOREACH(viewer, &viewers->list, link)
-		if (viewer->pool && rights_may_see(viewer->rights, viewer->pool))
+		if (viewer->pool && rights_may_see(viewer->client.rights, viewer->pool))
 			pool_views_want(viewers->views, viewer->pool);
 	pool_views_draw(viewers->views);
 }
@@ -334,25 +78,28 @@ static void draw_for(struct viewers *viewers, const struct viewer *viewer)
 
 	if (views->drawing == 0 || viewers->daemon->core.now - views->drawn >= FRESH)
 		draw(viewers);
-	else if (viewer->pool && rights_may_see(viewer->rights, viewer->pool))
+	else if (viewer->pool && rights_may_see(viewer->client.rights, viewer->pool))
 		pool_views_add_slots(views, viewer->pool);
 }
 
-void viewers_add(struct viewers *viewers, struct evhttp_request *request, struct rights *rights, const struct viewer_wish *wish)
+void viewers_add(struct viewers *viewers, struct evhttp_request *request, const struct known *known,
+		 const struct viewer_wish *wish)
 {
+	const char *reason = check_room(viewers, known->identity ? known->identity->rights : NULL);
+	struct viewer *viewer = reason ? NULL : viewer_new(viewers, request, known, wish);
 	struct error error;
-	struct viewer *viewer;
 
-	if (viewers->daemon->state >= DAEMON_STOPPING || !has_room(viewers, rights) ||
-	    !(viewer = viewer_new(viewers, request, rights, wish))) {
-		error_say(&error, ERROR_OVERLOADED, RAN_NO, "too many pages are open, or the daemon stops");
+	if (!viewer) {
+		error_say(&error, ERROR_OVERLOADED, RAN_NO, "%s", reason ? reason : "the daemon is out of memory");
 		http_answer_error(request, HTTP_TOO_MANY, &error);
 		return;
 	}
-	http_hold_begin(viewers->connections, request, on_closed, viewer);
 	draw_for(viewers, viewer);
-	begin(viewer);
+	viewer_begin(viewer);
+	send_event(viewer);
 }
+
+/* ---- all of them ---- */
 
 /* The ticker's. */
 static void on_tick(void *data)
@@ -368,7 +115,7 @@ static void on_tick(void *data)
 	for (viewer = TAILQ_FIRST(&viewers->list); viewer; viewer = next) {
 		next = TAILQ_NEXT(viewer, link);
 		if (viewer->broken)
-			break_off(viewer);
+			viewer_break_off(viewer);
 		else if (!viewer->sending)
 			send_event(viewer);
 	}
@@ -385,26 +132,60 @@ int viewers_open(struct viewers *viewers, struct daemon *daemon, struct http_con
 	return ticker_start(&viewers->ticker, daemon->base, SECOND, on_tick, viewers);
 }
 
-static void finish(struct viewer *viewer)
+/* Asks of the request what was asked when it came. */
+static void settle(struct viewer *viewer)
 {
-	struct evhttp_request *request = viewer->request;
+	struct daemon *daemon = viewer->all->daemon;
+	struct error error;
+	struct known known;
+	char why[sizeof error.text + 32];
+	int status = http_guard_judge(&daemon->config, viewer->request, &error);
 
-	http_hold_end(viewer->all->connections, request);
-	evhttp_send_reply_end(request);
-	end(viewer);
+	if (status == 0)
+		status = page_access_judge(daemon, viewer->request, &known, &error);
+	if (status == 0) {
+		viewer_change_rights(viewer, &known);
+		return;
+	}
+	snprintf(why, sizeof why, "%s: %.*s", error_code_name(error.code), SPAN_TEXT(error.message, sizeof error.text));
+	viewers_end(viewer, why);
 }
 
-void viewers_end_all(struct viewers *viewers)
+void viewers_settle(struct viewers *viewers)
 {
 	struct viewer *viewer, *next;
 
 	for (viewer = TAILQ_FIRST(&viewers->list); viewer; viewer = next) {
 		next = TAILQ_NEXT(viewer, link);
-		if (viewer->sending)
-			break_off(viewer);
-		else
-			finish(viewer);
+		settle(viewer);
 	}
+}
+
+void viewers_end_all(struct viewers *viewers, const char *why)
+{
+	struct viewer *viewer, *next;
+
+	for (viewer = TAILQ_FIRST(&viewers->list); viewer; viewer = next) {
+		next = TAILQ_NEXT(viewer, link);
+		viewers_end(viewer, why);
+	}
+}
+
+bool viewers_break_off_greediest(struct viewers *viewers, const struct account *over, uint64_t least)
+{
+	const struct viewer *viewer, *most = NULL;
+
+	TAILQ_FOREACH(viewer, &viewers->list, link)
+		if (account_pressed_by(viewer->client.account) == over && viewer->client.account->used > least) {
+			most = viewer;
+			least = viewer->client.account->used;
+		}
+	if (!most)
+		return false;
+	log_say(LOG_WARNING, "session %llu, a page that is open: it holds %llu bytes, and memory is short: ending it",
+		(unsigned long long)most->client.id, (unsigned long long)least);
+	viewer_break_off(most);
+	return true;
 }
 
 void viewers_close(struct viewers *viewers)
@@ -412,5 +193,5 @@ void viewers_close(struct viewers *viewers)
 	picture_free(&viewers->histories.picture);
 	rights_set(&viewers->histories.rights, NULL);
 	ticker_stop(&viewers->ticker);
-	viewers_end_all(viewers);
+	viewers_end_all(viewers, "this address is being closed");
 }
