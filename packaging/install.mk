@@ -41,8 +41,9 @@ $(B)/packaging/%: packaging/%.in $(B)/paths $(B)/needs.mk
 $(B)/packaging/%: packaging/% $(B)/paths
 	@mkdir -p $(@D)
 	$(FILL)
-# One of several daemons of this machine differs from the main one in names alone.
-INSTANCE = rm -f $@; sed -e 's,/objpoold\.conf,/%i.conf,g' -e 's,objpoold\.socket,objpoold@%i.socket,g' \
+# One of several daemons of this machine differs from the main one in names alone. Its configuration has a folder of its own, so
+# that conf.d beside it is its own, too.
+INSTANCE = rm -f $@; sed -e 's,/objpoold\.conf,/%i/objpoold.conf,g' -e 's,objpoold\.socket,objpoold@%i.socket,g' \
 	-e 's,^SyslogIdentifier=.*,&@%i,' -e 's,/objpool\.sock,/%i.sock,' -e 's,^Description=.*,&: %i,' \
 	-e 's,systemctl edit objpoold,&@NAME,' $< > $@
 $(B)/packaging/objpoold@.service: $(B)/packaging/objpoold.service packaging/install.mk

@@ -316,7 +316,7 @@ def test_instances_are_as_the_service(tree):
         first, other = ((tree / f"usr/lib/systemd/system/objpoold{at}.{kind}").read_text() for at in ("", "@"))
         changed = [line for line in other.splitlines() if line not in first.splitlines()]
         assert all("%i" in line for line in changed if not line.startswith("#")) and len(changed) < 10
-        assert "/etc/objpool/%i.conf" in other or kind == "socket"
+        assert "/etc/objpool/%i/objpoold.conf" in other or kind == "socket"
 
 
 # The service.

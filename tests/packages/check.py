@@ -27,6 +27,7 @@ PACKAGES = ["objpool", "libobjpool0", "libobjpool-dev", "objpool-plugins", "objp
             "python3-objpool"]
 CONF = "/etc/objpool/objpoold.conf"
 POOLS = "[pool dice]\nplugin = sampler\nclass = Sampler\nworkers = 2\n\n[pool probe]\nplugin = probe\nclass = Probe\nworkers = 2\n"
+LAB = "/etc/objpool/lab"  # of another daemon of the machine
 PATIENCE = 60
 
 box_command = sys.argv[1]
@@ -99,8 +100,8 @@ def state(unit):
     return run("systemctl", "is-active", unit, ok=False)
 
 
-def main_pid():
-    return run("systemctl", "show", "-P", "MainPID", "objpoold.service")
+def main_pid(unit="objpoold.service"):
+    return run("systemctl", "show", "-P", "MainPID", unit)
 
 
 def install(folder):
@@ -202,16 +203,26 @@ def check_installation():
     wait_for("the service", lambda: state("objpoold.service") == "active")
 
 
+def check_instance():
+    """Another daemon, with pools of its own."""
+    run("mkdir", "-p", f"{LAB}/conf.d")
+    write(f"{LAB}/objpoold.conf", "[daemon]\n")
+    write(f"{LAB}/conf.d/lots.conf", POOLS.replace("dice", "lots"))
+    run("systemctl", "start", "objpoold@lab")
+    expect("pools of the other daemon", run("sh", "-c", "objpool -s /run/objpool/lab.sock pools | awk 'NR > 1 {print $1}'").split(),
+           ["lots", "probe"])
+
+
 def check_upgrade(load):
     run("sh", "-c", f"echo '# edited' >> {CONF}")
     edited = run("cat", CONF)
-    old = main_pid()
+    old, old_lab = main_pid(), main_pid("objpoold@lab")
     load.goes_on()
     with step("upgrade under load"):
         install("/root/objpool/next")
-    new = main_pid()
-    if new in (old, "0"):
-        sys.exit(f"the daemon has not been restarted: {old}, {new}")
+    new, new_lab = main_pid(), main_pid("objpoold@lab")
+    if new in (old, "0") or new_lab in (old_lab, "0"):
+        sys.exit(f"a daemon has not been restarted: {old}, {new}; {old_lab}, {new_lab}")
     load.goes_on()
     expect("the program that runs", run("readlink", f"/proc/{new}/exe"), "/usr/sbin/objpoold")
     expect("the edited configuration", run("cat", CONF), edited)
@@ -220,13 +231,15 @@ def check_upgrade(load):
 
 def check_mistake(load):
     """A configuration that the other version refuses: the daemon that runs goes on."""
-    old = main_pid()
+    old, old_lab = main_pid(), main_pid("objpoold@lab")
     write("/etc/objpool/conf.d/bad.conf", "[pool dice]\nno_such_key = 1\n")
     with step("another version, with a mistake in the configuration"):
         said = install("/root/objpool/first")
     expect("the daemon", main_pid(), old)
     if "objpoold is not restarted" not in said or "bad.conf:2" not in said:
         sys.exit(f"it is not said that the daemon is not restarted:\n{said}")
+    if main_pid("objpoold@lab") == old_lab:
+        sys.exit("another daemon has not been restarted for a mistake that is not its own")
     run("rm", "/etc/objpool/conf.d/bad.conf")
     with step("restart under load"):
         run("systemctl", "restart", "objpoold")
@@ -243,10 +256,11 @@ def check_load(load):
 def check_removal(before):
     edited = run("cat", CONF)
     run("touch", "/var/lib/objpool/of-a-plugin")
+    run("rm", "-r", LAB)
     with step("removal"):
         run("dpkg", "--remove", *PACKAGES)
     expect("the service", state("objpoold.service"), "inactive")
-    if succeeds("pgrep", "-f", "objpoold|objpool-worker|objpool-keeper") or succeeds("test", "-e", "/run/objpool/objpool.sock"):
+    if succeeds("pgrep", "-f", "objpoold|objpool-worker|objpool-keeper") or succeeds("sh", "-c", "ls /run/objpool/*.sock"):
         sys.exit("the daemon or its socket is left")
     expect("the edited configuration", run("cat", CONF), edited)
     with step("purge"):
@@ -264,6 +278,7 @@ def main():
     send_packages()
     before = files()
     check_installation()
+    check_instance()
     load = Load()
     try:
         check_upgrade(load)
