@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the page, its style and its script into one file, and writes that as a header for C.
 
-usage: scripts/embed-page.py page.html page.css page.js
+usage: scripts/embed-page.py page.html page.css SCRIPT...
 
-In page.html, {{style}} and {{script}} stand for the other two files. The header has the array page_file, and PAGE_POLICY: the
+In page.html, {{style}} stands for the style, and {{script}} for all scripts, one behind the other. The header has the array page_file, and PAGE_POLICY: the
 Content-Security-Policy by which a browser runs this script and uses this style, by their hashes, and no others.
 """
 import base64
@@ -18,7 +18,8 @@ def source(text):
 
 
 def main():
-    page, style, script = (pathlib.Path(name).read_text(encoding="utf-8") for name in sys.argv[1:4])
+    page, style, *scripts = (pathlib.Path(name).read_text(encoding="utf-8") for name in sys.argv[1:])
+    script = "\n".join(scripts)
     if "</script" in script or "<!--" in script or "</style" in style:
         sys.exit("embed-page.py: a script must not have </script or <!-- in it, nor a style </style")
     policy = "; ".join([

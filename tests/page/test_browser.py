@@ -135,6 +135,65 @@ def test_a_daemon_that_hangs(page, browser):
     assert browser.text("#trouble") is None
 
 
+def reload(daemon):
+    daemon.write_config()
+    daemon.signal(signal.SIGHUP)
+
+
+def watch_trouble(browser):
+    """Keeps whether the page has ever alarmed since."""
+    browser.run("window.troubles = []; new MutationObserver(() => { const t = document.getElementById('trouble'); "
+                "if (!t.hidden) troubles.push(t.textContent); }).observe(document.getElementById('trouble'), {attributes: true})")
+
+
+def test_a_reload_is_no_alarm_and_a_pool_that_it_takes_away_leaves(page, browser):
+    daemon, _ = page(dict(POOLS), path="#pool=dice")
+    browser.wait("#slots", "ready")
+    with daemon.client() as client:
+        client.call("dice.nothing")
+        client.call("sim:1.fail", "the matrix is singular")
+        browser.wait("#failures", "the matrix is singular")
+        client.call("queue.nothing")
+    record(browser)
+    watch_trouble(browser)
+    del daemon.pools["sim"]
+    daemon.pools["more"] = {"workers": 1}
+    reload(daemon)
+    browser.wait("#pools", "more")
+    browser.until(lambda: "sim" not in browser.text("#pools"), lambda: "the end of sim")
+    assert "singular" not in browser.text("#failures")
+    wait_said(browser, "Pool sim is gone.")
+    assert browser.text("#opened-title") == "Pool dice"
+    browser.wait("#slots", r"2\s+✓ ready")
+    del daemon.pools["dice"]
+    reload(daemon)
+    browser.wait("#opened-title", "there is no such pool")
+    assert browser.text("#slots") is None and browser.text("#methods") is None
+    daemon.pools["dice"] = POOLS["dice"]
+    reload(daemon)
+    browser.wait("#slots", r"2\s+✓ ready")
+    browser.wait("#methods", r"get_normal_sample\(")
+    assert browser.run("return troubles") == [] and "does not answer" not in browser.run("return said.join()")
+    assert browser.complaints() == []
+
+
+def test_a_stream_that_is_ended_comes_back_silently(page, browser):
+    daemon, _ = page(POOLS, users="[user me]\nuid = 0\nwatch = yes\noperate = yes\n[user *]\nwatch = yes\n")
+    browser.wait("#pools", "dice")
+    record(browser)
+    watch_trouble(browser)
+    with daemon.client() as client:
+        row, = [row for row in client.value("objpool.clients") if row["kind"] == "page"]
+        client.value("objpool.kick", row["session"])
+        browser.until(lambda: [row["session"] for row in client.value("objpool.clients") if row["kind"] == "page"]
+                      not in ([], [row["session"]]), lambda: "another stream")
+    assert browser.run("return troubles") == [] and browser.run("return said") == []
+    daemon.users = "[user *]\ncall = dice.*\n"
+    reload(daemon)
+    browser.wait("#login", "DENIED: the page needs the right describe or watch")
+    assert browser.run("return troubles") == []
+
+
 def test_a_method_is_called_by_its_form(page, browser):
     daemon, _ = page({"sim": {"workers": 2}}, path="#pool=sim")
     browser.wait("#methods", r"add\(")
@@ -205,7 +264,7 @@ def test_a_pool_that_comes_and_is_made_anew(page, browser):
     """What was said of its class, before there was one or of the one before, is said again."""
     sampler = {"pool": "late", "plugin": "sampler", "class": "Sampler", "workers": 1}
     daemon, _ = page({"sim": {"workers": 1}}, path="#pool=late")
-    browser.wait("#class", "there is no such pool")
+    browser.wait("#opened-title", "there is no such pool")
     with daemon.client() as client:
         client.value("objpool.create", {**sampler, "plugin": "probe", "class": "Probe"})
         browser.wait("#methods", r"echo\(")

@@ -2,7 +2,7 @@
 /*
  * page: the page for people, and what it asks for:
  *
- *   /                    the page: page.html, page.css and page.js in one, the same for everybody
+ *   /                    the page: page.html, page.css and page_*.js in one, the same for everybody
  *   /events              a stream of what changes (viewers.h): ?pool=NAME also of the slots of a pool, &clients=yes also of clients
  *   /history             calls per second of all pools, in the last ten minutes; ?pool=NAME: all that is known of one
  *   /describe?pool=NAME  its class, methods and types, as objpool.describe tells them
