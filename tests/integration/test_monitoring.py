@@ -61,6 +61,9 @@ def test_the_dashboard_is_whole():
         cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
         assert not cells & taken and at["x"] + at["w"] <= 24, panel["title"]
         taken |= cells
+        assert panel["type"] in ("row", "stat", "timeseries"), panel["title"]
+        refs = [target["refId"] for target in panel.get("targets", [])]
+        assert len(refs) == len(set(refs)) and (refs != []) == (panel["type"] != "row"), panel["title"]
         for target in panel.get("targets", []):
             legends = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
             grouped = re.search(r"by \(([a-z, ]+)\)", target["expr"])
