@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A daemon that no systemd looks after: its user, pid file and log file."""
+import grp
 import os
 import pathlib
 import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
 
 import pytest
-from harness import BUILD, Client, wait_for
+from harness import BUILD, ROOT, Client, wait_for
 
 NOBODY = pwd.getpwnam("nobody")
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -154,3 +156,91 @@ def test_a_reload_does_not_change_what_is_done_once(start, place):
                         lambda: "warnings")
         assert text and not (place / "other").exists() and not (place / "pid").exists()
         assert f"log_file = {place}/log" in client.value("objpool.config") and "pid_file" not in client.value("objpool.config")
+
+
+# ---- what others do with it: docs/OPERATIONS.md, packaging/logrotate.conf ----
+
+
+def of_this_place(text, place):
+    """A text of the documents, for the daemon that was built, in this place and as this user."""
+    user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    for old, new in (("/usr/sbin/objpoold", f"{BUILD}/objpoold"), ("/etc/objpool/", f"{place}/"), ("/run/objpoold.pid", f"{place}/pid"),
+                     ("/var/log/objpool", f"{place}/log"), ("/run/objpool", f"{place}/run"), ("-o objpool -g objpool", f"-o {user} -g {group}"),
+                     ("chpst -u objpool ", ""), ("objpool objpool", f"{user} {group}")):
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.skipif(not shutil.which("logrotate"), reason="no logrotate here")
+def test_the_log_is_rotated(start, place):
+    (place / "log").mkdir()
+    log = place / "log/objpoold.log"
+    (place / "logrotate.conf").write_text(of_this_place((ROOT / "packaging/logrotate.conf").read_text(), place))
+    daemon = start(daemon={"log_file": log, "pid_file": place / "pid"})
+    wait_for(lambda: "ready: 1 pool" in log.read_text(), daemon.log)
+    done = subprocess.run(["logrotate", "--force", "--state", place / "state", place / "logrotate.conf"], capture_output=True, text=True,
+                          timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    with daemon.client() as client:
+        def is_in_the_new_one():
+            client.value("p.print", "hello\n")
+            return "stdout: hello" in log.read_text()
+        wait_for(is_in_the_new_one, lambda: "a line in the new file")
+    assert "ready: 1 pool" in (place / "log/objpoold.log.1").read_text() and "ready: 1 pool" not in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o640
+
+
+class Runit:
+    """runsv, with the scripts of the documents."""
+
+    def __init__(self, place):
+        self.folder = place / "sv"
+        (self.folder / "log").mkdir(parents=True)
+        section = (ROOT / "docs/OPERATIONS.md").read_text().split("**runit**")[1].split("**OpenRC**")[0]
+        for script, text in zip((self.folder / "run", self.folder / "log/run"), re.findall(r"```sh\n(#!.*?)```", section, re.S), strict=True):
+            script.write_text(of_this_place(text, place))
+            script.chmod(0o755)
+        self.process = subprocess.Popen(["runsv", self.folder], stdin=subprocess.DEVNULL)
+
+    def sv(self, *words):
+        done = subprocess.run(["sv", "-w", "30", *words, self.folder], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+@pytest.fixture
+def runit(place):
+    (place / "objpoold.conf").write_text(f"[daemon]\nlisten = unix:{place}/run/s\nplugin_dir = {BUILD}/plugins\n"
+                                         "[pool p]\nplugin = probe\nclass = Probe\n")
+    runit = Runit(place)
+    yield runit
+    runit.end()
+
+
+@pytest.mark.skipif(not shutil.which("runsv"), reason="no runit here")
+def test_runit_looks_after_it(runit, place):
+    log = place / "log/current"
+
+    def serves():
+        try:
+            with Client(f"unix:{place}/run/s") as client:
+                return client.value("p.pid")
+        except OSError:
+            return None
+
+    def pid():
+        return int(re.search(r"run: .*: \(pid (\d+)\) \d+s", runit.sv("status"))[1])
+
+    wait_for(lambda: serves() and "ready: 1 pool" in log.read_text(), lambda: log.read_text() if log.exists() else "no log")
+    first = pid()
+    runit.sv("hup")
+    wait_for(lambda: "configuration reloaded" in log.read_text(), log.read_text)
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: serves() and pid() != first, log.read_text)
+    runit.sv("down")
+    wait_for(lambda: "finishing what runs" in log.read_text(), log.read_text)
+    assert not serves()
