@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bus_nats: the engine on NATS core, by libnats (https://github.com/nats-io/nats.c). The library reads and writes its socket when
+ * this loop tells it to, and messages are taken from its queues in the same turn: no thread stands between the socket and the
+ * loop. Only its connecting, reconnecting and its words come in threads of its own. These leave notes under a lock, and wake the
+ * loop.
+ */
+#include "gateway/bus/bus.h"
+
+#include <errno.h>
+#include <nats/nats.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+enum {
+	TAKE_IN_TURN = 1024,        /* messages that are taken in a turn of the loop */
+	MAX_UNSENT = 32 << 20,      /* bytes that may wait to be sent */
+	MAX_WAITING = 64 << 20,     /* bytes that may wait to be taken, for each subscription */
+	MAX_WAITING_MESSAGES = 1 << 18,
+	CONNECT_MS = 2000,          /* for a server to answer */
+	RECONNECT_MS = 250,
+	JITTER_MS = 150,
+	PING_MS = 1000,             /* two pings without an answer: the server has gone */
+	DEFAULT_MAX_MESSAGE = 1 << 20,
+	WORD = 256,
+};
+
+static const struct timeval begin_again = {.tv_sec = 1};
+
+struct subscription {
+	SLIST_ENTRY(subscription) link;
+	natsSubscription *nats; /* NULL: not in force */
+	void *context;
+	int64_t dropped;        /* that have been told of */
+	const char *group;      /* NULL: none */
+	char pattern[];         /* and behind it the group */
+};
+
+/* What threads of the library leave for the loop. */
+struct notes {
+	bool tried;    /* the attempt to connect is over: `made` is its connection */
+	natsConnection *made;
+	bool up;       /* as of now */
+	bool changed;  /* `up` has been written */
+	bool closed;   /* the library has given the connection up */
+	char why[WORD];  /* the last reason of not being up; "": none */
+	char said[WORD]; /* the last error of another kind; "": none */
+};
+
+struct bus {
+	struct event_base *base;
+	const struct bus_events *events;
+	void *owner;
+	natsOptions *options;
+	natsConnection *nats;   /* NULL: none has been made */
+	pthread_t loop;         /* the loop's thread */
+	pthread_t attempt;      /* runs connect_main, if `trying` */
+	bool trying;
+	bool up;                /* as the owner was told */
+	bool told_down;         /* the owner was told a reason since it was last up */
+	bool wants_write;       /* bytes wait, and `flush` is to send them */
+	bool waits;             /* for the socket: `write` is added */
+	struct event *read, *write; /* NULL: not attached. They are made in the library's threads, while the loop isn't told */
+	struct event *wake, *again;
+	SLIST_HEAD(, subscription) subscriptions;
+	uint64_t lost;          /* messages dropped by subscriptions that are gone */
+	pthread_mutex_t lock;   /* of `notes` */
+	pthread_cond_t gone;    /* notes.closed has been written */
+	struct notes notes;
+};
+
+/* ---- notes of the library's threads ---- */
+
+static void copy_word(char word[WORD], const char *text)
+{
+	snprintf(word, WORD, "%s", text && *text ? text : "no reason given");
+}
+
+static const char *last_error(natsConnection *nats)
+{
+	const char *text = NULL;
+
+	return nats && natsConnection_GetLastError(nats, &text) != NATS_OK && text && *text ? text : NULL;
+}
+
+static void note_up(struct bus *bus, bool up, const char *why)
+{
+	pthread_mutex_lock(&bus->lock);
+	bus->notes.up = up;
+	bus->notes.changed = true;
+	if (!up)
+		copy_word(bus->notes.why, why ? why : "the server has closed the connection");
+	pthread_mutex_unlock(&bus->lock);
+	event_active(bus->wake, 0, 0);
+}
+
+static void on_connected(natsConnection *nats, void *closure)
+{
+	(void)nats;
+	note_up(closure, true, NULL);
+}
+
+static void on_disconnected(natsConnection *nats, void *closure)
+{
+	note_up(closure, false, last_error(nats));
+}
+
+static void on_closed(natsConnection *nats, void *closure)
+{
+	struct bus *bus = closure;
+
+	pthread_mutex_lock(&bus->lock);
+	bus->notes.up = false;
+	bus->notes.changed = bus->notes.closed = true;
+	copy_word(bus->notes.why, last_error(nats));
+	event_active(bus->wake, 0, 0);
+	pthread_cond_signal(&bus->gone);
+	pthread_mutex_unlock(&bus->lock); /* the library's last call: `bus` may be freed now */
+}
+
+static void on_error(natsConnection *nats, natsSubscription *subscription, natsStatus status, void *closure)
+{
+	struct bus *bus = closure;
+	const char *text = last_error(nats);
+
+	(void)subscription;
+	if (status == NATS_SLOW_CONSUMER)
+		return; /* counted, and told by the counts */
+	pthread_mutex_lock(&bus->lock);
+	copy_word(bus->notes.said, text ? text : natsStatus_GetText(status));
+	pthread_mutex_unlock(&bus->lock);
+	event_active(bus->wake, 0, 0);
+}
+
+/* ---- the socket ---- */
+
+static void take(struct bus *bus);
+
+static void on_socket(evutil_socket_t fd, short what, void *context)
+{
+	struct bus *bus = context;
+
+	(void)fd;
+	if (what & EV_READ) {
+		natsConnection_ProcessReadEvent(bus->nats);
+		take(bus);
+	}
+	if (what & EV_WRITE)
+		natsConnection_ProcessWriteEvent(bus->nats);
+}
+
+static void detach_events(struct bus *bus)
+{
+	if (bus->read)
+		event_free(bus->read);
+	if (bus->write)
+		event_free(bus->write);
+	bus->read = bus->write = NULL;
+	bus->wants_write = bus->waits = false;
+}
+
+/* The four calls of natsOptions_SetEventLoop. The library holds its connection's lock meanwhile. */
+static natsStatus on_attach(void **data, void *loop, natsConnection *nats, natsSock socket)
+{
+	struct bus *bus = loop; /* what was given as the loop */
+
+	detach_events(bus);
+	bus->nats = nats; /* the attempt is not over, but bytes may come */
+	bus->read = event_new(bus->base, socket, EV_READ | EV_PERSIST, on_socket, bus);
+	bus->write = event_new(bus->base, socket, EV_WRITE | EV_PERSIST, on_socket, bus);
+	*data = bus;
+	if (bus->read && bus->write && event_add(bus->read, NULL) == 0)
+		return NATS_OK;
+	detach_events(bus);
+	return NATS_NO_MEMORY;
+}
+
+static natsStatus on_want_read(void *data, bool add)
+{
+	struct bus *bus = data;
+	const int r = add ? event_add(bus->read, NULL) : event_del_noblock(bus->read);
+
+	return r == 0 ? NATS_OK : NATS_ERR;
+}
+
+/* In the loop's thread it is only noted: `flush` follows, and mostly sends all without asking the kernel when it may. */
+static natsStatus on_want_write(void *data, bool add)
+{
+	struct bus *bus = data;
+	int r = 0;
+
+	if (add && pthread_equal(pthread_self(), bus->loop)) {
+		bus->wants_write = true;
+		return NATS_OK;
+	}
+	if (!add)
+		bus->wants_write = false;
+	if (add != bus->waits)
+		r = add ? event_add(bus->write, NULL) : event_del_noblock(bus->write);
+	bus->waits = add;
+	return r == 0 ? NATS_OK : NATS_ERR;
+}
+
+static natsStatus on_detach(void *data)
+{
+	detach_events(data);
+	return NATS_OK;
+}
+
+static void flush(struct bus *bus)
+{
+	if (!bus->wants_write || bus->waits || !bus->nats)
+		return;
+	natsConnection_ProcessWriteEvent(bus->nats); /* clears wants_write when all is sent */
+	if (!bus->wants_write || !bus->write)
+		return;
+	bus->wants_write = false;
+	bus->waits = event_add(bus->write, NULL) == 0;
+}
+
+/* ---- messages ---- */
+
+static void hand_over(struct bus *bus, const struct subscription *subscription, natsMsg *msg)
+{
+	const char *subject = natsMsg_GetSubject(msg);
+	const struct bus_message message = {
+		.context = subscription->context,
+		.subject = {.bytes = (const uint8_t *)subject, .size = strlen(subject)},
+		.subject_text = subject,
+		.bytes = {.bytes = (const uint8_t *)natsMsg_GetData(msg), .size = (size_t)natsMsg_GetDataLength(msg)},
+		.reply = natsMsg_GetReply(msg),
+	};
+
+	bus->events->message(bus->owner, &message);
+	natsMsg_Destroy(msg);
+}
+
+/* Takes what the library has read. What is left over comes in the next turn. */
+static void take(struct bus *bus)
+{
+	struct subscription *subscription;
+	unsigned taken = 0;
+	natsMsg *msg;
+
+	SLIST_FOREACH(subscription, &bus->subscriptions, link)
+		while (subscription->nats && natsSubscription_NextMsg(&msg, subscription->nats, 0) == NATS_OK) {
+			hand_over(bus, subscription, msg);
+			if (++taken == TAKE_IN_TURN) {
+				event_active(bus->wake, 0, 0);
+				return;
+			}
+		}
+}
+
+static int put_in_force(struct bus *bus, struct subscription *subscription)
+{
+	natsStatus status = subscription->group
+				    ? natsConnection_QueueSubscribeSync(&subscription->nats, bus->nats, subscription->pattern,
+									subscription->group)
+				    : natsConnection_SubscribeSync(&subscription->nats, bus->nats, subscription->pattern);
+
+	if (status == NATS_OK)
+		status = natsSubscription_SetPendingLimits(subscription->nats, MAX_WAITING_MESSAGES, MAX_WAITING);
+	return status == NATS_OK ? 0 : status == NATS_NO_MEMORY ? -ENOMEM : -EINVAL;
+}
+
+static int subscribe(struct bus *bus, const char *pattern, const char *group, void *context)
+{
+	const size_t size = strlen(pattern) + 1, more = group ? strlen(group) + 1 : 0;
+	struct subscription *subscription = calloc(1, sizeof *subscription + size + more);
+
+	if (!subscription)
+		return -ENOMEM;
+	memcpy(subscription->pattern, pattern, size);
+	if (group)
+		subscription->group = memcpy(subscription->pattern + size, group, more);
+	subscription->context = context;
+	SLIST_INSERT_HEAD(&bus->subscriptions, subscription, link);
+	return bus->nats && !bus->trying ? put_in_force(bus, subscription) : 0;
+}
+
+static uint64_t dropped_by(const struct subscription *subscription)
+{
+	int64_t dropped = 0;
+
+	return subscription->nats && natsSubscription_GetDropped(subscription->nats, &dropped) == NATS_OK && dropped > 0
+		       ? (uint64_t)dropped
+		       : 0;
+}
+
+static int publish(struct bus *bus, const char *subject, const char *reply, struct span bytes)
+{
+	if (!bus->up)
+		return -ENOTCONN;
+	if (bytes.size > (size_t)natsConnection_GetMaxPayload(bus->nats))
+		return -EMSGSIZE;
+	if (natsConnection_Buffered(bus->nats) > MAX_UNSENT)
+		return -EAGAIN;
+	const natsStatus status =
+		reply ? natsConnection_PublishRequest(bus->nats, subject, reply, bytes.bytes, (int)bytes.size)
+		      : natsConnection_Publish(bus->nats, subject, bytes.bytes, (int)bytes.size);
+	return status == NATS_OK ? 0 : status == NATS_NO_MEMORY ? -EAGAIN : -ENOTCONN;
+}
+
+/* ---- the connection ---- */
+
+/* A thread: it may wait for servers that don't answer. */
+static void *connect_main(void *context)
+{
+	struct bus *bus = context;
+	natsConnection *nats = NULL;
+	const natsStatus status = natsConnection_Connect(&nats, bus->options);
+
+	pthread_mutex_lock(&bus->lock);
+	bus->notes.tried = true;
+	bus->notes.made = nats;
+	bus->notes.changed = true;
+	bus->notes.up = bus->notes.up || status == NATS_OK;
+	if (status == NATS_NOT_YET_CONNECTED)
+		copy_word(bus->notes.why, "no server has answered");
+	else if (status != NATS_OK)
+		copy_word(bus->notes.why, nats_GetLastError(NULL) ? nats_GetLastError(NULL) : natsStatus_GetText(status));
+	pthread_mutex_unlock(&bus->lock);
+	event_active(bus->wake, 0, 0);
+	return NULL;
+}
+
+static void try_to_connect(struct bus *bus)
+{
+	const int r = pthread_create(&bus->attempt, NULL, connect_main, bus);
+
+	bus->trying = r == 0;
+	if (r != 0) {
+		bus->events->down(bus->owner, strerror(r));
+		evtimer_add(bus->again, &begin_again);
+	}
+}
+
+static void on_again(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	try_to_connect(context);
+}
+
+/* The library calls on_closed when it will call nothing more. */
+static void wait_until_closed(struct bus *bus)
+{
+	natsConnection_Close(bus->nats);
+	pthread_mutex_lock(&bus->lock);
+	while (!bus->notes.closed)
+		pthread_cond_wait(&bus->gone, &bus->lock);
+	pthread_mutex_unlock(&bus->lock);
+}
+
+/* It has been closed. */
+static void forget_connection(struct bus *bus)
+{
+	struct subscription *subscription;
+
+	SLIST_FOREACH(subscription, &bus->subscriptions, link)
+	{
+		bus->lost += dropped_by(subscription);
+		natsSubscription_Destroy(subscription->nats);
+		subscription->nats = NULL;
+	}
+	natsConnection_Destroy(bus->nats);
+	bus->nats = NULL;
+}
+
+static void on_tried(struct bus *bus, natsConnection *made)
+{
+	struct subscription *subscription;
+
+	pthread_join(bus->attempt, NULL);
+	bus->trying = false;
+	bus->nats = made;
+	if (!made) {
+		evtimer_add(bus->again, &begin_again);
+		return;
+	}
+	SLIST_FOREACH(subscription, &bus->subscriptions, link)
+		if (put_in_force(bus, subscription) < 0)
+			bus->events->said(bus->owner, "a subscription was refused by the library");
+}
+
+static void tell_state(struct bus *bus, const struct notes *notes)
+{
+	char server[WORD] = "";
+
+	if (notes->up && bus->nats && !bus->up) {
+		(void)natsConnection_GetConnectedUrl(bus->nats, server, sizeof server);
+		bus->up = true;
+		bus->told_down = false;
+		bus->events->up(bus->owner, server);
+	} else if (!notes->up && (bus->up || !bus->told_down)) {
+		bus->up = false;
+		bus->told_down = true;
+		bus->events->down(bus->owner, notes->why);
+	}
+}
+
+/* Acts on what the library's threads have left. */
+static void on_wake(evutil_socket_t fd, short what, void *context)
+{
+	struct bus *bus = context;
+
+	(void)fd;
+	(void)what;
+	pthread_mutex_lock(&bus->lock);
+	const struct notes notes = bus->notes;
+	bus->notes.tried = bus->notes.changed = bus->notes.closed = false;
+	bus->notes.said[0] = '\0';
+	pthread_mutex_unlock(&bus->lock);
+	if (notes.tried)
+		on_tried(bus, notes.made);
+	if (notes.said[0])
+		bus->events->said(bus->owner, notes.said);
+	if (notes.changed && !bus->trying)
+		tell_state(bus, &notes);
+	if (notes.closed && bus->nats && !bus->trying) {
+		forget_connection(bus);
+		evtimer_add(bus->again, &begin_again);
+	}
+	take(bus);
+	flush(bus);
+}
+
+static size_t max_message(const struct bus *bus)
+{
+	const int64_t max = bus->nats && bus->up ? natsConnection_GetMaxPayload(bus->nats) : 0;
+
+	return max > 0 ? (size_t)max : DEFAULT_MAX_MESSAGE;
+}
+
+static size_t unsent(const struct bus *bus)
+{
+	const int bytes = bus->nats && bus->up ? natsConnection_Buffered(bus->nats) : 0;
+
+	return bytes > 0 ? (size_t)bytes : 0;
+}
+
+static void read_counts(const struct bus *bus, struct bus_counts *counts)
+{
+	const struct subscription *subscription;
+	natsStatistics *statistics = NULL;
+
+	*counts = (struct bus_counts){.dropped = bus->lost};
+	SLIST_FOREACH(subscription, &bus->subscriptions, link)
+		counts->dropped += dropped_by(subscription);
+	if (bus->nats && !bus->trying && natsStatistics_Create(&statistics) == NATS_OK &&
+	    natsConnection_GetStats(bus->nats, statistics) == NATS_OK)
+		(void)natsStatistics_GetCounts(statistics, &counts->in, &counts->in_bytes, &counts->out, &counts->out_bytes,
+					       &counts->reconnects);
+	natsStatistics_Destroy(statistics);
+}
+
+static void close_bus(struct bus *bus)
+{
+	struct subscription *subscription;
+
+	if (!bus)
+		return;
+	if (bus->trying) {
+		pthread_join(bus->attempt, NULL);
+		bus->nats = bus->notes.made;
+	}
+	if (bus->nats) {
+		wait_until_closed(bus);
+		forget_connection(bus);
+	}
+	while ((subscription = SLIST_FIRST(&bus->subscriptions))) {
+		SLIST_REMOVE_HEAD(&bus->subscriptions, link);
+		free(subscription);
+	}
+	natsOptions_Destroy(bus->options);
+	detach_events(bus);
+	if (bus->wake)
+		event_free(bus->wake);
+	if (bus->again)
+		event_free(bus->again);
+	pthread_cond_destroy(&bus->gone);
+	pthread_mutex_destroy(&bus->lock);
+	free(bus);
+}
+
+/* ---- options ---- */
+
+static natsStatus set_security(natsOptions *to, const struct bus_options *options)
+{
+	natsStatus status = NATS_OK;
+
+	if (options->ca || options->cert)
+		status = natsOptions_SetSecure(to, true);
+	if (status == NATS_OK && options->ca)
+		status = natsOptions_LoadCATrustedCertificates(to, options->ca);
+	if (status == NATS_OK && options->cert)
+		status = natsOptions_LoadCertificatesChain(to, options->cert, options->key);
+	if (status == NATS_OK && options->creds)
+		status = natsOptions_SetUserCredentialsFromFiles(to, options->creds, NULL);
+	return status;
+}
+
+static natsStatus set_patience(natsOptions *to, struct bus *bus)
+{
+	natsStatus status = natsOptions_SetTimeout(to, CONNECT_MS);
+
+	if (status == NATS_OK)
+		status = natsOptions_SetPingInterval(to, PING_MS);
+	if (status == NATS_OK)
+		status = natsOptions_SetMaxPingsOut(to, 2);
+	if (status == NATS_OK)
+		status = natsOptions_SetMaxReconnect(to, -1);
+	if (status == NATS_OK)
+		status = natsOptions_SetReconnectWait(to, RECONNECT_MS);
+	if (status == NATS_OK)
+		status = natsOptions_SetReconnectJitter(to, JITTER_MS, JITTER_MS);
+	if (status == NATS_OK)
+		status = natsOptions_SetRetryOnFailedConnect(to, true, on_connected, bus);
+	return status;
+}
+
+static natsStatus set_callbacks(natsOptions *to, struct bus *bus)
+{
+	natsStatus status = natsOptions_SetEventLoop(to, bus, on_attach, on_want_read, on_want_write, on_detach);
+
+	if (status == NATS_OK)
+		status = natsOptions_SetDisconnectedCB(to, on_disconnected, bus);
+	if (status == NATS_OK)
+		status = natsOptions_SetReconnectedCB(to, on_connected, bus);
+	if (status == NATS_OK)
+		status = natsOptions_SetClosedCB(to, on_closed, bus);
+	if (status == NATS_OK)
+		status = natsOptions_SetErrorHandler(to, on_error, bus);
+	return status;
+}
+
+static natsStatus make_options(struct bus *bus, const struct bus_options *options)
+{
+	natsStatus status = natsOptions_Create(&bus->options);
+	natsOptions *to = bus->options;
+
+	if (status == NATS_OK) /* the library takes a list that it doesn't change */
+		status = natsOptions_SetServers(to, (const char **)(uintptr_t)options->servers, (int)options->server_count);
+	if (status == NATS_OK)
+		status = natsOptions_SetName(to, options->name);
+	if (status == NATS_OK && options->inbox)
+		status = natsOptions_SetCustomInboxPrefix(to, options->inbox);
+	if (status == NATS_OK)
+		status = natsOptions_SetNoEcho(to, true);
+	if (status == NATS_OK)
+		status = natsOptions_SetSendAsap(to, true); /* asks for a write at once, not by a thread that collects */
+	if (status == NATS_OK)
+		status = set_security(to, options);
+	if (status == NATS_OK)
+		status = set_patience(to, bus);
+	return status == NATS_OK ? set_callbacks(to, bus) : status;
+}
+
+static struct bus *open_bus(const struct bus_options *options, struct event_base *base, const struct bus_events *events,
+			    void *owner, char *reason, size_t size)
+{
+	struct bus *bus = calloc(1, sizeof *bus);
+	natsStatus status = NATS_NO_MEMORY;
+
+	if (bus) {
+		bus->base = base;
+		bus->events = events;
+		bus->owner = owner;
+		bus->loop = pthread_self();
+		SLIST_INIT(&bus->subscriptions);
+		pthread_mutex_init(&bus->lock, NULL);
+		pthread_cond_init(&bus->gone, NULL);
+		bus->wake = event_new(base, -1, EV_PERSIST, on_wake, bus);
+		bus->again = evtimer_new(base, on_again, bus);
+		if (bus->wake && bus->again)
+			status = make_options(bus, options);
+	}
+	if (status == NATS_OK) {
+		try_to_connect(bus);
+		return bus;
+	}
+	const char *error = nats_GetLastError(NULL);
+	snprintf(reason, size, "the options of the bus can't be used: %s", error ? error : natsStatus_GetText(status));
+	close_bus(bus);
+	return NULL;
+}
+
+const struct bus_engine bus_nats = {
+	.open = open_bus,
+	.subscribe = subscribe,
+	.publish = publish,
+	.flush = flush,
+	.max_message = max_message,
+	.unsent = unsent,
+	.counts = read_counts,
+	.close = close_bus,
+};

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * objpool-gateway: carries calls between this host's daemon and those of other hosts, over a bus. Started by objpoold where its
+ * configuration has a section [cluster], with the link on descriptor 3; of no use by itself.
+ */
+#include "gateway/link.h"
+#include "gateway/locals.h"
+#include "gateway/program.h"
+#include "gateway/subjects.h"
+#include "proto/clock.h"
+#include "proto/gateway_link.h"
+
+#include <event2/thread.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void program_tick(struct program *program)
+{
+	program->gateway->now = (uint64_t)clock_now();
+}
+
+static int on_message(struct program *program, struct span message, struct block *block)
+{
+	const int r = settings_are_in(message) ? subjects_configure(program, message) : 0;
+
+	return r < 0 ? r : gateway_on_supervisor(program->gateway, message, block);
+}
+
+/* ---- the loop ---- */
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct program *program = context;
+
+	(void)fd;
+	(void)what;
+	program->timer_at = UINT64_MAX;
+}
+
+static void set_timer(struct program *program)
+{
+	const uint64_t at = gateway_next(program->gateway), now = program->gateway->now;
+
+	if (at == program->timer_at)
+		return;
+	program->timer_at = at;
+	if (at == UINT64_MAX) {
+		(void)evtimer_del(program->timer);
+		return;
+	}
+	const uint64_t us = at > now ? (at - now + 999) / 1000 : 0;
+	const struct timeval wait = {.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
+	if (evtimer_add(program->timer, &wait) < 0)
+		program->over = true;
+}
+
+static void end_turn(struct program *program)
+{
+	program_tick(program);
+	gateway_run(program->gateway);
+	gateway_end_turn(program->gateway);
+	locals_end_turn(program);
+	gateway_end_turn(program->gateway); /* what the sending has brought about */
+	if (program->bus)
+		program->engine->flush(program->bus);
+	link_end_turn(program->link);
+	set_timer(program);
+}
+
+static void run(struct program *program)
+{
+	end_turn(program);
+	while (!program->over && event_base_loop(program->base, EVLOOP_ONCE) == 0)
+		end_turn(program);
+}
+
+/* ---- begin and end ---- */
+
+static const struct gateway_ops ops = {
+	.publish = subjects_publish,
+	.publish_beat = subjects_publish_beat,
+	.supervisor_wrote = link_on_wrote,
+	.local_open = locals_open,
+	.local_wrote = locals_wrote,
+	.local_reads = locals_reads,
+	.local_close = locals_close,
+};
+
+static int open_program(struct program *program)
+{
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed || evthread_use_pthreads() < 0)
+		return -1;
+	program->base = event_base_new();
+	program->gateway = gateway_new(&ops, program, (uint64_t)clock_now(), seed);
+	if (!program->base || !program->gateway)
+		return -1;
+	program->timer = evtimer_new(program->base, on_timer, program);
+	program->link = link_new(program, GATEWAY_FD, on_message);
+	return program->timer && program->link ? 0 : -1;
+}
+
+static void close_program(struct program *program)
+{
+	program->gateway = gateway_free(program->gateway);
+	locals_free(program);
+	subjects_close(program);
+	program->link = link_free(program->link);
+	if (program->timer)
+		event_free(program->timer);
+	if (program->base)
+		event_base_free(program->base);
+}
+
+static bool is_started_by_daemon(void)
+{
+	int type;
+	socklen_t size = sizeof type;
+
+	return getsockopt(GATEWAY_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+	       fcntl(GATEWAY_FD, F_SETFL, O_NONBLOCK) == 0 && fcntl(GATEWAY_FD, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct program program = {.engine = &bus_nats,
+				  .timer_at = UINT64_MAX,
+				  .locals = TAILQ_HEAD_INITIALIZER(program.locals),
+				  .dirty_locals = TAILQ_HEAD_INITIALIZER(program.dirty_locals)};
+
+	if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
+		return printf("objpool-gateway %s\n", OBJPOOL_VERSION) < 0;
+	if (argc > 1 || !is_started_by_daemon()) {
+		fputs("objpool-gateway is started by objpoold, not by hand: see objpool-gateway(8)\n", stderr);
+		return 2;
+	}
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* end-of-file on the link is the second line */
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (open_program(&program) < 0) {
+		fputs("objpool-gateway: out of memory\n", stderr);
+		program.exit_status = 1;
+	} else {
+		run(&program);
+	}
+	close_program(&program);
+	return program.exit_status;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/subjects.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	SUBJECT = 256, /* bytes in a subject, and a NUL: two names of 64 and what stands around them */
+	REASON = 256,
+};
+
+/* Contexts of the two subscriptions. */
+static char beats, packets;
+
+/* ---- what comes ---- */
+
+/* The last token of a subject. */
+static struct span sender(struct span subject)
+{
+	const uint8_t *dot = memrchr(subject.bytes, '.', subject.size);
+	const size_t before = dot ? (size_t)(dot + 1 - subject.bytes) : 0;
+
+	return (struct span){.bytes = subject.bytes + before, .size = subject.size - before};
+}
+
+static void on_message(void *owner, const struct bus_message *message)
+{
+	struct program *program = owner;
+
+	program_tick(program);
+	if (message->context == &beats)
+		gateway_on_beat(program->gateway, sender(message->subject), message->bytes);
+	else
+		gateway_on_packet(program->gateway, sender(message->subject), message->bytes);
+}
+
+static void on_up(void *owner, const char *server)
+{
+	struct program *program = owner;
+
+	program_tick(program);
+	gateway_on_bus_up(program->gateway, program->engine->max_message(program->bus), server);
+}
+
+static void on_down(void *owner, const char *reason)
+{
+	struct program *program = owner;
+
+	program_tick(program);
+	gateway_on_bus_down(program->gateway, reason);
+}
+
+static void on_said(void *owner, const char *text)
+{
+	struct program *program = owner;
+
+	program_tick(program);
+	gateway_log(program->gateway, "warning", "the bus says: %s", text);
+}
+
+static const struct bus_events events = {.message = on_message, .up = on_up, .down = on_down, .said = on_said};
+
+/* ---- what goes ---- */
+
+static int publish(struct program *program, const char *subject, const void *bytes, size_t size)
+{
+	if (!program->bus)
+		return -ENOTCONN;
+	return program->engine->publish(program->bus, subject, NULL, (struct span){.bytes = bytes, .size = size});
+}
+
+int subjects_publish(struct gateway *gateway, const char *host, const void *bytes, size_t size)
+{
+	struct program *program = program_of(gateway);
+	char subject[SUBJECT];
+
+	snprintf(subject, sizeof subject, "objpool.%s.to.%s.%s", program->settings.domain, host, program->settings.name);
+	return publish(program, subject, bytes, size);
+}
+
+int subjects_publish_beat(struct gateway *gateway, const void *bytes, size_t size)
+{
+	struct program *program = program_of(gateway);
+	char subject[SUBJECT];
+
+	snprintf(subject, sizeof subject, "objpool.%s.beat.%s", program->settings.domain, program->settings.name);
+	return publish(program, subject, bytes, size);
+}
+
+/* ---- the bus ---- */
+
+static int subscribe(struct program *program)
+{
+	char pattern[SUBJECT];
+
+	snprintf(pattern, sizeof pattern, "objpool.%s.beat.*", program->settings.domain);
+	const int r = program->engine->subscribe(program->bus, pattern, NULL, &beats);
+	if (r < 0)
+		return r;
+	snprintf(pattern, sizeof pattern, "objpool.%s.to.%s.*", program->settings.domain, program->settings.name);
+	return program->engine->subscribe(program->bus, pattern, NULL, &packets);
+}
+
+static int open_bus(struct program *program)
+{
+	const struct settings *settings = &program->settings;
+	char name[SUBJECT], inbox[SUBJECT], reason[REASON];
+
+	snprintf(name, sizeof name, "objpool %s %s", settings->domain, settings->name);
+	snprintf(inbox, sizeof inbox, "_INBOX_objpool_%s", settings->name);
+	const struct bus_options options = {
+		.servers = (const char *const *)settings->servers,
+		.server_count = settings->server_count,
+		.name = name,
+		.inbox = inbox,
+		.ca = settings->ca,
+		.cert = settings->cert,
+		.key = settings->key,
+		.creds = settings->creds,
+	};
+	program->bus = program->engine->open(&options, program->base, &events, program, reason, sizeof reason);
+	if (!program->bus) {
+		gateway_on_bus_down(program->gateway, reason); /* the next CONFIG tries again */
+		return 0;
+	}
+	return subscribe(program);
+}
+
+int subjects_configure(struct program *program, struct span message)
+{
+	struct settings settings;
+	const int r = settings_read(&settings, message);
+
+	if (r < 0)
+		return r;
+	if (program->bus && settings_equal(&settings, &program->settings)) {
+		settings_free(&settings);
+		return 0;
+	}
+	if (program->bus)
+		gateway_on_bus_down(program->gateway, "its configuration has changed");
+	subjects_close(program);
+	program->settings = settings;
+	return open_bus(program);
+}
+
+void subjects_close(struct program *program)
+{
+	program->engine->close(program->bus);
+	program->bus = NULL;
+	settings_free(&program->settings);
+}
