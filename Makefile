@@ -46,6 +46,7 @@ BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standa
 CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program
 CLI    := $(call objs,cli cli/generate)
 # The gateway's logic, and what it uses of the daemon's core.
+GATEWAY := $(call objs,gateway gateway/bus)
 GATEWAY_CORE := $(call objs,gateway/core) $(B)/daemon/core/base/error.o $(B)/daemon/core/base/idmap.o $(B)/daemon/core/records/target.o
 PLUGIN_NAMES := $(filter-out $(PLUGINS_LEFT_OUT),$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
@@ -56,9 +57,10 @@ PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 help: # this list
 	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' $(filter-out %.d %needs.mk %pythons.mk,$(MAKEFILE_LIST)) | expand -t 24
 	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR=  CC  CFLAGS  CPPFLAGS  LDFLAGS'
-	@echo '  Left out: WITHOUT="backtrace seccomp curses spell python"'
+	@echo '  Left out: WITHOUT="backtrace seccomp curses spell python nats"'
 
-all: $(B)/objpoold $(B)/objpool-worker $(if $(WITH_backtrace),$(B)/objpool-backtrace) $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
+all: $(B)/objpoold $(B)/objpool-worker $(if $(WITH_backtrace),$(B)/objpool-backtrace) \
+	$(if $(WITH_nats),$(B)/objpool-gateway) $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
 
 CHANNEL_OBJECTS := $(foreach o,daemon/worker/class_load.o daemon/supervisor/workers/loading.o,$(B)/$(o) $(B)/plain/$(o))
 $(CHANNEL_OBJECTS): private OWN_FLAGS += $(CHANNEL_FLAGS)
@@ -76,6 +78,10 @@ $(B)/objpool-worker: $(WORKER) $(CAGE) $(PROTO)
 
 $(B)/objpool-backtrace: $(BACKTRACE)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(LIBS_OF_backtrace)
+
+$(B)/objpool-gateway: $(GATEWAY) $(GATEWAY_CORE) $(PROTO)
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(LIBS_OF_nats) -lpthread
+$(B)/gateway/bus/bus_nats.o: private OWN_FLAGS += $(patsubst -I%,-isystem %,$(FLAGS_OF_nats))
 
 # One object, whose global symbols are those of the public header.
 $(B)/libobjpool.o: $(CLIENT) $(PROTO)

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static bool read_number(struct reader *reader, uint32_t *count, uint64_t *number)
+static bool read_message_number(struct reader *reader, uint32_t *count, uint64_t *number)
 {
 	return read_array(reader, count) == 0 && *count > 0 && read_uint(reader, number) == 0;
 }
@@ -17,7 +17,7 @@ bool settings_are_in(struct span message)
 	uint32_t count;
 	uint64_t number;
 
-	return read_number(&reader, &count, &number) && number == TO_GATEWAY_CONFIG;
+	return read_message_number(&reader, &count, &number) && number == TO_GATEWAY_CONFIG;
 }
 
 static int copy_text(char **to, struct span value)
@@ -67,7 +67,7 @@ static int read_all(struct settings *settings, struct reader *reader)
 	uint64_t number;
 	uint32_t count;
 
-	if (!read_number(reader, &count, &number) || count < 2 || read_map(reader, &count) < 0)
+	if (!read_message_number(reader, &count, &number) || count < 2 || read_map(reader, &count) < 0)
 		return -EBADMSG;
 	for (; count > 0; count--) {
 		const int r = read_text(reader, &key) < 0 || read_value(reader, &value) < 0 ? -EBADMSG

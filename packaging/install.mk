@@ -27,7 +27,7 @@ $(B)/paths: paths-may-have-changed
 # Text files with this installation's directories. Man pages and the configuration name the usual ones, so that they can be
 # read as they are; *.in files have @names@.
 UNITS := objpoold.service objpoold.user.service objpoold@.service objpoold@.socket
-FILLED := $(addprefix $(B)/packaging/,$(UNITS) objpool.pc objpoold.conf man/objpoold.conf.5 man/objpoold.8 man/objpool.1)
+FILLED := $(addprefix $(B)/packaging/,$(UNITS) objpool.pc objpoold.conf man/objpoold.conf.5 man/objpoold.8 man/objpool-gateway.8 man/objpool.1)
 all: $(FILLED)
 FILL = rm -f $@; sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/libexec/objpool\>,$(libexecdir)/objpool,g' \
 	-e 's,/usr/lib/objpool/plugins,$(plugindir),g' \
@@ -70,6 +70,7 @@ FILES := \
 	755:$(B)/objpool:$(bindir)/objpool \
 	755:$(B)/objpool-worker:$(libexecdir)/objpool/objpool-worker \
 	$(if $(WITH_backtrace),755:$(B)/objpool-backtrace:$(libexecdir)/objpool/objpool-backtrace) \
+	$(if $(WITH_nats),755:$(B)/objpool-gateway:$(libexecdir)/objpool/objpool-gateway) \
 	755:$(B)/libobjpool.so:$(libdir)/libobjpool.so.0.$(VERSION) \
 	644:$(B)/libobjpool.a:$(libdir)/libobjpool.a \
 	644:client/include/objpool/client.h:$(includedir)/objpool/client.h \
@@ -80,6 +81,7 @@ FILES := \
 	644:$(B)/packaging/man/objpool.1:$(mandir)/man1/objpool.1 \
 	644:$(B)/packaging/man/objpoold.conf.5:$(mandir)/man5/objpoold.conf.5 \
 	644:$(B)/packaging/man/objpoold.8:$(mandir)/man8/objpoold.8 \
+	$(if $(WITH_nats),644:$(B)/packaging/man/objpool-gateway.8:$(mandir)/man8/objpool-gateway.8) \
 	644:packaging/completions/objpool.bash:$(bashcompdir)/objpool \
 	644:packaging/completions/objpoold.bash:$(bashcompdir)/objpoold \
 	644:packaging/completions/_objpool:$(zshcompdir)/_objpool \

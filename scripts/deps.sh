@@ -10,8 +10,8 @@ set -eu
 
 # a|b: the first of these that this release of Debian has.
 build='build-essential pkg-config libevent-dev libmsgpack-dev|libmsgpack-c-dev libinih-dev libjansson-dev libssl-dev libhunspell-dev
-	hunspell-en-us libdw-dev libseccomp-dev libncurses-dev python3-dev'
-test='libcmocka-dev python3-msgpack python3-cryptography python3-pynvim openssl curl socat python3-pytest python3-pytest-xdist python3-numpy python3-cloudpickle python3-dill systemd-container procps zsh fish logrotate runit'
+	hunspell-en-us libdw-dev libseccomp-dev libncurses-dev python3-dev libnats-dev'
+test='libcmocka-dev python3-msgpack python3-cryptography python3-pynvim openssl curl socat python3-pytest python3-pytest-xdist python3-numpy python3-cloudpickle python3-dill systemd-container procps zsh fish logrotate runit nats-server'
 page='chromium chromium-driver fonts-dejavu-core'
 vm='qemu-system-x86 cpio'
 valgrind='valgrind'

@@ -23,6 +23,8 @@ MAY_USE = {
     "daemon/supervisor": {"proto", "daemon/core"},
     "daemon/worker": {"proto"},
     "daemon/backtrace": {"proto"},
+    "gateway": {"proto", "gateway/core", "gateway/bus"},
+    "gateway/bus": {"proto"},
     "gateway/core": {"proto", "daemon/core"},
     "client/c": {"proto"},
     "cli": {"proto"},

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What this machine has of what the build needs. Included by the Makefile, first. scripts/needs.sh looks whenever make begins, and
 # what it finds is written anew if it has changed: then all is built again.
-#   WITHOUT="backtrace seccomp curses spell python"   optional parts that are not to be built
+#   WITHOUT="backtrace seccomp curses spell python nats"   optional parts that are not to be built
 PKG_CONFIG ?= pkg-config
 WITHOUT ?=
 

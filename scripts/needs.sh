@@ -118,6 +118,7 @@ if [ -z "$missing" ]; then
 	optional backtrace libdw 'objpool-backtrace (backtraces of slow methods)' libdw-dev
 	optional seccomp libseccomp 'the filter of system calls (cages)' libseccomp-dev
 	optional curses 'ncursesw tinfo' 'the full screen of objpool top' libncurses-dev
+	optional nats 'libnats libevent_core libevent_pthreads' 'objpool-gateway (pools over many machines)' libnats-dev
 	optional spell hunspell 'the plugin spell' libhunspell-dev
 	optional python python3-embed 'the plugin python' python3-dev
 fi
