@@ -110,6 +110,7 @@ enum exit_status command_reload(struct cli *cli);
 enum exit_status command_ping(struct cli *cli);
 enum exit_status command_metrics(struct cli *cli);
 enum exit_status command_logs(struct cli *cli);
+enum exit_status command_events(struct cli *cli);
 enum exit_status command_whoami(struct cli *cli);
 enum exit_status command_acl(struct cli *cli);
 enum exit_status command_token(struct cli *cli);
@@ -119,6 +120,6 @@ enum exit_status command_check_plugin(struct cli *cli);
 
 extern const struct option call_options[], map_options[], bench_options[], json_options[], look_options[], describe_options[],
 	timeout_options[], top_options[], create_options[], token_options[], new_options[], check_plugin_options[],
-	reload_options[], logs_options[];
+	reload_options[], logs_options[], events_options[];
 
 #endif

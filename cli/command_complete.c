@@ -28,7 +28,7 @@ struct completion {
 /* Values of options and words that are some of a few. */
 static const struct choices {
 	const char *name; /* of an option, or of a word in capitals */
-	const char *values[12];
+	const char *values[40];
 } choices[] = {
 	{"errors", {"wait", "first", "collect"}},
 	{"args-as", {"zip", "single", "positional", "keyword"}},
@@ -38,6 +38,14 @@ static const struct choices {
 	{"lang", {"c", "python"}},
 	{"workers", {"cpus"}},
 	{"server", {"unix:/run/objpool/objpool.sock", "tcp:127.0.0.1:7117", "tls:localhost:7118"}},
+	{"kind",
+	 {"daemon",           "daemon.started",  "daemon.draining", "daemon.stopping",  "config",        "config.reloaded",
+	  "config.refused",   "pool",            "pool.created",    "pool.changed",     "pool.removed",  "pool.paused",
+	  "pool.resumed",     "pool.full",       "template",        "template.started", "template.ready", "template.failed",
+	  "template.died",    "slot",            "slot.starting",   "slot.ready",       "slot.failed",   "slot.died",
+	  "slot.killed",      "slot.backoff",    "slot.replaced",   "slot.stopped",     "call.killed",   "lease",
+	  "lease.opened",     "lease.released",  "lease.broken",    "client",           "client.connected", "client.gone",
+	  "client.refused",   "client.denied"}},
 	{"LEVEL", {"error", "warning", "info", "debug"}},
 	{"RIGHT", {"call", "all", "describe", "create", "code", "admin", "direct", "watch", "operate"}},
 };

@@ -51,6 +51,8 @@ static const struct command commands[] = {
 	{"reload", "", "have the daemon read its configuration, or a pool's code, again", NULL, reload_options, 0, 0,
 	 command_reload},
 	{"logs", "POOL", "show the last lines that a pool's workers have printed", NULL, logs_options, 1, 1, command_logs},
+	{"events", "[POOL]", "show what has happened in the daemon, as lines of JSON, and what happens",
+	 "With POOL: only what is about that one. The daemon keeps the last 1000 events.", events_options, 0, 1, command_events},
 	{"ping", "", "ask the daemon for a sign of life", NULL, timeout_options, 0, 0, command_ping},
 	{"metrics", "", "print the daemon's metrics, as OpenMetrics text", NULL, timeout_options, 0, 0, command_metrics},
 	{"whoami", "", "show which user the daemon takes this client for, and what it may do", NULL, look_options, 0, 0,

@@ -216,7 +216,8 @@ static unsigned find_payloads(const struct sent_payloads *sent, const struct cli
 	       sent_payloads_find(sent, options->bind) | sent_payloads_find(sent, options->bind_kwargs);
 }
 
-/* The daemon's own methods take no descriptors. Nor do sticky calls, whose arguments the daemon keeps. */
+/* The daemon's own methods take no descriptors, and options only where they stream. Nor do sticky calls take descriptors: the
+ * daemon keeps their arguments. */
 void client_request_pack(const struct client_request *request, struct objpool_client *client, size_t mark, uint32_t msgid,
 			 struct sent_payload **payloads)
 {
@@ -229,7 +230,7 @@ void client_request_pack(const struct client_request *request, struct objpool_cl
 	objpool_pack_array(packer, 4);
 	objpool_pack_uint(packer, 0);
 	objpool_pack_uint(packer, msgid);
-	if (needs_full_call(request) && !to_daemon) {
+	if (needs_full_call(request) && (!to_daemon || request->streamed)) {
 		pack_full_call(&message, request);
 		return;
 	}

@@ -11,8 +11,10 @@
 #include "daemon/supervisor/connections/session.h"
 #include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/http/pool_views.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/stop.h"
+#include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/workers/children.h"
 #include "daemon/supervisor/workers/slowlog.h"
 #include "daemon/supervisor/workers/template_forks.h"
@@ -21,6 +23,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 /* ---- core_ops ---- */
 
@@ -38,6 +41,10 @@ static void log_changed(const struct slot *slot)
 		return;
 	worker->announced = true;
 	log_slot(LOG_INFO, slot, "ready, pid %lld, generation %llu", (long long)slot->pid, (unsigned long long)slot->generation);
+	if (slot->cause)
+		happened(HAPPENED_SLOT_REPLACED, &(struct happened_about){.slot = slot}, "a new instance has taken the place: %s",
+			 slot->cause);
+	happened(HAPPENED_SLOT_READY, &(struct happened_about){.slot = slot}, "the instance is ready");
 }
 
 static void on_slot_changed(struct slot *slot)
@@ -55,9 +62,74 @@ static void on_pool_free(struct pool *pool)
 	rollouts_on_pool_gone(daemon, pool);
 	pool_views_on_pool_gone(daemon->pool_views, pool);
 	log_pool(LOG_INFO, pool, "stopped");
+	happened(HAPPENED_POOL_REMOVED, &(struct happened_about){.pool = pool}, "its calls and its workers have ended");
 	if (template_of(pool))
 		template_free(template_of(pool));
 	daemon->slots_changed = true;
+}
+
+/* The method that the slot's instance runs, and for how many seconds. NULL: it runs none. */
+static const char *method_of(const struct slot *slot, char room[DIRECT_NAME], double *seconds)
+{
+	uint64_t since = 0;
+	const char *method = slot->state == SLOT_READY ? status_running(slot, slot->pool->core->now, &since, room) : NULL;
+
+	*seconds = (double)since / (double)SECOND;
+	return method;
+}
+
+/* Tells of a kill, once for each worker. */
+static void tell_killed(const struct slot *slot)
+{
+	struct worker *worker = worker_of(slot);
+	const struct happened_about about = {.slot = slot};
+	char room[DIRECT_NAME];
+	double seconds;
+	const char *method = method_of(slot, room, &seconds);
+
+	if (worker->kill_told || slot->plan == PLAN_LEAVE)
+		return;
+	worker->kill_told = true;
+	if (method)
+		happened(HAPPENED_CALL_KILLED, &about, "%s, which had run for %.3f s: %s", method, seconds, slot->reason);
+	else
+		happened(HAPPENED_SLOT_KILLED, &about, "%s", slot->reason);
+}
+
+static void on_slot_kill(struct slot *slot)
+{
+	tell_killed(slot);
+	worker_kill(slot);
+}
+
+enum { FULL_EVERY = 10 /* seconds between two events that say that the pool's queue is full */ };
+
+static void on_pool_full(struct pool *pool)
+{
+	struct template *template = template_of(pool);
+
+	if (pool->core->now < template->full_told)
+		return;
+	template->full_told = pool->core->now + FULL_EVERY * SECOND;
+	happened(HAPPENED_POOL_FULL, &(struct happened_about){.pool = pool},
+		 "its queue is full (max_queue = %u): calls are refused; %llu were refused so far", pool->settings.max_queue,
+		 (unsigned long long)pool->counts.rejected);
+}
+
+static void on_lease_opened(const struct slot *slot, uint64_t session)
+{
+	happened(HAPPENED_LEASE_OPENED, &(struct happened_about){.slot = slot, .session = session},
+		 "session %llu has the instance for itself", (unsigned long long)session);
+}
+
+static void on_lease_ended(const struct slot *slot, uint64_t session, const char *broken)
+{
+	const struct happened_about about = {.slot = slot, .session = session};
+
+	if (broken)
+		happened(HAPPENED_LEASE_BROKEN, &about, "session %llu has lost its lease: %s", (unsigned long long)session, broken);
+	else
+		happened(HAPPENED_LEASE_RELEASED, &about, "session %llu has given the instance back", (unsigned long long)session);
 }
 
 const struct core_ops hooks_core = {
@@ -65,13 +137,16 @@ const struct core_ops hooks_core = {
 	.slot_wrote = worker_on_wrote,
 	.slot_made = worker_make,
 	.slot_start = worker_start,
-	.slot_kill = worker_kill,
+	.slot_kill = on_slot_kill,
 	.slot_nudge = worker_nudge,
 	.slot_changed = on_slot_changed,
 	.slot_free = worker_free,
 	.pool_free = on_pool_free,
 	.may_stick = admin_may_stick,
 	.denied = admin_log_denied,
+	.pool_full = on_pool_full,
+	.lease_opened = on_lease_opened,
+	.lease_ended = on_lease_ended,
 };
 
 /* ---- daemon_ops ---- */
@@ -119,11 +194,21 @@ static bool on_signal(struct daemon *daemon, int number)
 	}
 }
 
+/* A kill by the kernel, for memory, is known only when the worker has ended: then the slot's reason says so. */
+static void on_worker_gone(struct worker *worker, int status)
+{
+	const struct slot *slot = worker->slot;
+
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !slot->killed && slot->reason[0])
+		tell_killed(slot);
+	slowlog_on_gone(worker, status);
+}
+
 const struct daemon_ops hooks_daemon = {
 	.serve = service_request,
 	.stop = stop_begin,
 	.signal = on_signal,
 	.worker_read = slowlog_on_read,
-	.worker_gone = slowlog_on_gone,
+	.worker_gone = on_worker_gone,
 	.break_off_call = http_break_off_greediest,
 };

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/loop.h"
 
 #include "daemon/core/records/pool.h"
+#include "daemon/supervisor/admin/event_reader.h"
 #include "daemon/supervisor/admin/pending_admin.h"
 #include "daemon/supervisor/admin/rollout.h"
 #include "daemon/supervisor/base/closer.h"
@@ -12,6 +13,7 @@
 #include "daemon/supervisor/connections/session_reading.h"
 #include "daemon/supervisor/connections/session_writing.h"
 #include "daemon/supervisor/connections/handshake.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/stop.h"
 #include "daemon/supervisor/sweep.h"
@@ -126,6 +128,7 @@ static void get_ready(struct daemon *daemon)
 	status_line(&totals, line, sizeof line);
 	log_say(totals.ready > 0 || totals.slots == 0 ? LOG_INFO : LOG_WARNING, "%s: %s", totals.ready > 0 ? "ready" : "started",
 		line);
+	happened(HAPPENED_DAEMON_STARTED, &(struct happened_about){.pid = getpid()}, "objpoold %s: %s", OBJPOOL_VERSION, line);
 	systemd_ready(daemon);
 }
 
@@ -199,7 +202,8 @@ void loop_free_ended(struct daemon *daemon)
  * timerfd, for the reason that ticker.h gives. */
 static void arm_timer(struct daemon *daemon)
 {
-	const bool at_once = daemon->slots_changed || daemon->forks_wanted || daemon->core.endings;
+	const bool at_once = daemon->slots_changed || daemon->forks_wanted || daemon->core.endings ||
+			     event_readers_have_work(daemon);
 	const uint64_t next = at_once ? daemon->core.now : timers_next(&daemon->core.timers);
 
 	if (next >= daemon->timer_at)
@@ -225,6 +229,7 @@ static void end_turn(struct daemon *daemon)
 	http_end_turn(daemon->http);
 	if (daemon->state != DAEMON_RUNNING)
 		stop_go_on(daemon);
+	event_readers_run(daemon);
 	flush_all(daemon);
 	memory_end_turn(daemon);
 	if (daemon->state != DAEMON_RUNNING)

@@ -53,6 +53,7 @@ static void init_lists(struct daemon *daemon)
 	TAILQ_INIT(&daemon->dirty_workers);
 	TAILQ_INIT(&daemon->pending_admin);
 	TAILQ_INIT(&daemon->rollouts);
+	TAILQ_INIT(&daemon->event_readers);
 }
 
 static int set_up_process(struct daemon *daemon)

@@ -3,12 +3,15 @@
 
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/records/pool.h"
+#include "daemon/supervisor/admin/event_reader.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/connections/session.h"
 #include "daemon/supervisor/http/http.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/worker.h"
+#include "proto/plural.h"
 
 #define ARRIVAL   (SECOND / 2) /* how long the first calls of clients that have connected are waited for */
 #define LAST_WAIT (2 * SECOND) /* at the very end, for clients that are slow to read, and for processes that were killed */
@@ -62,6 +65,7 @@ static void break_off_all(struct daemon *daemon)
 
 	if (daemon->state >= DAEMON_STOPPING)
 		return;
+	happened(HAPPENED_DAEMON_STOPPING, NULL, "the daemon ends its pools: what has not ended is broken off");
 	daemon->state = DAEMON_STOPPING;
 	daemon->stop_at = 0;
 	http_end_viewers(daemon->http);
@@ -91,6 +95,9 @@ static bool is_idle(const struct daemon *daemon)
 void stop_begin(struct daemon *daemon, bool now)
 {
 	if (daemon->state == DAEMON_RUNNING) {
+		const uint32_t calls = status_calls(daemon);
+		happened(HAPPENED_DAEMON_DRAINING, NULL, "the daemon takes no new calls, finishes %u call%s, and stops", calls,
+			 plural(calls));
 		daemon->state = DAEMON_DRAINING;
 		daemon->stop_at = daemon->config.drain_timeout == NEVER ? NEVER : daemon->core.now + daemon->config.drain_timeout;
 		say_stopping(daemon);
@@ -120,6 +127,7 @@ void stop_go_on(struct daemon *daemon)
 		return;
 	if (!daemon->stop_at)
 		daemon->stop_at = daemon->core.now + LAST_WAIT;
+	event_readers_end_all(daemon);
 	if ((!has_unsent(daemon) && !daemon->cgroups.first) || daemon->core.now >= daemon->stop_at)
 		daemon->state = DAEMON_DONE;
 }

@@ -26,7 +26,7 @@ static void recycle_large(struct pool *pool)
 		if (slot->state != SLOT_READY || slot->tasks == 0 || pool->core->now - slot->since < SECOND ||
 		    procfs_read(slot->pid).own <= most)
 			continue;
-		if (!slot->successor && successor_recycle(slot))
+		if (!slot->successor && successor_recycle(slot, "max_rss"))
 			log_slot(LOG_INFO, slot, "over max_rss: a successor is built");
 		return;
 	}

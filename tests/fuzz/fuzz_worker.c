@@ -328,7 +328,7 @@ static void step(struct world *world, uint8_t byte)
 		if (has_room(world))
 			(void)pool_resize(world->pool, 1 + number % 4);
 		break;
-	case RESTART: (void)slot_restart(world->pool->slots[number % world->pool->size]); break;
+	case RESTART: (void)slot_restart(world->pool->slots[number % world->pool->size], "restart"); break;
 	case LEASE: lease(world, client, take_byte(world)); break;
 	case RELEASE: release(world, client); break;
 	case STEP: pass_time(world, 1); break;

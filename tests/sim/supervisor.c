@@ -205,7 +205,7 @@ void supervisor_resize(struct world *world)
 	struct slot *slot = pool->size > 0 ? pool->slots[world_dice(world, pool->size)] : NULL;
 	faults_arm(true);
 	if (slot && !slot->leased && world_dice(world, 3)) /* pending_admin.c waits for the lease's end */
-		(void)slot_restart(slot);
+		(void)slot_restart(slot, "restart");
 	else if (world_one_in(world, 3))
 		change_settings(world, pool);
 	else if (pool_resize(pool, world_dice(world, 6)) < 0 && faults_count() == 0)

@@ -414,7 +414,7 @@ static void what_was_put_off_is_lost_in_portions(void **state)
 	assert_int_equal(slot->lost, 900);
 	assert_in_range(client.inflight.count, 500, 899); /* the others are told in the next turns */
 	cancel(&client, 900);
-	assert_int_equal(slot_restart(slot), 2);
+	assert_int_equal(slot_restart(slot, "restart"), 2);
 	for (int i = 0; i < 10; i++)
 		world_pass(&world, 1);
 	assert_int_equal(client.inflight.count, 0);
@@ -572,7 +572,7 @@ static void tasks_wait_for_what_is_replayed(void **state)
 	struct slot *old = pool->slots[0];
 	pool->has_snapshot = true;
 	remember(&client, old, "x", 20);
-	(void)slot_restart(old);
+	(void)slot_restart(old, "restart");
 	struct slot *new = old->successor;
 	slot_on_connected(new, 1, (struct span){0}, (struct span){0}, (struct span){0});
 	world_ready(new);

@@ -244,7 +244,7 @@ static void play(struct scene *scene)
 	settle(world);
 	lease(scene, p);
 	lease(scene, p);
-	(void)slot_restart(p->slots[0]);
+	(void)slot_restart(p->slots[0], "restart");
 	call_in_every_way(scene);
 	settle(world);
 	(void)pool_resize(p, 1);

@@ -43,6 +43,12 @@ struct core_ops {
 	bool (*may_stick)(const struct client *client, const struct pool *pool);
 	/* A request of the client was refused with DENIED. The pointer may be NULL. */
 	void (*denied)(const struct client *client, const struct error *error);
+	/* A call was refused because the pool's queue is full. The pointer may be NULL. */
+	void (*pool_full)(struct pool *pool);
+	/* The session has got the slot for itself. Its lease has ended: it was given back, or (`broken`) for this reason. The
+	 * pointers may be NULL. */
+	void (*lease_opened)(const struct slot *slot, uint64_t session);
+	void (*lease_ended)(const struct slot *slot, uint64_t session, const char *broken);
 	/* The slot is no part of its pool any more. It is freed when this returns. */
 	void (*slot_free)(struct slot *slot);
 	/* The pool has finished its calls and its slots are gone. It is freed when this returns. */

@@ -60,6 +60,14 @@ void lease_fail(struct lease *lease, struct error *error)
 
 /* ---- having one ---- */
 
+static void tell_ended(const struct slot *slot, uint64_t session, const char *broken)
+{
+	const struct core_ops *ops = slot->pool->core->ops;
+
+	if (ops->lease_ended)
+		ops->lease_ended(slot, session, broken);
+}
+
 static void let_others_in(struct slot *slot)
 {
 	slot->leased = NULL;
@@ -106,6 +114,7 @@ void lease_lose(struct lease *lease, const char *reason)
 
 	to_worker_release(slot, lease->session); /* does nothing when the worker has gone */
 	direct_close_all(slot, "lease", 0);
+	tell_ended(slot, lease->session, reason);
 	lease->state = LEASE_LOST;
 	lease->reason = reason;
 	lease->slot = NULL;
@@ -142,6 +151,8 @@ static void hold(struct lease *lease)
 	timer_clear(&core->timers, &lease->timer);
 	if (lease->time)
 		timer_set(&core->timers, &lease->timer, core->now + lease->time);
+	if (core->ops->lease_opened)
+		core->ops->lease_opened(lease->slot, lease->session);
 	answer(lease);
 	scheduler_pull(lease->slot); /* the holder's calls may wait in the slot's queue */
 }
@@ -332,6 +343,8 @@ void lease_release(struct lease *lease)
 
 	if (lease->pool && lease->state <= LEASE_ASKING)
 		lease->pool->leases_waiting--;
+	if (slot && lease->state == LEASE_HELD)
+		tell_ended(slot, lease->session, NULL);
 	if (slot) {
 		to_worker_release(slot, lease->session); /* also while the instance has not answered: it may have agreed */
 		let_others_in(slot);

@@ -143,6 +143,8 @@ static int admit(const struct call *call, struct client *client, struct error *e
 			  pool->name, pool->waiting, plural(pool->waiting));
 		error->pool = pool->name;
 		pool->counts.rejected++;
+		if (pool->core->ops->pool_full)
+			pool->core->ops->pool_full(pool);
 		return -EINVAL;
 	}
 	if (!pool_is_available(pool)) {

@@ -55,7 +55,7 @@ void slot_step(struct slot *slot)
 	stop_if_done(slot);
 }
 
-uint64_t slot_restart(struct slot *slot)
+uint64_t slot_restart(struct slot *slot, const char *cause)
 {
 	switch (slot->state) {
 	case SLOT_WAITING:
@@ -66,7 +66,7 @@ uint64_t slot_restart(struct slot *slot)
 	case SLOT_STARTING:
 		return slot->generation;
 	case SLOT_READY:
-		(void)successor_begin(slot);
+		(void)successor_begin(slot, cause);
 		break;
 	case SLOT_STOPPING:
 	case SLOT_GONE:

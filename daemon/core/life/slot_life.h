@@ -11,8 +11,8 @@
 /* The slot may have room for tasks, or nothing left to do: it pulls tasks, or goes on with its plan. */
 void slot_step(struct slot *slot);
 
-/* Has the slot get a new worker. Returns the generation of that worker. */
-uint64_t slot_restart(struct slot *slot);
+/* Has the slot get a new worker. `cause`: a static text, why. Returns the generation of that worker. */
+uint64_t slot_restart(struct slot *slot, const char *cause);
 
 /* Has the slot leave its pool: it finishes the tasks that are addressed to it, and then stops its worker. */
 void slot_leave(struct slot *slot);

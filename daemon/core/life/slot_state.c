@@ -116,6 +116,8 @@ void slot_start(struct slot *slot)
 		slot_set_timer(slot, wait);
 		return;
 	}
+	if (!slot->predecessor)
+		slot->cause = NULL;
 	slot->generation++;
 	slot->pool->counts.starts++;
 	core_trace(core_of(slot), slot->pool, slot, "a worker is started, generation %llu%s",

@@ -19,12 +19,13 @@ static void give_up(struct slot *old, const char *reason)
 	slot_note_failure(old, "%s", reason);
 }
 
-bool successor_begin(struct slot *old)
+bool successor_begin(struct slot *old, const char *cause)
 {
 	struct pool *pool = old->pool;
 
 	if (old->successor && old->successor->waits_for_calls) {
 		old->successor->waits_for_calls = false; /* it takes the place now, not only when max_calls is reached */
+		old->successor->cause = cause;
 		pool_wake(pool);
 		return true;
 	}
@@ -41,6 +42,7 @@ bool successor_begin(struct slot *old)
 	}
 	successor->generation = old->generation;
 	successor->predecessor = old;
+	successor->cause = cause;
 	successor->cut_off = true;
 	old->successor = successor;
 	old->no_successor = false;
@@ -50,9 +52,9 @@ bool successor_begin(struct slot *old)
 	return true;
 }
 
-bool successor_recycle(struct slot *old)
+bool successor_recycle(struct slot *old, const char *cause)
 {
-	return !old->leased && !slot_has_waiters(old) && successor_begin(old);
+	return !old->leased && !slot_has_waiters(old) && successor_begin(old, cause);
 }
 
 /* ---- by the number of calls ---- */
@@ -76,7 +78,7 @@ static void retire(struct slot *old)
 static void consider_age(struct slot *slot)
 {
 	slot->aged = false;
-	if (!successor_recycle(slot))
+	if (!successor_recycle(slot, "max_age"))
 		slot_set_timer(slot, SECOND);
 }
 
@@ -92,7 +94,7 @@ void successor_begin_or_retire(struct slot *slot)
 		return;
 	if (slot->no_successor && slot->pool->core->now < slot->try_again)
 		return;
-	if (slot->tasks >= most - most / 10 && successor_begin(slot)) /* the successor is ready when max_calls is reached */
+	if (slot->tasks >= most - most / 10 && successor_begin(slot, "max_calls")) /* the successor is ready when max_calls is reached */
 		slot->successor->waits_for_calls = true;
 }
 

@@ -16,11 +16,11 @@
 #include "daemon/core/records/slot.h"
 
 /* Has the instance replaced: begins to build a successor, or, if a successor waits until max_calls is reached, ends this wait.
- * False: the slot can't have a successor now. */
-bool successor_begin(struct slot *old);
+ * `cause`: a static text, why. False: the slot can't have a successor now. */
+bool successor_begin(struct slot *old, const char *cause);
 
 /* The same for an instance that has become old or large: returns false while it is leased, or has put calls off. */
-bool successor_recycle(struct slot *old);
+bool successor_recycle(struct slot *old, const char *cause);
 
 /* A step of slot_step: begins to build a successor if the instance has come near max_calls, or is older than max_age; retires the
  * instance if its successor is ready and it is time. */

@@ -95,6 +95,7 @@ struct slot {
 
 	/* ---- being replaced: see successor.h ---- */
 	struct slot *successor, *predecessor;
+	const char *cause;       /* of an instance that was built as a successor: why; NULL: it was not */
 	bool waits_for_calls;    /* of a successor: it takes the place when its predecessor has had max_calls tasks */
 	bool aged;               /* the instance is older than max_age: successor_begin_or_retire builds a successor */
 	bool no_successor;       /* the successor could not be built */

@@ -20,6 +20,8 @@ struct request {
 	struct error error; /* made when the method returns -1 */
 	bool steers;        /* the method changes something for others: the log is told. The method may take it back */
 	bool over;          /* likewise: the connection is closed then */
+	bool streams;       /* results are wanted one by one */
+	uint64_t timeout;   /* of a stream: the nanoseconds that it may take; 0: any time */
 	msgpack_packer *result; /* has one value when the method returns 0 */
 };
 
@@ -55,7 +57,7 @@ admin_fn admin_lease, admin_release;
 admin_fn admin_attach, admin_detached;
 admin_fn admin_whoami, admin_acl;
 admin_fn admin_clients, admin_kick;
-admin_fn admin_log_level, admin_config, admin_drain, admin_logs;
+admin_fn admin_log_level, admin_config, admin_drain, admin_logs, admin_events;
 admin_fn admin_cancel_direct; /* objpool.cancel [channel, number] */
 
 #endif

@@ -4,6 +4,7 @@
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/http/http_call.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "proto/escape.h"
 
@@ -106,6 +107,8 @@ void admin_log_denied(const struct client *client, const struct error *error)
 	if (!log_quota_take(&daemon->denials, client->core->now, DENIALS))
 		return;
 	describe_peer(client, peer, sizeof peer);
+	happened(HAPPENED_CLIENT_DENIED, &(struct happened_about){.session = client->id, .pool_name = error->pool}, "%.*s, from %s",
+		 SPAN_TEXT(error->message, 320), peer);
 	log_say(LOG_NOTICE, "session %llu: DENIED: %.*s, from %s", (unsigned long long)client->id, SPAN_TEXT(error->message, 320),
 		peer);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/admin/changes.h"
 
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/base/packtext.h"
 #include "proto/plural.h"
@@ -98,6 +99,17 @@ static void log_kind(const struct changes *changes, enum change_kind kind)
 		log_say(LOG_NOTICE, "reload: %s:%s", kinds[kind], line);
 }
 
+/* Of pools that are there, and were before. What comes and goes is told of when it does. */
+static void tell_changed(const struct change *change)
+{
+	const struct happened_about about = {.pool_name = change->name};
+
+	if (change->reason)
+		happened(HAPPENED_POOL_CHANGED, &about, "reload: failed: %s", change->reason);
+	else if (change->kind == CHANGE_RESIZED || change->kind == CHANGE_RESTARTED)
+		happened(HAPPENED_POOL_CHANGED, &about, "reload: %s", kinds[change->kind]);
+}
+
 /* In the words of `objpool reload`. */
 static void tell_log(const struct changes *changes)
 {
@@ -111,6 +123,8 @@ static void tell_log(const struct changes *changes)
 	TAILQ_FOREACH(change, &changes->list, link)
 	if (change->scaled)
 		log_say(LOG_NOTICE, "reload: scaled: %s: %s", change->name, change->scaled);
+	TAILQ_FOREACH(change, &changes->list, link)
+	tell_changed(change);
 }
 
 static void pack_kind(const struct changes *changes, enum change_kind kind, msgpack_packer *packer)

@@ -149,7 +149,7 @@ static void run_rolling(struct pending_admin *pending)
 			return; /* until it is given back */
 		if (!pending->begun) {
 			pending->begun = true;
-			pending->generation = slot_restart(slot);
+			pending->generation = slot_restart(slot, "restart");
 			slot = pool->slots[pending->slot];
 		}
 		const bool failed = slot->no_successor && !slot->successor;

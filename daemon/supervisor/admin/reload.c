@@ -8,6 +8,7 @@
 #include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/connections/session_identity.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/connections/memory.h"
 #include "daemon/supervisor/admin/rollout.h"
@@ -15,6 +16,7 @@
 #include "daemon/supervisor/workers/slowlog.h"
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/template_life.h"
+#include "proto/plural.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -118,7 +120,8 @@ static void warn_of_run_as(const struct pool *pool)
 			 "run_as = %s has no effect: only methods make calls, and these have the rights of their callers", user);
 }
 
-static struct pool *start_pool(struct daemon *daemon, struct config_pool *section, uint32_t scaled)
+/* `session`: who has asked for it; 0: the configuration. */
+static struct pool *start_pool(struct daemon *daemon, struct config_pool *section, uint32_t scaled, uint64_t session)
 {
 	struct pool_settings settings = config_pool_settings(section);
 	uint32_t workers = config_pool_workers(section);
@@ -137,20 +140,22 @@ static struct pool *start_pool(struct daemon *daemon, struct config_pool *sectio
 		return NULL;
 	}
 	template->pool = pool;
+	happened(HAPPENED_POOL_CREATED, &(struct happened_about){.pool = pool, .session = session}, "%u worker%s with %s of %s",
+		 workers, plural(workers), template->section.class, template->section.plugin);
 	warn_of_run_as(pool);
 	slowlog_settle(daemon);
 	return pool;
 }
 
-struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section)
+struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section, uint64_t session)
 {
-	return start_pool(daemon, section, 0);
+	return start_pool(daemon, section, 0, session);
 }
 
 int reload_start_pools(struct daemon *daemon)
 {
 	for (uint32_t i = 0; i < daemon->config.pool_count; i++)
-		if (!reload_start_pool(daemon, &daemon->config.pools[i])) {
+		if (!reload_start_pool(daemon, &daemon->config.pools[i], 0)) {
 			log_say(LOG_ERR, "out of memory");
 			return -1;
 		}
@@ -263,7 +268,7 @@ static void replace(struct daemon *daemon, struct pool *pool, struct config_pool
 
 	say_size(change, kept, config_pool_workers(section));
 	pool_leave(pool);
-	struct pool *next = start_pool(daemon, section, kept);
+	struct pool *next = start_pool(daemon, section, kept, 0);
 	if (next && paused)
 		pool_pause(next);
 	change_open(change);
@@ -317,7 +322,7 @@ static void start_new(struct daemon *daemon, struct config_pool *section, struct
 	change_open(change);
 	if (pool_find(&daemon->core, name))
 		reason = "a client has made a pool of that name";
-	else if (!(pool = reload_start_pool(daemon, section)))
+	else if (!(pool = reload_start_pool(daemon, section, 0)))
 		reason = NO_MEMORY;
 	else
 		rollout_begin(daemon, pool, change);
@@ -416,6 +421,7 @@ static void take_over(struct daemon *daemon, struct fresh *fresh, struct changes
 	log_set_levels((struct log_levels){.own = config->log_level, .workers = config->worker_log_level});
 	daemon_set_trace(daemon);
 	log_say(LOG_NOTICE, "configuration reloaded");
+	happened(HAPPENED_CONFIG_RELOADED, NULL, "%s was read", daemon->config_path);
 	daemon->config = *config;
 	*config = old;
 	keep_fixed(config, &daemon->config);
@@ -444,6 +450,7 @@ static struct changes *reload_now(struct daemon *daemon, char reason[RELOAD_REAS
 		take_over(daemon, &fresh, changes);
 	} else {
 		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", reason);
+		happened(HAPPENED_CONFIG_REFUSED, NULL, "nothing has changed: %s", reason);
 		if (changes)
 			changes_release(changes);
 		changes = NULL;

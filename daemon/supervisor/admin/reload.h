@@ -12,8 +12,9 @@ enum { RELOAD_REASON = 512 };
  * changed. */
 int reload_open_listeners(struct daemon *daemon, const struct config *config, char *reason, size_t reason_size);
 
-/* Makes a pool of the section, and takes the section over. NULL: out of memory. */
-struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section);
+/* Makes a pool of the section, and takes the section over. `session`: who has asked for it; 0: the configuration. NULL: out of
+ * memory. */
+struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section, uint64_t session);
 
 /* Makes the pools of daemon->config. 0, or -1 with the reason logged. */
 int reload_start_pools(struct daemon *daemon);

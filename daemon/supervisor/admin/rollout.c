@@ -94,7 +94,7 @@ static void restart_broken(struct pool *pool)
 {
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (pool->slots[i]->broken && pool->slots[i]->state == SLOT_WAITING)
-			(void)slot_restart(pool->slots[i]);
+			(void)slot_restart(pool->slots[i], "reload");
 }
 
 /* The end of a sentence: what serves now. */
@@ -190,7 +190,7 @@ static void begin(struct rollout *rollout, struct slot *slot)
 {
 	rollout->begun = true;
 	rollout->slot = slot->index;
-	rollout->generation = slot_restart(slot);
+	rollout->generation = slot_restart(slot, "reload");
 }
 
 /* The next slot to be replaced; NULL: there is none. *leased: one is, and can be only when it has been given back. */

@@ -13,6 +13,7 @@
 #include "daemon/supervisor/base/packtext.h"
 #include "daemon/supervisor/admin/pending_admin.h"
 #include "daemon/supervisor/admin/reload.h"
+#include "daemon/supervisor/admin/service_call.h"
 #include "daemon/supervisor/view/status.h"
 
 #include <errno.h>
@@ -312,6 +313,7 @@ enum need {
 enum {
 	BEGINS = 1, /* something that a daemon which stops does not begin any more */
 	STEERS = 2, /* changes something for others: the log is told who did it */
+	STREAMS = 4, /* may answer with a stream, if objpool.call asks for one */
 };
 
 struct own_method {
@@ -337,6 +339,7 @@ static const struct own_method methods[] = {
 	{"objpool.detached", admin_detached, ANYBODY, NEEDS_OWN, 0},
 	{"objpool.metrics", on_metrics, ANYBODY, NEEDS_POOL, 0},
 	{"objpool.logs", admin_logs, ADMINS, NEEDS_WATCH, 0},
+	{"objpool.events", admin_events, ANYBODY, NEEDS_POOL, STREAMS},
 	{"objpool.clients", admin_clients, ADMINS, NEEDS_WATCH, 0},
 	{"objpool.create", admin_create, CREATORS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.drop", admin_drop, ANYBODY, NEEDS_POOL, STEERS},
@@ -358,6 +361,15 @@ static const struct own_method *find_method(struct span name)
 {
 	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
 		if (span_is(name, methods[i].name))
+			return &methods[i];
+	return NULL;
+}
+
+/* The same of objpool.call ["objpool", name, ...]. */
+static const struct own_method *find_called(struct span name)
+{
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (span_is(name, methods[i].name + strlen("objpool.")))
 			return &methods[i];
 	return NULL;
 }
@@ -420,11 +432,43 @@ static int check_rights(struct request *request, const struct own_method *method
 	return method && method->need == NEEDS_OPERATE ? admin_check(request, RIGHT_OPERATE, name) : 0;
 }
 
+static int no_such_method(struct request *request, struct span name)
+{
+	char room[ERROR_SHOWN];
+
+	error_say(&request->error, ERROR_NO_SUCH_METHOD, RAN_NO, "the daemon has no method \"%s\"", error_shown(name, room));
+	return -1;
+}
+
+/* Makes the request that for the method which objpool.call names. 0, or -1: the error is made. */
+static int unwrap(struct request *request)
+{
+	const struct own_method *method;
+	struct service_call call;
+
+	if (!span_is(request->rpc->method, "objpool.call"))
+		return 0;
+	if (service_call_read(request, &call) < 0)
+		return -1;
+	method = find_called(call.method);
+	if (!method)
+		return request->session->client.rights && check_rights(request, NULL) < 0
+			       ? -1
+			       : no_such_method(request, call.method);
+	request->rpc->method = (struct span){.bytes = (const uint8_t *)method->name, .size = strlen(method->name)};
+	request->rpc->params = call.args;
+	if (!request->streams || method->does & STREAMS)
+		return 0;
+	error_say(&request->error, ERROR_BAD_REQUEST, RAN_NO, "%s gives one result, and no stream", method->name);
+	return -1;
+}
+
 static int run(struct request *request)
 {
+	if (unwrap(request) < 0)
+		return -1;
 	const struct rpc *rpc = request->rpc;
 	const struct own_method *method = find_method(rpc->method);
-	char room[ERROR_SHOWN];
 
 	request->args = reader_of(rpc->params);
 	if (read_array(&request->args, &request->count) < 0) {
@@ -433,11 +477,8 @@ static int run(struct request *request)
 	}
 	if (request->session->client.rights && check_rights(request, method) < 0)
 		return -1;
-	if (!method) {
-		error_say(&request->error, ERROR_NO_SUCH_METHOD, RAN_NO, "the daemon has no method \"%s\"",
-			  error_shown(rpc->method, room));
-		return -1;
-	}
+	if (!method)
+		return no_such_method(request, rpc->method);
 	request->steers = method->does & STEERS;
 	if (check_policy(request, method) < 0 || check_rate(request, method) < 0 ||
 	    (method->does & BEGINS && refuse_begin(request, method->name)))

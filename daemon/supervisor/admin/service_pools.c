@@ -8,6 +8,7 @@
 #include "daemon/core/life/sizing.h"
 #include "daemon/core/dispatch/sticky.h"
 #include "daemon/supervisor/connections/session_identity.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/admin/pending_admin.h"
 #include "daemon/supervisor/config/config_cage.h"
@@ -102,6 +103,8 @@ int admin_scale(struct request *request)
 		return -1;
 	log_pool(LOG_INFO, pool, "scaled from %u to %llu worker%s by session %llu", pool->size, (unsigned long long)n, plural(n),
 		 (unsigned long long)request->session->client.id);
+	happened(HAPPENED_POOL_CHANGED, &(struct happened_about){.pool = pool, .session = request->session->client.id},
+		 "scaled from %u to %llu worker%s", pool->size, (unsigned long long)n, plural(n));
 	sizing_fit(&pool->settings, (uint32_t)n);
 	template_of(pool)->scaled = (uint32_t)n;
 	if (pool_resize(pool, (uint32_t)n) < 0) {
@@ -163,6 +166,9 @@ int admin_pause(struct request *request)
 	if (!pool)
 		return -1;
 	const int r = answer_later(request, pending_admin_new(request->daemon, pool, PENDING_PAUSE));
+	if (r > 0 && !pool->paused)
+		happened(HAPPENED_POOL_PAUSED, &(struct happened_about){.pool = pool, .session = request->session->client.id},
+			 "its instances get no more calls");
 	if (r > 0)
 		pool_pause(pool);
 	return r;
@@ -175,6 +181,9 @@ int admin_resume(struct request *request)
 	if (!pool)
 		return -1;
 	(pool->paused ? msgpack_pack_true : msgpack_pack_false)(request->result);
+	if (pool->paused)
+		happened(HAPPENED_POOL_RESUMED, &(struct happened_about){.pool = pool, .session = request->session->client.id},
+			 "its calls go on");
 	pool_resume(pool);
 	request->daemon->slots_changed = true; /* a request to pause it may wait */
 	return 0;
@@ -344,7 +353,7 @@ static int may_create(struct request *request, const struct config_pool *section
 static int create(struct request *request, struct config_pool *section, bool of_session)
 {
 	const struct client *client = &request->session->client;
-	struct pool *pool = reload_start_pool(request->daemon, section);
+	struct pool *pool = reload_start_pool(request->daemon, section, client->id);
 
 	if (!pool)
 		return admin_no_memory(request);

@@ -38,6 +38,7 @@ TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(worker_list, worker);
 TAILQ_HEAD(pending_admin_list, pending_admin);
 TAILQ_HEAD(rollout_list, rollout);
+TAILQ_HEAD(event_reader_list, event_reader);
 
 enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DONE };
 
@@ -112,6 +113,7 @@ struct daemon {
 	uint64_t first_files;          /* descriptors that were open at the start */
 	struct worker_list dirty_workers;
 	struct pending_admin_list pending_admin; /* methods of the daemon itself that wait for workers */
+	struct event_reader_list event_readers; /* streams of events to clients */
 	struct rollout_list rollouts;  /* of reloads: pools whose instances are being replaced */
 	uint64_t serial;               /* last number given to a template, or to its process */
 	struct block *scratch;         /* the block that all connections read into */

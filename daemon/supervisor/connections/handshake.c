@@ -2,6 +2,7 @@
 #include "daemon/supervisor/connections/handshake.h"
 
 #include "daemon/supervisor/connections/session_life.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/socket.h"
 #include "daemon/supervisor/transport/tls.h"
@@ -134,6 +135,7 @@ static void note_failure(const struct handshake *handshake, const char *reason)
 		return;
 	address_format(&handshake->peer, peer, sizeof peer);
 	log_say(LOG_INFO, "TLS: the handshake with %s failed: %s", peer, reason);
+	happened(HAPPENED_CLIENT_REFUSED, NULL, "TLS: the handshake with %s failed: %s", peer, reason);
 }
 
 /* ---- steps ---- */

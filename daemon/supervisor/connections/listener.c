@@ -3,6 +3,7 @@
 
 #include "daemon/supervisor/base/closer.h"
 #include "daemon/supervisor/connections/handshake.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/connections/session_life.h"
 #include "daemon/supervisor/transport/socket.h"
@@ -43,6 +44,8 @@ static void turn_away(const struct listener *listener, int fd)
 {
 	struct daemon *daemon = listener->daemon;
 
+	happened(HAPPENED_CLIENT_REFUSED, NULL, "the daemon has all the connections that max_connections = %llu allows",
+		 (unsigned long long)daemon->config.max_connections);
 	if (!listener->bound.tls)
 		say_too_many(fd, daemon->config.max_connections);
 	closer_put_connection(&daemon->core.memory, fd);

@@ -3,6 +3,7 @@
 
 #include "daemon/core/calls/direct_life.h"
 #include "daemon/supervisor/connections/peer.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 
 #include <errno.h>
@@ -74,6 +75,8 @@ static int find(const struct session *session, struct users *users, struct known
 	if (r == 0)
 		r = users_identify(users, &credentials, &found->identity, &found->by, reason, sizeof reason);
 	free(groups);
+	if (r == -EEXIST)
+		happened(HAPPENED_CLIENT_REFUSED, &(struct happened_about){.session = session->client.id}, "%s", reason);
 	if (r == -EEXIST && log_quota_take(&session->daemon->denials, session->daemon->core.now, DENIALS))
 		log_say(LOG_WARNING, "session %llu: refused: %s", (unsigned long long)session->client.id, reason);
 	return r;

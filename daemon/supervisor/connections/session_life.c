@@ -8,6 +8,7 @@
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/connections/session_reading.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/tls.h"
 #include "daemon/supervisor/workers/template.h"
@@ -20,18 +21,24 @@
 
 static void log_come(const struct session *session)
 {
+	const struct happened_about about = {.session = session->client.id};
+	const char *kind = session->is_unix ? "Unix socket" : session->transport.tls ? "TLS" : "TCP";
 	char peer[ADDRESS_TEXT], tls[512] = "";
 
-	if (!log_wants(LOG_DEBUG))
+	if (!log_wants(LOG_DEBUG) && !happened_is_wanted(HAPPENED_CLIENT_CONNECTED))
 		return;
 	session_identity_peer(session, peer, sizeof peer);
 	if (session->transport.tls)
 		tls_describe(&session->transport, tls, sizeof tls);
-	log_say(LOG_DEBUG, "session %llu: connected, %s: %s%s%s", (unsigned long long)session->client.id,
-		session->is_unix         ? "Unix socket"
-		: session->transport.tls ? "TLS"
-					 : "TCP",
-		peer, tls[0] ? ", " : "", tls);
+	log_say(LOG_DEBUG, "session %llu: connected, %s: %s%s%s", (unsigned long long)session->client.id, kind, peer,
+		tls[0] ? ", " : "", tls);
+	happened(HAPPENED_CLIENT_CONNECTED, &about, "%s: %s%s%s", kind, peer, tls[0] ? ", " : "", tls);
+}
+
+static void log_refused(const struct session *session, const char *reason, int size)
+{
+	log_say(LOG_INFO, "session %llu: %.*s", (unsigned long long)session->client.id, size, reason);
+	happened(HAPPENED_CLIENT_REFUSED, &(struct happened_about){.session = session->client.id}, "%.*s", size, reason);
 }
 
 static const char *reason_of_end(const struct session *session)
@@ -60,7 +67,7 @@ static int check_connection(struct session *session)
 	if (!client->quota || quota_check_connection(client->quota, &error) == 0)
 		return 0;
 	client_answer_error(client, 0, &error);
-	log_say(LOG_INFO, "session %llu: %.*s", (unsigned long long)client->id, SPAN_TEXT(error.message, 320));
+	log_refused(session, (const char *)error.message.bytes, error.message.size < 320 ? (int)error.message.size : 320);
 	return -EBUSY;
 }
 
@@ -118,6 +125,8 @@ static void close_connection(struct session *session, const char *reason)
 
 	log_say(LOG_DEBUG, "session %llu: disconnected: %s", (unsigned long long)session->client.id,
 		reason ? reason : reason_of_end(session));
+	happened(HAPPENED_CLIENT_GONE, &(struct happened_about){.session = session->client.id}, "%s",
+		 reason ? reason : reason_of_end(session));
 	session->closed = true;
 	session_leave_turns(session);
 	transport_close(&session->transport, session->client.account);

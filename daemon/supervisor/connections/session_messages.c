@@ -4,6 +4,7 @@
 #include "daemon/core/entry/request.h"
 #include "daemon/core/entry/request_train.h"
 #include "daemon/supervisor/connections/client_files.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 
 #include <errno.h>
@@ -35,6 +36,16 @@ static int on_duplicate(struct session *session, uint32_t msgid)
 	return -EEXIST;
 }
 
+/* Does objpool.call name the daemon as its target? No pool has this name. */
+static bool is_for_daemon(struct span params)
+{
+	struct reader reader = reader_of(params);
+	struct span target;
+	uint32_t n;
+
+	return read_array(&reader, &n) == 0 && n > 0 && read_text(&reader, &target) == 0 && span_is(target, "objpool");
+}
+
 static int dispatch(struct session *session, struct rpc *rpc, struct block *block)
 {
 	static const char own[] = "objpool.";
@@ -52,7 +63,7 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 				(unsigned long long)session->client.id);
 		return 0;
 	}
-	if (span_is(rpc->method, "objpool.call"))
+	if (span_is(rpc->method, "objpool.call") && !is_for_daemon(rpc->params))
 		return request_full_call(&session->client, rpc, block);
 	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed")) {
 		request_feed(&session->client, rpc, block);
@@ -78,6 +89,8 @@ static int refuse_session(struct session *session, const struct rpc *rpc, const 
 	else
 		client_answer_error(&session->client, 0, error);
 	log_say(LOG_INFO, "session %llu: %.*s", (unsigned long long)session->client.id, SPAN_TEXT(error->message, 320));
+	happened(HAPPENED_CLIENT_REFUSED, &(struct happened_about){.session = session->client.id}, "%.*s",
+		 SPAN_TEXT(error->message, 320));
 	return -EBUSY;
 }
 

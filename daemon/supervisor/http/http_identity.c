@@ -4,6 +4,7 @@
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/connections/peer.h"
 #include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/tls_peer.h"
 
@@ -39,6 +40,7 @@ void http_note_denied(struct daemon *daemon, struct evhttp_request *request, con
 		return;
 	peer_describe(bufferevent_getfd(stream_of(request)), http_is_encrypted(request), peer, sizeof peer);
 	log_say(LOG_NOTICE, "a request by HTTP: DENIED: %.*s, from %s", SPAN_TEXT(error->message, 320), peer);
+	happened(HAPPENED_CLIENT_DENIED, NULL, "%.*s, by HTTP from %s", SPAN_TEXT(error->message, 320), peer);
 }
 
 bool http_is_local(struct evhttp_request *request)

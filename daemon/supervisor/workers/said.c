@@ -56,6 +56,26 @@ const struct said_line *said_after(const struct said *said, uint64_t number)
 	return line;
 }
 
+static const struct said_line *last_error(const struct said *said, int64_t slot, uint64_t after)
+{
+	const struct said_line *line, *found = NULL;
+
+	for (line = said_after(said, after); line; line = STAILQ_NEXT(line, link))
+		if (line->slot == slot && strcmp(line->stream, "stderr") == 0)
+			found = line;
+	return found;
+}
+
+const struct said_line *said_last(const struct said *said, uint32_t slot, uint64_t after)
+{
+	return last_error(said, slot, after);
+}
+
+const struct said_line *said_last_of_template(const struct said *said, uint64_t after)
+{
+	return last_error(said, -1, after);
+}
+
 void said_move(struct said *to, struct said *from)
 {
 	*to = (struct said){.last = from->last};

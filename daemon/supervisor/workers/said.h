@@ -36,6 +36,12 @@ void said_add(struct said *said, const struct log_stream *stream, const char *te
 /* The oldest line that is kept and has a greater number. NULL: there is none. */
 const struct said_line *said_after(const struct said *said, uint64_t number);
 
+/* The last line on standard error of the slot's worker with a number above `after`. NULL: there is none. */
+const struct said_line *said_last(const struct said *said, uint32_t slot, uint64_t after);
+
+/* The same of the template. */
+const struct said_line *said_last_of_template(const struct said *said, uint64_t after);
+
 /* `to`, which has nothing, gets all. */
 void said_move(struct said *to, struct said *from);
 

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/workers/template.h"
 
 #include "daemon/core/records/pool.h"
+#include "daemon/supervisor/log/happened.h"
 
 #include <errno.h>
 
@@ -34,6 +35,23 @@ int template_describe_to_pool(const struct template *template)
 	return pool_set_methods(template->pool, methods, open);
 }
 
+static void on_loading(struct template *template)
+{
+	template->generation = ++template->loads.started;
+	template->said_before = template->said.last;
+	happened(HAPPENED_TEMPLATE_STARTED, &(struct happened_about){.pool = template->pool, .pid = template->pid},
+		 "template %llu loads %s of %s", (unsigned long long)template->generation, template->section.class,
+		 template->section.plugin);
+}
+
+static void on_ready(struct template *template, uint64_t now)
+{
+	template->loads.took = now - template->since;
+	happened(HAPPENED_TEMPLATE_READY, &(struct happened_about){.pool = template->pool, .pid = template->pid},
+		 "template %llu has loaded its class in %.3f s", (unsigned long long)template->generation,
+		 (double)template->loads.took / (double)SECOND);
+}
+
 void template_set_state(struct template *template, enum template_state state)
 {
 	const uint64_t now = template->daemon->core.now;
@@ -41,9 +59,9 @@ void template_set_state(struct template *template, enum template_state state)
 	if (template->state == state)
 		return;
 	if (state == TEMPLATE_LOADING)
-		template->generation = ++template->loads.started;
+		on_loading(template);
 	if (state == TEMPLATE_READY)
-		template->loads.took = now - template->since;
+		on_ready(template, now);
 	if (state == TEMPLATE_NONE && template->state == TEMPLATE_LOADING)
 		template->loads.failed++;
 	template->since = now;

@@ -72,6 +72,8 @@ struct template {
 	struct said said;           /* what the pool's processes have printed: the template has it that the pool has */
 	uint64_t generation;        /* number of the present process, or of its last, of all that the pool has had */
 	uint64_t since;             /* when its state began */
+	uint64_t said_before;       /* number of the last line that was printed before its present process */
+	uint64_t full_told;         /* until then no event says that the pool's queue is full */
 	struct procfs_memo procfs;
 };
 

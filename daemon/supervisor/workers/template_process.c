@@ -5,6 +5,7 @@
 #include "daemon/supervisor/base/cgroup.h"
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/workers/lines.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/workers/worker.h"
 #include "daemon/supervisor/workers/worker_maker.h"
@@ -80,11 +81,29 @@ void template_end_process(struct template *template)
 		template->printed[i] = lines_free(template->printed[i]);
 }
 
+/* Its process, which had that state and pid, has ended, and its last lines have been read. */
+static void tell_failed(const struct template *template, enum template_state state, pid_t pid, const char *reason)
+{
+	const struct said_line *words = said_last_of_template(&template->said, template->said_before);
+	struct happened_about about = {.pool = template->pool, .pid = pid};
+
+	if (template->pool->leaving || state == TEMPLATE_NONE)
+		return;
+	if (words) {
+		about.words = words->text;
+		about.words_size = words->size;
+	}
+	happened(state == TEMPLATE_LOADING ? HAPPENED_TEMPLATE_FAILED : HAPPENED_TEMPLATE_DIED, &about, "%s", reason);
+}
+
 void template_fail(struct template *template, const char *reason)
 {
+	const enum template_state state = template->state;
+	const pid_t pid = template->pid;
 	struct slot *slot;
 
 	template_end_process(template);
+	tell_failed(template, state, pid, reason);
 	while (template->maker->is_parent && (slot = slot_with_process(template->pool)))
 		worker_on_exit(worker_of(slot), SIGKILL); /* what becomes of a child of that process when it ends */
 	template_refuse_all(&template->forking, reason);

@@ -8,6 +8,7 @@
 #include "daemon/supervisor/base/closer.h"
 #include "daemon/supervisor/base/cgroup.h"
 #include "daemon/supervisor/workers/keeper.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/outlet.h"
 #include "daemon/supervisor/transport/socket.h"
@@ -84,7 +85,7 @@ void worker_start(struct slot *slot)
 {
 	struct worker *worker = worker_of(slot);
 
-	worker->kill_wanted = worker->announced = false;
+	worker->kill_wanted = worker->announced = worker->kill_told = false;
 	worker->killed_at = 0;
 	worker->fork_failed_at = 0;
 	worker_move(worker, &template_of(worker->slot->pool)->waiting);
@@ -180,9 +181,12 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 
 	slot->pid = pid;
 	worker->version = template_of(worker->slot->pool)->version;
+	worker->said_before = template_of(worker->slot->pool)->said.last;
 	slot_on_connected(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
 	worker_on_wrote(slot);
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
+	happened(HAPPENED_SLOT_STARTING, &(struct happened_about){.slot = slot}, "the instance is built%s%s",
+		 slot->cause ? ", to take another's place: " : "", slot->cause ? slot->cause : "");
 	if (transport_want_read(&worker->transport, true) < 0)
 		slot_kill(slot, NO_MEMORY);
 	else if (worker->kill_wanted)
@@ -223,12 +227,46 @@ static void log_end(struct slot *slot, int status, const char *reason)
 	}
 }
 
+/* `had_process`: `status` says how it ended. Its last lines have been read. */
+static void tell_end(const struct worker *worker, bool had_process, int status)
+{
+	const struct slot *slot = worker->slot;
+	const struct said_line *words = said_last(&template_of(slot->pool)->said, slot->index, worker->said_before);
+	struct happened_about about = {.slot = slot, .ended = had_process, .status = status};
+	char how[200];
+
+	slot_describe_end(slot, status, how, sizeof how);
+	if (words && had_process) {
+		about.words = words->text;
+		about.words_size = words->size;
+	}
+	if (slot->state == SLOT_STARTING && slot->plan != PLAN_LEAVE && !(slot->killed && slot->pool->core->draining))
+		happened(HAPPENED_SLOT_FAILED, &about, "there is no instance: %s", slot->reason);
+	else if (slot->state == SLOT_READY && slot->plan != PLAN_LEAVE && !(slot->killed && slot->pool->core->draining))
+		happened(HAPPENED_SLOT_DIED, &about, "the worker was lost: %s", how);
+	else
+		happened(HAPPENED_SLOT_STOPPED, &(struct happened_about){.slot = slot, .ended = had_process, .status = status},
+			 "the worker has stopped: %s", how);
+}
+
+/* slot_on_gone, and when the next start follows, if it is not at once. */
+static void leave(struct worker *worker, int status, const char *reason)
+{
+	struct slot *slot = worker->slot;
+
+	slot->pid = 0;
+	slot_on_gone(slot, status, reason);
+	if (slot->state == SLOT_WAITING && timer_is_set(&slot->timer) && slot->timer.at > slot->pool->core->now)
+		happened(HAPPENED_SLOT_BACKOFF, &(struct happened_about){.slot = slot}, "the next start follows in %.3f s",
+			 (double)(slot->timer.at - slot->pool->core->now) / (double)SECOND);
+}
+
 void worker_on_refused(struct worker *worker, const char *reason)
 {
 	worker_close(worker);
 	log_end(worker->slot, 0, reason);
-	worker->slot->pid = 0;
-	slot_on_gone(worker->slot, 0, reason);
+	tell_end(worker, false, 0);
+	leave(worker, 0, reason);
 }
 
 /* A message that lends a large result comes with the descriptor of its memory. */
@@ -332,14 +370,14 @@ void worker_on_exit(struct worker *worker, int status)
 		transport_shutdown(&worker->transport, SHUT_RD); /* processes that have inherited its channel can add nothing */
 	while (reads && read_once(worker) > 0)
 		; /* what it sent before it died counts */
-	worker->daemon->ops->worker_gone(worker, status);
 	note_verdict(worker, status);
+	worker->daemon->ops->worker_gone(worker, status);
 	log_end(slot, status, NULL);
 	if (slot->state == SLOT_STARTING && slot->plan != PLAN_LEAVE && maker_of(worker)->on_start_failed)
 		maker_of(worker)->on_start_failed(template_of(worker->slot->pool), worker);
 	worker_close(worker);
-	slot->pid = 0;
-	slot_on_gone(slot, status, NULL);
+	tell_end(worker, true, status);
+	leave(worker, status, NULL);
 }
 
 void worker_expect_end(struct worker *worker)

@@ -46,6 +46,8 @@ struct worker {
 	struct slowlog_task slow;
 	struct procfs_memo procfs;
 	bool announced;      /* the log knows that it serves */
+	bool kill_told;      /* an event tells that it is killed */
+	uint64_t said_before; /* number of the last line that was printed before its present process */
 };
 
 static inline struct worker *worker_of(const struct slot *slot)

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/workers/worker_maker_forked.h"
 
 #include "daemon/core/records/pool.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/workers/template_channel.h"
 #include "daemon/supervisor/workers/template_process.h"
@@ -17,6 +18,8 @@ static void on_start_failed(struct template *template, const struct worker *work
 	log_pool(LOG_WARNING, template->pool,
 		 "%u workers in a row have ended before they were ready: the template process is replaced",
 		 template->failed_starts);
+	happened(HAPPENED_TEMPLATE_DIED, &(struct happened_about){.pool = template->pool, .pid = template->pid},
+		 "%u workers in a row have ended before they were ready: it is replaced", template->failed_starts);
 	if (template->tolerated_starts < UINT32_MAX / 2)
 		template->tolerated_starts *= 2; /* if a new process doesn't help, the process is not at fault */
 	template_end_process(template);
