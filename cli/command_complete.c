@@ -46,6 +46,7 @@ static const struct choices {
 	  "slot.killed",      "slot.backoff",    "slot.replaced",   "slot.stopped",     "call.killed",   "lease",
 	  "lease.opened",     "lease.released",  "lease.broken",    "client",           "client.connected", "client.gone",
 	  "client.refused",   "client.denied"}},
+	{"since", {"10m", "1h", "1d"}},
 	{"LEVEL", {"error", "warning", "info", "debug"}},
 	{"RIGHT", {"call", "all", "describe", "create", "code", "admin", "direct", "watch", "operate"}},
 };

@@ -13,7 +13,7 @@ const struct option events_options[] = {
 	{'k', "kind", "KIND", "only these: slot, slot.died,pool.full ... (separated by commas); see objpool(1)"},
 	{'S', "since", "TIME", "only those since then: 10m, 2h30m, 2026-11-29T10:00:00Z, or seconds since 1970"},
 	{'n', "lines", "N", "how many events to begin with (default: all that the daemon has kept)"},
-	{0, "after", "NUMBER", "only those that came after the event of this number"},
+	{0, "after", "N", "only those that came after the event of this number"},
 	{0},
 };
 

@@ -205,6 +205,8 @@ def own_cells(model):
         yield "objpool.attach", [pool], model.direct(pool)
         yield "objpool.scale", [pool], model.pool("admin", pool)
         yield "objpool.logs", [pool, "bad"], model.has("watch")
+        yield "objpool.events", [{"pool": pool}], model.pool("describe", pool) or model.has("watch")
+        yield "objpool.call", ["objpool", "logs", [pool, "bad"]], model.has("watch")
         yield "objpool.restart", [pool, "bad"], model.pool("admin", pool)
         yield "objpool.reload_code", [pool, "bad"], model.pool("admin", pool)
         yield "objpool.forget", [pool], model.pool("admin", pool)
@@ -216,6 +218,8 @@ def own_cells(model):
     yield "objpool.pools", [], model.has("describe")
     yield "objpool.status", [], sees
     yield "objpool.metrics", [], sees
+    yield "objpool.events", [], sees
+    yield "objpool.call", ["objpool", "events", [{"follow": False}], {"stream": True}], sees
     yield "objpool.acl", ["ci", "call", "sim.get"], model.has("watch")
     yield "objpool.hello", [{"client": "x"}], True
     yield "objpool.ping", [1], True

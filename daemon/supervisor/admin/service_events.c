@@ -161,7 +161,7 @@ int admin_events(struct request *request)
 	struct wish wish = {.stream = {.wish = {.kinds = events_usual_kinds()}, .follow = request->streams}, .last = UINT64_MAX};
 	struct events_wish *events = &wish.stream.wish;
 
-	if (read_wish(request, &wish) < 0)
+	if (admin_check_sight(request, (struct span){0}) < 0 || read_wish(request, &wish) < 0)
 		return -1;
 	if (events->after > happened_last())
 		events->after = 0; /* a number of an earlier daemon */
