@@ -169,12 +169,13 @@ demo: # build all, start a daemon with sample pools, call it in every way, stop 
 # The tests are built by a make of their own: libraries that `deps` has just installed are found by it.
 check: # all tests
 	@sh scripts/deps.sh build test
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CPUS)) all tests
 	@$(MAKE) --no-print-directory unit sim python-check integration
 
 # Most tests wait for something: more of them at once than there are CPUs.
 PYTEST = /usr/bin/python3 -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile
-TEST_JOBS ?= 3
+CPUS = $(shell nproc)
+TEST_JOBS ?= $(shell echo $$(($(CPUS) * 2)))
 
 integration: all # a real daemon for each test
 	OBJPOOL_BUILD=$(B) $(PYTEST) tests/integration tests/abi tests/wire

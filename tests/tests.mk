@@ -6,17 +6,18 @@ SEEDS_LONG ?= 1-400000
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: unit check-unit sim sim-long fuzz compat-stdlib check-vm check-valgrind
+.PHONY: tests unit check-unit sim sim-long fuzz compat-stdlib check-vm check-valgrind
+tests: $(UNIT) $(FUZZERS:%=$(B)/tests/fuzz-%) $(B)/sim
+
 unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, and the fuzzers' corpora
 	@set -e; for t in $(UNIT); do OBJPOOL_PLUGINS=$(B)/plugins ./$$t; done
 	@set -e; for f in $(FUZZERS); do $(B)/tests/fuzz-$$f tests/fuzz/corpus/$$f/*; done
-check-unit: unit # the same
-
 check-unit: unit # the same: no daemon is started
 
+# Optimization over all files would take longer for each than all their tests.
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka $(MSGPACK_LIBS) $(LIBS_$*) -lpthread -ldl -lm
+	$(CC) $(ALL_LDFLAGS) -fno-lto -rdynamic -o $@ $^ -lcmocka $(MSGPACK_LIBS) $(LIBS_$*) -lpthread -ldl -lm
 
 # The worker's parts, and allocations that fail (tests/unit/failing.h).
 $(B)/tests/test_worker: $(filter-out %/main.o,$(WORKER))

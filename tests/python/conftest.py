@@ -23,7 +23,7 @@ for name in ("OBJPOOL_ADDRESS", "XDG_RUNTIME_DIR"):
 _spec = importlib.util.spec_from_file_location("integration_conftest", ROOT / "tests" / "integration" / "conftest.py")
 _shared = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_shared)
-place, start = _shared.place, _shared.start
+place, start, pytest_collection_modifyitems = _shared.place, _shared.start, _shared.pytest_collection_modifyitems
 
 import objpool  # noqa: E402
 
