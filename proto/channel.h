@@ -136,7 +136,7 @@ enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_E
 enum fork_file {
 	FORK_CHANNEL, /* the worker's end of its socket */
 	FORK_BOARD,
-	FORK_OUTPUT,  /* becomes its standard output */
+	FORK_OUTPUT,  /* becomes its standard output. A thread gets the two before this one alone */
 	FORK_ERRORS,  /* becomes its standard error */
 	FORK_CGROUP,  /* where the worker writes "0" to enter its cgroup. Only of a pool with memory_max */
 	FORK_FILES    /* how many there are at most */

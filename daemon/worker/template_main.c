@@ -86,7 +86,7 @@ static void on_packet(struct template *template, const struct template_packet *p
 		template_end(template, QUIT_PROTOCOL);
 	if (type == TO_LOAD)
 		on_load(template, &reader);
-	else if (type == TO_FORK && packet->count >= FORK_CGROUP)
+	else if (type == TO_FORK && packet->count >= (template->threads ? FORK_OUTPUT : FORK_CGROUP))
 		on_fork(template, &reader, packet->fds);
 	else if (type == TO_CHECK)
 		class_on_check(template, &reader);

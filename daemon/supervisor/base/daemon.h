@@ -110,6 +110,7 @@ struct daemon {
 	struct session_list ended_sessions; /* freed when the turn of the loop is over */
 	uint32_t session_count;        /* open connections */
 	uint64_t files_limit;          /* descriptors that the process may have */
+	bool files_short;              /* they are too few for the workers, and the log has said so */
 	uint64_t first_files;          /* descriptors that were open at the start */
 	struct worker_list dirty_workers;
 	struct pending_admin_list pending_admin; /* methods of the daemon itself that wait for workers */

@@ -9,10 +9,11 @@
 
 #include "daemon/supervisor/base/daemon.h"
 
-/* At the start: raises RLIMIT_NOFILE for max_connections and the daemon's own descriptors. */
+/* At the start: raises RLIMIT_NOFILE for max_connections, the configured pools, and some that clients may make. */
 void descriptors_raise(struct daemon *daemon);
 
-/* Pools or slots have come or gone: sets how many descriptors are left for clients. */
+/* Pools or slots have come or gone: sets how many descriptors are left for clients. The log says so when they are too few for the
+ * workers. */
 void descriptors_share(struct daemon *daemon);
 
 #endif

@@ -27,7 +27,7 @@ static int send_fork(struct template *template, const struct worker *worker, con
 		char bytes[CMSG_SPACE(FORK_FILES * sizeof(int))];
 	} control = {0};
 	struct iovec iov = {.iov_base = packet};
-	const size_t count = fds[FORK_CGROUP] >= 0 ? FORK_FILES : FORK_CGROUP;
+	const size_t count = fds[FORK_CGROUP] >= 0 ? FORK_FILES : fds[FORK_OUTPUT] >= 0 ? FORK_CGROUP : FORK_OUTPUT;
 	const struct msghdr message = {.msg_iov = &iov,
 				       .msg_iovlen = 1,
 				       .msg_control = control.bytes,
@@ -103,11 +103,9 @@ static void fork_now(struct template *template, struct worker *worker)
 		worker_move(worker, &template->forking);
 		worker->template_life = template->life;
 		r = send_fork(template, worker, fds);
-		(void)close(fds[FORK_CHANNEL]);
-		(void)close(fds[FORK_OUTPUT]);
-		(void)close(fds[FORK_ERRORS]);
-		if (fds[FORK_CGROUP] >= 0)
-			(void)close(fds[FORK_CGROUP]);
+		for (int i = 0; i < FORK_FILES; i++)
+			if (i != FORK_BOARD && fds[i] >= 0)
+				(void)close(fds[i]);
 	}
 	if (r < 0)
 		template_on_fork_failed(template, worker, -r);

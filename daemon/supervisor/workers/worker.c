@@ -114,6 +114,15 @@ static int make_cgroup(struct worker *worker, int *fd)
 		       : 0;
 }
 
+/* A thread prints where its process does. */
+static int open_output(struct worker *worker, int fds[2])
+{
+	fds[0] = fds[1] = -1;
+	return maker_of(worker)->has_threads
+		       ? 0
+		       : lines_open_both(worker->daemon, worker->slot->pool, worker->slot, worker->printed, fds);
+}
+
 int worker_open(struct worker *worker, int fds[FORK_FILES])
 {
 	struct slot *slot = worker->slot;
@@ -126,7 +135,7 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 		r = -EIO;
 	if (r == 0)
 		r = make_cgroup(worker, &fds[FORK_CGROUP]);
-	if (r == 0 && (r = lines_open_both(worker->daemon, slot->pool, slot, worker->printed, &fds[FORK_OUTPUT])) < 0)
+	if (r == 0 && (r = open_output(worker, &fds[FORK_OUTPUT])) < 0)
 		close_fds(&fds[FORK_CGROUP], 1);
 	if (r < 0) {
 		close_fds(channel, 2);

@@ -38,7 +38,7 @@ struct worker {
 	struct transport transport;       /* the channel */
 	struct intake intake;
 	struct loans loans;         /* large results in its memory */
-	struct lines *printed[2];   /* from its standard output, and its standard error */
+	struct lines *printed[2];   /* from its standard output, and its standard error; NULL: it is a thread */
 	uint64_t fork_failed_at;    /* when its fork first failed for want of something; 0: it has not failed */
 	uint64_t template_life;     /* template->life when it was forked: which process has forked it */
 	uint64_t version;           /* template->version when it was forked: what its instance is made of */
@@ -69,8 +69,8 @@ void worker_move(struct worker *worker, struct worker_list *to);
 /* The template has been told to end the worker: it owes word of the end. */
 void worker_expect_end(struct worker *worker);
 
-/* Opens the descriptors that a new process gets (the caller closes all but the board), and the supervisor's ends. 0 or a
- * negative errno. */
+/* Opens the descriptors that a new process or thread gets (the caller closes all but the board), and the supervisor's ends. Those
+ * that it does not get are -1. 0 or a negative errno. */
 int worker_open(struct worker *worker, int fds[FORK_FILES]);
 
 /* Closes the supervisor's ends of what worker_open has opened, but for the board: the process has gone, or has not come. */
