@@ -152,6 +152,40 @@ def test_the_users_daemon_is_found(program, start, place):
     assert process.communicate(timeout=DEADLINE) == ("1\n", "")
 
 
+CLASSES = """
+import os, objpool
+class Mine:
+    def told(self): return os.getppid()
+if __name__ == "__main__":
+    pool = objpool.create_pool(Mine, 1)
+    print(pool.told() == pool._client.status()["pid"], pool._client.is_private, objpool.default_client().is_private)
+    print(objpool.pool("p").echo(1), objpool.create_pool("Probe", 1, plugin="probe")._client.is_private)
+    print(objpool.create_pool(Mine, 1)._client is pool._client)
+"""
+
+
+def test_a_programs_class_is_for_its_own_daemon(program, start, place):
+    """A daemon that others share has neither the program's Python nor its rights."""
+    daemon = start()
+    (place / "objpool.sock").symlink_to(daemon.socket_path)
+    output, errors = program(CLASSES, XDG_RUNTIME_DIR=str(place)).communicate(timeout=DEADLINE)
+    assert output.split() == "False True False 1 False True".split(), errors
+
+
+def test_a_programs_class_is_for_the_daemon_that_was_named(program, start):
+    daemon = start()
+    output, errors = program(CLASSES, OBJPOOL_ADDRESS=daemon.address).communicate(timeout=DEADLINE)
+    assert output.split()[1:] == "False False 1 False True".split(), errors
+
+
+def test_a_programs_class_without_a_program_for_its_daemon(program, start, place):
+    """The daemon that is there is asked."""
+    daemon = start()
+    (place / "objpool.sock").symlink_to(daemon.socket_path)
+    output, errors = program(CLASSES, XDG_RUNTIME_DIR=str(place), OBJPOOL_BIN=str(place)).communicate(timeout=DEADLINE)
+    assert output.split()[1:] == "False False 1 False True".split(), errors
+
+
 def in_child(check):
     """Runs it in a child by fork; 0: it was all right."""
     pid = os.fork()

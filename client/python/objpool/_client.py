@@ -300,17 +300,34 @@ def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, t
 
 
 _default: Optional[Client] = None
+_own: Optional[Client] = None
 _default_lock = threading.Lock()
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
 
 def default_client() -> Client:
-    """The client that `objpool.create_pool` and `objpool.pool` use: connect(), once per program."""
+    """The client that `objpool.pool` uses, and `objpool.create_pool` for classes by name: connect(), once per program."""
     global _default
     with _default_lock:
         if _default is None or _default._closed:
             _default = connect()
         return _default
+
+
+def _client_for(what: Any) -> Client:
+    """The client that makes a pool of `what`. The program's own class is for a daemon of the program's own, where it has this
+    Python, its packages and the program's rights. Others would run it as their own user, if they let this program choose code."""
+    if isinstance(what, str) or os.environ.get("OBJPOOL_ADDRESS"):
+        return default_client()
+    global _own
+    with _default_lock:
+        for client in (_default, _own):
+            if client is not None and client.is_private and not client._closed:
+                return client
+        if _embedded.is_possible():
+            _own = connect(PRIVATE)
+            return _own
+    return default_client()
 
 
 def pool(name: str, **options: Any) -> Pool:
@@ -320,8 +337,12 @@ def pool(name: str, **options: Any) -> Pool:
 
 def create_pool(what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},
                 slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, **keys: Any) -> Pool:
-    """Makes a pool with the default client: see :meth:`Client.create_pool`."""
-    return default_client().create_pool(what, workers, args, kwargs, slot_kwargs, **keys)
+    """Makes a pool: see :meth:`Client.create_pool`.
+
+    A class or function of this program is for a daemon of the program's own, unless $OBJPOOL_ADDRESS names another. A class by
+    its name is for the daemon that connect() finds.
+    """
+    return _client_for(what).create_pool(what, workers, args, kwargs, slot_kwargs, **keys)
 
 
 def _after_fork_in_child() -> None:

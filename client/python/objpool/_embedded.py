@@ -94,6 +94,11 @@ def find_program() -> Optional[str]:
     return next((path for path in _candidates() if os.path.isfile(path) and os.access(path, os.X_OK)), None)
 
 
+def is_possible() -> bool:
+    """Whether a program can have a daemon of its own here."""
+    return _system.OWN_DAEMON and find_program() is not None
+
+
 def why_no_program() -> str:
     """Why find_program() finds none, and what to do."""
     folder = os.environ.get("OBJPOOL_BIN")
