@@ -49,7 +49,8 @@ static void refuse_other_build(struct template *template, struct reader *reader)
 	if (read_text(reader, &build) == 0 && build.size == strlen(CHANNEL_BUILD) &&
 	    memcmp(build.bytes, CHANNEL_BUILD, build.size) == 0)
 		return;
-	template_refuse(template, "%s is not of the same build of objpool as the daemon: build, or install, both anew",
+	template_refuse(template, "%s is not of the same build of objpool as the daemon: restart the daemon if objpool "
+			"was upgraded while it ran, or else install both anew",
 			template->linked ? "the extension module objpool_forked" : "objpool-worker");
 }
 

@@ -301,7 +301,7 @@ for keys in {}, {"fork": False}, {"plugin": "probe"}:
     except objpool.ObjpoolError as error:
         print(error)
 """], env={**os.environ, "OBJPOOL_BIN": str(place)}, capture_output=True, text=True, timeout=SOON)
-    told = "is not of the same build of objpool as the daemon: build, or install, both anew"
+    told = "is not of the same build of objpool as the daemon: restart the daemon if objpool was upgraded while it ran, or else install both anew"
     assert [done.stdout.count(f"{who} {told}") for who in ("the extension module objpool_forked", "objpool-worker")] == [2, 1], done
 
 
