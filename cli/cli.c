@@ -104,7 +104,10 @@ static enum exit_status reason_of(struct cli_reason *reason, const char *address
 		return give_reason(reason, EXIT_USAGE, "\"%s\" is no address: write unix:PATH, tcp:HOST:PORT or tls:HOST:PORT",
 				   cli_shown(shown, address));
 	if (rc == -EPROTO)
-		return give_reason(reason, EXIT_NO_DAEMON, "what answers at %s is no objpoold", address);
+		return give_reason(reason, EXIT_NO_DAEMON,
+				   "no objpoold answers at %s: it can't start, perhaps (its log says why), or another program "
+				   "listens there",
+				   cli_shown(shown, address));
 	if (rc == -EACCES && strncmp(address, "unix:", 5) == 0)
 		return reason_of_permission(reason, address);
 	if (rc == -ETIMEDOUT)

@@ -339,6 +339,24 @@ static int answer_acl(const struct config *config, const struct acl_question *qu
 	return r == 0;
 }
 
+/* Root has read the files, and has become the user as whom the daemon will read them. One that root starts reads them as root.
+ * 0, or -1: standard error has said why. */
+static int check_files(const struct config *config, const struct options *options, const char *user)
+{
+	struct config again;
+	int r = 0;
+
+	if (config->user)
+		return 0;
+	if (config_load(&again, options->config) < 0) {
+		complain("%s", again.reason);
+		complain("user %s can't read the configuration", user);
+		r = -1;
+	}
+	config_free(&again);
+	return r;
+}
+
 /* The configuration has been read, and is right in itself. Returns the exit status. */
 static int check(const struct config *config, const struct options *options)
 {
@@ -362,6 +380,8 @@ static int check(const struct config *config, const struct options *options)
 	}
 	const struct passwd *user = getpwuid(geteuid());
 	const char *name = user ? user->pw_name : "without a name";
+	if (root && check_files(config, options, name) < 0)
+		return 1;
 	if (check_certificates(config) < 0) {
 		complain("for user %s, TLS can't start", name);
 		return 1;

@@ -137,6 +137,17 @@ def test_root_loads_no_plugin(check, place):
 
 
 @root_only
+def test_a_file_that_the_service_can_not_read_is_said(check, place):
+    (place / "conf.d").mkdir()
+    (place / "conf.d/more.conf").write_text("[pool more]\n" + PROBE)
+    check("--check", "--user", "daemon", status=0, p=PROBE)
+    (place / "conf.d/more.conf").chmod(0o600)
+    check("--check", "--user", "daemon", status=1, p=PROBE)
+    assert f"objpoold: {place}/conf.d/more.conf: Permission denied\nobjpoold: user daemon can't read the configuration\n" == check.errors
+    check("--check", status=0, daemon="user = daemon", p=PROBE)     # root starts it, and reads the files
+
+
+@root_only
 def test_a_key_that_the_service_can_not_read_is_said_with_its_user(check, place):
     cert, key, _ = Authority(place).issue_server()
     keys = f"tls_cert = {cert}\ntls_key = {key}"

@@ -56,6 +56,18 @@ def says(value):
     return lambda method: b"\xc0" + (msgpack.packb(HELLO) if method == "objpool.hello" else value)
 
 
+def test_a_connection_that_is_closed_before_an_answer(place):
+    """So does systemd's socket whose service can't start."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place / "s"))
+        listener.listen()
+        command = subprocess.Popen([BUILD / "objpool", "-s", f"unix:{place}/s", "ping"], stderr=subprocess.PIPE, text=True)
+        listener.accept()[0].close()
+        _, said = command.communicate(timeout=DEADLINE)
+    assert (command.returncode, said) == (3, f"objpool: no objpoold answers at unix:{place}/s: it can't start, perhaps (its log says why), "
+                                             "or another program listens there\n")
+
+
 @pytest.mark.parametrize("level, end", [(b"\x91", b"\x05"), (b"\x81\xa1a", b"\x05"), (b"\x81\x01", b"\xc0")])
 def test_replies_of_any_depth_are_printed(fake, level, end):
     address = fake(says(level * 200_000 + end))

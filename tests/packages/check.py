@@ -265,6 +265,7 @@ def check_removal(before):
     expect("the edited configuration", run("cat", CONF), edited)
     with step("purge"):
         run("dpkg", "--purge", *PACKAGES)
+    run("test", "!", "-e", "/run/objpool")
     after = files()
     expect("files that are left", sorted(path for path in after - before if not NOT_OURS.search(path)),
            ["/etc/objpool", "/etc/objpool/conf.d", "/etc/objpool/conf.d/pools.conf"])
