@@ -75,12 +75,12 @@ def test_a_constructor_that_fails_in_a_later_slot_ends_it_there(start):
 
 
 def test_a_constructor_gets_the_start_timeout_of_its_own_section(start):
-    daemon = start({"p": {"start_timeout": 0.4}})
+    daemon = start({"p": {"start_timeout": 1}})
     with daemon.client() as client:
-        change(daemon, p={"start_timeout": 20, "kwargs": '{"tag": "slow", "sleep": 0.6}'})
+        change(daemon, p={"start_timeout": 20, "kwargs": '{"tag": "slow", "sleep": 1.1}'})
         assert client.value("objpool.reload")["restarted"] == ["p"]
         assert client.value("p:all.tag") == ["slow", "slow"]
-        change(daemon, p={"start_timeout": 0.05, "kwargs": '{"tag": "too slow", "sleep": 0.6}'})
+        change(daemon, p={"start_timeout": 1, "kwargs": '{"tag": "too slow", "sleep": 10}'})
         assert "took longer than start_timeout" in client.value("objpool.reload")["failed"]["p"]
         client.value("objpool.restart", "p", 0)     # as before the reload
         assert client.value("p:all.tag") == ["slow", "slow"]
