@@ -53,6 +53,7 @@ struct local *local_free(struct local *local)
 		return NULL;
 	sendq_clear(&local->out);
 	free(local->user);
+	free(local->host);
 	free(local);
 	return NULL;
 }

@@ -21,6 +21,9 @@ enum {
 
 struct gateway;
 struct local;
+struct channel;
+struct conduit;
+struct conduit_ops;
 
 /* What the core asks of the program around it. These functions must not call into the core. */
 struct gateway_ops {
@@ -47,19 +50,26 @@ struct gateway_ops {
 struct local {
 	struct gateway *gateway;
 	uint64_t number;
-	const char *host;     /* the other host; NULL: the own one, and then sid is the client's session */
+	char *host;           /* the other host; NULL: the own one, and then sid is the client's session. Owned */
 	char *user;           /* of that host; "-": the client is no user. Owned */
 	uint64_t sid;
 	struct sendq out;     /* bytes for the daemon: whole and partial MessagePack-RPC messages */
 	bool reads;           /* the socket may be read */
 	void *owner;          /* the program's side of it */
-	void *user_of;        /* the core's: who holds it. NULL: nobody any more */
-	const struct local_user *uses;
+	const struct local_ops *ops; /* the core's: who uses it. NULL: nobody any more */
+	void *user_side;
 };
 
 struct local *local_free(struct local *local);
 
 enum gateway_state { GATEWAY_CONNECTING, GATEWAY_LISTENING, GATEWAY_SERVING, GATEWAY_REFUSED, GATEWAY_DRAINING };
+
+/* Embedded in what may end in the middle of a turn: it is freed when the turn is over. */
+struct gateway_ending {
+	struct gateway_ending *next;
+	void (*reap)(struct gateway_ending *ending); /* frees it; it must not look at others that have ended */
+	bool listed;
+};
 
 struct gateway {
 	uint64_t now;            /* CLOCK_MONOTONIC nanoseconds; the owner moves it before each event */
@@ -76,9 +86,26 @@ struct gateway {
 	struct sendq to_supervisor;
 	uint64_t last_number;    /* of a local session */
 	struct hosts *hosts;     /* hosts.h */
-	struct origin *origin;   /* origin.h: the clients of this daemon that call other hosts */
-	struct export *export;   /* serve.h: sessions of other hosts */
+	struct clients *clients; /* client.h: the clients of this daemon that call other hosts */
+	const struct conduit_ops *conduit_ops; /* channel.c's */
+	const char *(*channel_opened)(struct channel *channel); /* serve.c's: see channels_open */
+	struct conduit *dirty;   /* conduits that may have something to send at the end of the turn */
+	struct gateway_ending *endings;
+	bool bus_is_up;
+	char bus_text[128];      /* where the bus is, or why not */
+	uint64_t late;           /* packets and beats that nobody waits for any more */
+	uint32_t served;         /* sessions that are held for other hosts */
 };
+
+/* Calls ending->reap at the end of the turn, once however often it is called. */
+static inline void gateway_end(struct gateway *gateway, struct gateway_ending *ending)
+{
+	if (ending->listed)
+		return;
+	ending->listed = true;
+	ending->next = gateway->endings;
+	gateway->endings = ending;
+}
 
 /* A random number; the sequence depends on the seed alone. */
 uint64_t gateway_random(struct gateway *gateway);

@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/hosts.h"
+
+#include "gateway/core/put.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	BEAT_VERSION = 1,
+	BEAT_FIELDS = 6,     /* [version, incarnation, number, age in ms, bye, pools or nil] */
+	BEAT_POOL_FIELDS = 7, /* [name, class, slots, ready, queued, running, unpickle] */
+	BEAT_ROOM = 96 << 10,
+	LINK_HOSTS = 3,
+	LINK_STATE = 4,
+};
+
+#define EARLY_BEAT (50 * MILLISECOND) /* a change of what is ready is said at once, but not more often than this */
+#define POOLS_ARE_OLD SECOND
+#define FORGET_AFTER (600 * SECOND)
+#define RIVAL_IS_OVER (2500 * MILLISECOND)
+#define SAY_EVERY SECOND
+#define AS_OLD (500 * MILLISECOND) /* ages that differ by less are the same: messages take time */
+
+bool host_name_is_valid(struct span name)
+{
+	for (size_t i = 0; i < name.size; i++) {
+		const uint8_t c = name.bytes[i];
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
+			return false;
+	}
+	return name.size > 0 && name.size <= HOST_NAME_MAX_SIZE;
+}
+
+/* The order of names is that of their bytes. */
+static int compare(struct span name, const struct host *host)
+{
+	const size_t size = strlen(host->name), both = name.size < size ? name.size : size;
+	const int order = memcmp(name.bytes, host->name, both);
+	return order ? order : (name.size > size) - (name.size < size);
+}
+
+struct host *hosts_find(const struct hosts *hosts, struct span name)
+{
+	struct host *host;
+
+	TAILQ_FOREACH(host, &hosts->list, entry)
+		if (span_is(name, host->name))
+			return host;
+	return NULL;
+}
+
+struct host_pool *host_pool(const struct host *host, struct span name)
+{
+	for (uint32_t i = 0; i < host->pool_count; i++)
+		if (span_is(name, host->pools[i].name))
+			return &host->pools[i];
+	return NULL;
+}
+
+static void free_pools(struct host *host)
+{
+	for (uint32_t i = 0; i < host->pool_count; i++) {
+		free(host->pools[i].name);
+		free(host->pools[i].class);
+	}
+	free(host->pools);
+	host->pools = NULL;
+	host->pool_count = 0;
+}
+
+static void host_free(struct host *host)
+{
+	TAILQ_REMOVE(&host->hosts->list, host, entry);
+	host->hosts->count--;
+	timer_close(&host->hosts->gateway->timers, &host->watch);
+	free_pools(host);
+	free(host);
+}
+
+static void set_state(struct host *host, enum host_state state)
+{
+	static const char *const names[] = {"is there", "is silent: it gets no new calls", "is gone"};
+	struct hosts *hosts = host->hosts;
+	const enum host_state before = host->state;
+
+	if (state == before && host->since)
+		return;
+	if (host->since || state != HOST_GONE)
+		gateway_log(hosts->gateway, state == HOST_READY ? "info" : "warning", "host %s %s", host->name, names[state]);
+	host->state = state;
+	host->since = hosts->gateway->now;
+	hosts_changed(hosts);
+	if (state != HOST_GONE)
+		return;
+	free_pools(host);
+	hosts->gone(host);
+}
+
+static void on_watch(struct timer *timer)
+{
+	struct host *host = container_of(timer, struct host, watch);
+	struct gateway *gateway = host->hosts->gateway;
+
+	if (host->state == HOST_GONE) {
+		if (host->users == 0 && !host->conduit)
+			host_free(host);
+		else
+			timer_set(&gateway->timers, timer, gateway->now + FORGET_AFTER);
+	} else if (gateway->now >= host->heard + HOST_GONE_AFTER) {
+		set_state(host, HOST_GONE);
+		timer_set(&gateway->timers, timer, gateway->now + FORGET_AFTER);
+	} else if (gateway->now >= host->heard + HOST_SILENT_AFTER) {
+		set_state(host, HOST_SILENT);
+		timer_set(&gateway->timers, timer, host->heard + HOST_GONE_AFTER);
+	} else {
+		timer_set(&gateway->timers, timer, host->heard + HOST_SILENT_AFTER);
+	}
+}
+
+static struct host *host_new(struct hosts *hosts, struct span name)
+{
+	struct host *after = NULL, *at;
+
+	if (hosts->count >= HOSTS_MAX)
+		return NULL;
+	struct host *host = calloc(1, sizeof *host);
+	if (!host)
+		return NULL;
+	host->hosts = hosts;
+	host->state = HOST_GONE;
+	host->next_epoch = 1;
+	memcpy(host->name, name.bytes, name.size);
+	if (timer_open(&hosts->gateway->timers, &host->watch, on_watch) < 0) {
+		free(host);
+		return NULL;
+	}
+	TAILQ_FOREACH(at, &hosts->list, entry)
+		if (compare(name, at) > 0)
+			after = at;
+	if (after)
+		TAILQ_INSERT_AFTER(&hosts->list, after, host, entry);
+	else
+		TAILQ_INSERT_HEAD(&hosts->list, host, entry);
+	hosts->count++;
+	return host;
+}
+
+/* ---- pools: those of a beat, and the own ones as the supervisor tells them ---- */
+
+/* The number of ready slots: a count, or the list of the slots. */
+static int read_ready(struct reader *reader, uint64_t *ready)
+{
+	struct span slots;
+	uint32_t count;
+
+	if (read_uint(reader, ready) == 0)
+		return 0;
+	if (read_array(reader, &count) < 0 || read_values(reader, count, &slots) < 0)
+		return -EBADMSG;
+	*ready = count;
+	return 0;
+}
+
+static int read_pool(struct reader *reader, struct host_pool *pool)
+{
+	struct span name, class;
+	uint64_t slots, ready;
+	uint32_t count;
+
+	if (read_array(reader, &count) < 0 || count < BEAT_POOL_FIELDS || read_text(reader, &name) < 0 ||
+	    read_text(reader, &class) < 0 || read_uint(reader, &slots) < 0 || read_ready(reader, &ready) < 0 ||
+	    read_uint(reader, &pool->queued) < 0 || read_uint(reader, &pool->running) < 0 || read_bool(reader, &pool->unpickle) < 0)
+		return -EBADMSG;
+	for (; count > BEAT_POOL_FIELDS; count--) {
+		struct span later;
+		if (read_value(reader, &later) < 0)
+			return -EBADMSG;
+	}
+	if (slots > UINT32_MAX || ready > UINT32_MAX || name.size > ACCOUNT_SMALL || class.size > ACCOUNT_SMALL)
+		return -EBADMSG;
+	pool->slots = (uint32_t)slots;
+	pool->ready = (uint32_t)ready;
+	pool->name = strndup((const char *)name.bytes, name.size);
+	pool->class = strndup((const char *)class.bytes, class.size);
+	if (pool->name && pool->class)
+		return 0;
+	free(pool->name);
+	free(pool->class);
+	return -ENOMEM;
+}
+
+static bool same_ready(const struct host *a, const struct host *b)
+{
+	if (a->pool_count != b->pool_count)
+		return false;
+	for (uint32_t i = 0; i < a->pool_count; i++)
+		if (strcmp(a->pools[i].name, b->pools[i].name) != 0 || a->pools[i].slots != b->pools[i].slots ||
+		    a->pools[i].ready != b->pools[i].ready)
+			return false;
+	return true;
+}
+
+/* Reads an array of pools, or nil: none are known. *changed: other pools, or other numbers of slots. */
+static int set_pools(struct host *host, struct reader *reader, bool *changed)
+{
+	struct host read = {0};
+	uint32_t count = 0;
+
+	if (read_nil(reader) < 0 && (read_array(reader, &count) < 0 || count > HOST_POOLS_MAX))
+		return -EBADMSG;
+	int r = 0;
+	for (uint32_t i = 0; i < count && r == 0; i++) {
+		struct host_pool pool, *pools = realloc(read.pools, (i + 1) * sizeof *pools);
+		r = pools ? read_pool(reader, &pool) : -ENOMEM;
+		read.pools = pools ? pools : read.pools;
+		if (r == 0)
+			read.pools[read.pool_count++] = pool;
+	}
+	if (r == 0) {
+		*changed = !same_ready(host, &read);
+		struct host_pool *pools = host->pools;
+		const uint32_t n = host->pool_count;
+		host->pools = read.pools;
+		host->pool_count = read.pool_count;
+		read.pools = pools;
+		read.pool_count = n;
+	}
+	free_pools(&read);
+	return r;
+}
+
+static void put_pools(const struct host *host, struct sendq *to, bool brief)
+{
+	put_array(to, host->pool_count);
+	for (uint32_t i = 0; i < host->pool_count; i++) {
+		const struct host_pool *pool = &host->pools[i];
+		put_array(to, brief ? BEAT_POOL_FIELDS - 1 : BEAT_POOL_FIELDS);
+		put_text(to, pool->name);
+		put_text(to, pool->class);
+		put_uint(to, pool->slots);
+		put_uint(to, pool->ready);
+		put_uint(to, pool->queued);
+		put_uint(to, pool->running);
+		if (!brief)
+			put_bool(to, pool->unpickle);
+	}
+}
+
+/* ---- what this host says ---- */
+
+static void publish(struct hosts *hosts, struct sendq *from)
+{
+	uint8_t *bytes = malloc(from->bytes ? from->bytes : 1);
+	struct iovec iov[64];
+	size_t size = 0;
+
+	if (bytes && !from->failed) {
+		const int n = sendq_iov(from, iov, 64);
+		for (int i = 0; i < n; i++) {
+			memcpy(bytes + size, iov[i].iov_base, iov[i].iov_len);
+			size += iov[i].iov_len;
+		}
+		(void)hosts->gateway->ops->publish_beat(hosts->gateway, bytes, size); /* one that is lost is followed by others */
+	}
+	free(bytes);
+	sendq_clear(from);
+}
+
+static void say_beat(struct hosts *hosts, bool bye)
+{
+	struct gateway *gateway = hosts->gateway;
+	struct sendq to = {0};
+	const bool tells = !bye && hosts->pools_heard && gateway->now - hosts->pools_heard < POOLS_ARE_OLD;
+
+	hosts->last_beat = gateway->now;
+	put_array(&to, BEAT_FIELDS);
+	put_uint(&to, BEAT_VERSION);
+	put_uint(&to, gateway->incarnation);
+	put_uint(&to, ++hosts->beats);
+	put_uint(&to, (gateway->now - gateway->started) / MILLISECOND);
+	put_bool(&to, bye);
+	const size_t head = to.bytes;
+	if (tells)
+		put_pools(hosts->self, &to, false);
+	if (to.bytes > BEAT_ROOM || to.bytes > gateway->packet_max) {
+		sendq_clear(&to);
+		gateway_log(gateway, "error", "this host shares so many pools that a beat of %zu bytes can't name them", to.bytes);
+		return;
+	}
+	if (to.bytes == head)
+		put_nil(&to);
+	publish(hosts, &to);
+}
+
+static bool serves(const struct hosts *hosts)
+{
+	return hosts->gateway->state == GATEWAY_SERVING;
+}
+
+void hosts_say_goodbye(struct hosts *hosts)
+{
+	if (hosts->gateway->state == GATEWAY_SERVING || hosts->gateway->state == GATEWAY_DRAINING)
+		say_beat(hosts, true);
+}
+
+static void say_state(struct gateway *gateway, const char *state, const char *text)
+{
+	const size_t before = gateway->to_supervisor.bytes;
+
+	put_array(&gateway->to_supervisor, 3);
+	put_uint(&gateway->to_supervisor, LINK_STATE);
+	put_text(&gateway->to_supervisor, state);
+	put_text(&gateway->to_supervisor, text);
+	gateway_supervisor_wrote(gateway, before);
+}
+
+static void refuse(struct hosts *hosts)
+{
+	struct gateway *gateway = hosts->gateway;
+	char text[256];
+	struct host *host;
+
+	(void)snprintf(text, sizeof text, "another host calls itself %s, too, and was there before: this one serves nobody until it has "
+		       "another name (`name` in [cluster]), or the other one is gone", gateway->name);
+	gateway->state = GATEWAY_REFUSED;
+	gateway_log(gateway, "error", "%s", text);
+	say_state(gateway, "refused", text);
+	hosts_changed(hosts);
+	TAILQ_FOREACH(host, &hosts->list, entry)
+		if (!host->self && host->state != HOST_GONE)
+			hosts->gone(host);
+}
+
+static void listen_first(struct hosts *hosts)
+{
+	struct gateway *gateway = hosts->gateway;
+
+	hosts->rival = 0;
+	hosts->rival_beats = 0;
+	gateway->state = GATEWAY_LISTENING;
+	/* Two that listen at the same time must not find each other again and again. */
+	timer_set(&gateway->timers, &hosts->listen, gateway->now + HOST_LISTEN + gateway_random(gateway) % (HOST_LISTEN / 8));
+}
+
+static void on_listened(struct timer *timer)
+{
+	struct hosts *hosts = container_of(timer, struct hosts, listen);
+	struct gateway *gateway = hosts->gateway;
+
+	if (gateway->state == GATEWAY_REFUSED && gateway->now < hosts->rival_heard + RIVAL_IS_OVER) {
+		timer_set(&gateway->timers, timer, hosts->rival_heard + RIVAL_IS_OVER);
+		return;
+	}
+	if (gateway->state == GATEWAY_REFUSED) {
+		listen_first(hosts);
+		return;
+	}
+	if (gateway->state != GATEWAY_LISTENING)
+		return;
+	gateway->state = GATEWAY_SERVING;
+	say_state(gateway, "connected", gateway->bus_text);
+	hosts_changed(hosts);
+	say_beat(hosts, false);
+}
+
+void hosts_on_bus_up(struct hosts *hosts)
+{
+	struct gateway *gateway = hosts->gateway;
+
+	if (gateway->state == GATEWAY_CONNECTING)
+		listen_first(hosts);
+	else if (serves(hosts))
+		say_state(gateway, "connected", gateway->bus_text);
+	if (serves(hosts))
+		say_beat(hosts, false);
+	hosts_changed(hosts);
+}
+
+static void put_host(const struct host *host, struct sendq *to)
+{
+	static const char *const states[] = {"ready", "silent", "gone"};
+	const struct gateway *gateway = host->hosts->gateway;
+
+	put_map(to, 10);
+	put_text(to, "name");
+	put_text(to, host->name);
+	put_text(to, "state");
+	put_text(to, host->self ? "self" : states[host->state]);
+	put_pair(to, "incarnation", host->self ? gateway->incarnation : host->incarnation);
+	put_pair(to, "since_ms", (gateway->now - host->since) / MILLISECOND);
+	put_pair(to, "rtt_us", host->rtt / 1000);
+	put_text(to, "pools");
+	put_pools(host, to, true);
+	put_pair(to, "calls", host->calls);
+	put_pair(to, "late", host->late);
+	put_pair(to, "duplicates", host->duplicates);
+	put_pair(to, "resent", host->resent);
+}
+
+void hosts_say(struct hosts *hosts)
+{
+	static const char *const states[] = {"connecting", "listening", "connected", "refused", "draining"};
+	struct gateway *gateway = hosts->gateway;
+	struct sendq *to = &gateway->to_supervisor;
+	const size_t before = to->bytes;
+	const struct host *host;
+
+	hosts->said = gateway->now;
+	hosts->changed = 0;
+	put_array(to, 3);
+	put_uint(to, LINK_HOSTS);
+	put_array(to, hosts->count);
+	TAILQ_FOREACH(host, &hosts->list, entry)
+		put_host(host, to);
+	put_map(to, 5);
+	put_text(to, "state");
+	put_text(to, gateway->bus_is_up || gateway->state == GATEWAY_REFUSED ? states[gateway->state] : states[GATEWAY_CONNECTING]);
+	put_text(to, "bus");
+	put_text(to, gateway->bus_text);
+	put_pair(to, "late", gateway->late);
+	put_pair(to, "sessions", gateway->served);
+	put_pair(to, "memory", gateway->memory.used);
+	gateway_supervisor_wrote(gateway, before);
+}
+
+static void on_beat_due(struct timer *timer)
+{
+	struct hosts *hosts = container_of(timer, struct hosts, beat);
+	struct gateway *gateway = hosts->gateway;
+
+	timer_set(&gateway->timers, timer, gateway->now + HOST_BEAT);
+	if (serves(hosts) && gateway->bus_is_up)
+		say_beat(hosts, false);
+	if (hosts->self && (hosts->changed || gateway->now - hosts->said >= SAY_EVERY))
+		hosts_say(hosts);
+}
+
+static void on_early(struct timer *timer)
+{
+	struct hosts *hosts = container_of(timer, struct hosts, early);
+
+	if (serves(hosts) && hosts->gateway->bus_is_up)
+		say_beat(hosts, false);
+	hosts_say(hosts);
+}
+
+int hosts_set_own_pools(struct hosts *hosts, struct span pools)
+{
+	struct gateway *gateway = hosts->gateway;
+	struct reader reader = reader_of(pools);
+	bool changed = false;
+
+	if (!hosts->self)
+		return -EBADMSG;
+	const int r = set_pools(hosts->self, &reader, &changed);
+	if (r < 0)
+		return r == -EBADMSG ? r : 0;
+	hosts->pools_heard = gateway->now;
+	if (!changed)
+		return 0;
+	hosts_changed(hosts);
+	hosts->came(hosts->self);
+	const uint64_t at = hosts->last_beat + EARLY_BEAT;
+	if (!timer_is_set(&hosts->early))
+		timer_set(&gateway->timers, &hosts->early, at > gateway->now ? at : gateway->now);
+	return 0;
+}
+
+/* ---- what other hosts say ---- */
+
+struct beat {
+	uint64_t incarnation, number, age;
+	bool bye;
+	struct span pools;
+};
+
+static int read_beat(struct span bytes, struct beat *beat)
+{
+	struct reader reader = reader_of(bytes);
+	uint64_t version;
+	uint32_t count;
+
+	if (scan_length(bytes.bytes, bytes.size) != (int64_t)bytes.size)
+		return -EBADMSG;
+	if (read_array(&reader, &count) < 0 || count < BEAT_FIELDS || read_uint(&reader, &version) < 0 || version != BEAT_VERSION ||
+	    read_uint(&reader, &beat->incarnation) < 0 || read_uint(&reader, &beat->number) < 0 ||
+	    read_uint(&reader, &beat->age) < 0 || read_bool(&reader, &beat->bye) < 0 || read_value(&reader, &beat->pools) < 0)
+		return -EBADMSG;
+	return beat->incarnation ? 0 : -EBADMSG;
+}
+
+/* Somebody else has this host's name. The younger of both refuses to serve; two beats in a row tell that it is no echo of a process
+ * that has just ended. */
+static void meet_rival(struct hosts *hosts, const struct beat *beat)
+{
+	struct gateway *gateway = hosts->gateway;
+	const uint64_t own_age = gateway->now - gateway->started, age = beat->age > UINT64_MAX / SECOND ? UINT64_MAX
+												       : beat->age * MILLISECOND;
+
+	if (beat->bye) {
+		hosts->rival = hosts->rival == beat->incarnation ? 0 : hosts->rival;
+		return;
+	}
+	if (hosts->rival != beat->incarnation || gateway->now - hosts->rival_heard > HOST_GONE_AFTER) {
+		hosts->rival = beat->incarnation;
+		hosts->rival_beats = 0;
+		hosts->rival_beat = 0;
+	}
+	if (beat->number <= hosts->rival_beat)
+		return;
+	hosts->rival_beat = beat->number;
+	hosts->rival_heard = gateway->now;
+	if (++hosts->rival_beats < 2 || gateway->state == GATEWAY_REFUSED)
+		return;
+	const bool as_old = age + AS_OLD > own_age && own_age + AS_OLD > age;
+	const bool older = gateway->state == GATEWAY_LISTENING || (as_old ? beat->incarnation < gateway->incarnation : age > own_age);
+	if (!older || (gateway->state != GATEWAY_LISTENING && gateway->state != GATEWAY_SERVING))
+		return;
+	refuse(hosts);
+	timer_set(&gateway->timers, &hosts->listen, gateway->now + RIVAL_IS_OVER);
+}
+
+static bool is_over(const struct host *host, uint64_t incarnation)
+{
+	for (unsigned i = 0; i < HOST_BEFORE; i++)
+		if (host->before[i] == incarnation)
+			return true;
+	return false;
+}
+
+/* Makes this the host's incarnation, if it may be. */
+static bool take_incarnation(struct host *host, const struct beat *beat)
+{
+	if (host->incarnation == beat->incarnation)
+		return true;
+	if (is_over(host, beat->incarnation) || (host->incarnation && host->state == HOST_READY) || beat->bye)
+		return false;
+	if (host->incarnation) {
+		host->before[host->before_at++ % HOST_BEFORE] = host->incarnation;
+		set_state(host, HOST_GONE);
+	}
+	host->incarnation = beat->incarnation;
+	host->beat = 0;
+	host->next_epoch = 1;
+	host->rtt = 0;
+	return true;
+}
+
+static void take_beat(struct host *host, const struct beat *beat)
+{
+	struct hosts *hosts = host->hosts;
+	struct gateway *gateway = hosts->gateway;
+	struct reader pools = reader_of(beat->pools);
+	bool changed = false;
+
+	host->beat = beat->number;
+	if (beat->bye) {
+		/* What it said before it went may come after this. It must not bring the host back. */
+		host->before[host->before_at++ % HOST_BEFORE] = host->incarnation;
+		host->incarnation = 0;
+		set_state(host, HOST_GONE);
+		timer_set(&gateway->timers, &host->watch, gateway->now + FORGET_AFTER);
+		return;
+	}
+	host->heard = gateway->now;
+	const bool came = host->state != HOST_READY || host->since == 0;
+	set_state(host, HOST_READY);
+	timer_set(&gateway->timers, &host->watch, gateway->now + HOST_SILENT_AFTER);
+	if (set_pools(host, &pools, &changed) < 0)
+		host->late++;
+	if (changed)
+		hosts_changed(hosts);
+	if (came || changed)
+		hosts->came(host);
+}
+
+void hosts_on_beat(struct hosts *hosts, struct span from, struct span bytes)
+{
+	struct gateway *gateway = hosts->gateway;
+	struct beat beat;
+
+	if (!host_name_is_valid(from) || read_beat(bytes, &beat) < 0) {
+		gateway->late++;
+		return;
+	}
+	if (span_is(from, gateway->name)) {
+		if (beat.incarnation != gateway->incarnation)
+			meet_rival(hosts, &beat);
+		return;
+	}
+	struct host *host = hosts_find(hosts, from);
+	if (!host && !beat.bye)
+		host = host_new(hosts, from);
+	if (!host)
+		return;
+	if (!take_incarnation(host, &beat) || beat.number <= host->beat) {
+		host->late++;
+		return;
+	}
+	take_beat(host, &beat);
+}
+
+void hosts_forgive(struct hosts *hosts, uint64_t time)
+{
+	struct host *host;
+
+	TAILQ_FOREACH(host, &hosts->list, entry) {
+		if (host->self || host->state == HOST_GONE)
+			continue;
+		host->heard += time;
+		timer_set(&hosts->gateway->timers, &host->watch, host->heard + (host->state == HOST_READY ? HOST_SILENT_AFTER
+													  : HOST_GONE_AFTER));
+	}
+	if (hosts->pools_heard)
+		hosts->pools_heard += time;
+}
+
+int hosts_name_self(struct hosts *hosts, struct span name)
+{
+	struct gateway *gateway = hosts->gateway;
+
+	if (!host_name_is_valid(name))
+		return -EBADMSG;
+	if (hosts->self)
+		return span_is(name, gateway->name) ? 0 : -EBADMSG; /* a new name needs a new process */
+	memcpy(gateway->name, name.bytes, name.size);
+	hosts->self = host_new(hosts, name);
+	if (!hosts->self)
+		return -ENOMEM;
+	hosts->self->self = true;
+	hosts->self->state = HOST_READY;
+	hosts->self->since = gateway->now;
+	timer_set(&gateway->timers, &hosts->beat, gateway->now + HOST_BEAT);
+	return 0;
+}
+
+int hosts_open(struct gateway *gateway)
+{
+	struct hosts *hosts = calloc(1, sizeof *hosts);
+
+	if (!hosts)
+		return -ENOMEM;
+	gateway->hosts = hosts;
+	hosts->gateway = gateway;
+	TAILQ_INIT(&hosts->list);
+	if (timer_open(&gateway->timers, &hosts->beat, on_beat_due) < 0 || timer_open(&gateway->timers, &hosts->listen, on_listened) < 0 ||
+	    timer_open(&gateway->timers, &hosts->early, on_early) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+void hosts_close(struct gateway *gateway)
+{
+	struct hosts *hosts = gateway->hosts;
+
+	if (!hosts)
+		return;
+	while (!TAILQ_EMPTY(&hosts->list))
+		host_free(TAILQ_FIRST(&hosts->list));
+	timer_close(&gateway->timers, &hosts->beat);
+	timer_close(&gateway->timers, &hosts->listen);
+	timer_close(&gateway->timers, &hosts->early);
+	free(hosts);
+	gateway->hosts = NULL;
+}

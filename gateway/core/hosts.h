@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hosts: who is there. Each host says so every 400 ms, in a beat to all: its incarnation, its age, and its shared pools with their
+ * load. A host's name is the subject's, which the bus vouches for; a beat does not repeat it.
+ *
+ *              a beat                    900 ms without one             2 s without one, or a goodbye
+ *   (unknown) --------> READY ------------------------------> SILENT -------------------------------> GONE
+ *                         ^------------- a beat ----------------'                                       |
+ *                         '------------------------------- a beat --------------------------------------'
+ *
+ * A silent host gets no new calls; what it owes may still come. When it is gone, all that it owes ends (hosts->gone). Another
+ * incarnation of a name is taken for the host's successor once the host is silent, and not before: as long as both are heard, it
+ * is a second host of that name, and the first counts.
+ *
+ * The gateway itself listens for a second before its first beat. If it hears its own name, from another incarnation that is older,
+ * it refuses to serve until that is silent. No clock of a host is compared with another's: an age is how long ago, by its own
+ * clock.
+ */
+#ifndef GATEWAY_HOSTS_H
+#define GATEWAY_HOSTS_H
+
+#include "gateway/core/base.h"
+
+#define HOST_BEAT (400 * MILLISECOND)
+#define HOST_SILENT_AFTER (900 * MILLISECOND)
+#define HOST_GONE_AFTER (2 * SECOND)
+#define HOST_LISTEN SECOND
+
+enum {
+	HOSTS_MAX = 1024,      /* names that are remembered */
+	HOST_POOLS_MAX = 1024, /* pools of a host */
+	HOST_BEFORE = 8,       /* incarnations that are known to be over */
+};
+
+enum host_state { HOST_READY, HOST_SILENT, HOST_GONE };
+
+struct host_pool {
+	char *name, *class;
+	uint32_t slots, ready;
+	uint64_t queued, running;
+	bool unpickle;
+};
+
+struct conduit;
+
+struct host {
+	TAILQ_ENTRY(host) entry;
+	struct hosts *hosts;
+	char name[HOST_NAME_MAX_SIZE + 1];
+	bool self;              /* this host: always READY, without a conduit */
+	enum host_state state;
+	uint64_t since;         /* it is in this state */
+	uint64_t heard;
+	uint64_t incarnation;
+	uint64_t before[HOST_BEFORE]; /* earlier ones */
+	unsigned before_at;
+	uint64_t beat;          /* number of the last */
+	struct host_pool *pools;
+	uint32_t pool_count;
+	struct timer watch;
+	struct conduit *conduit; /* conduit.h; NULL: none */
+	uint64_t next_epoch;    /* of the next conduit */
+	uint32_t users;         /* who holds a pointer to the host */
+	uint64_t rtt;           /* nanoseconds; 0: not known */
+	uint32_t unanswered;    /* own calls that it owes an answer */
+	uint64_t calls, late, duplicates, resent;
+};
+
+TAILQ_HEAD(host_list, host);
+
+struct hosts {
+	struct gateway *gateway;
+	struct host_list list;   /* by name, by bytes */
+	uint32_t count;
+	struct host *self;       /* NULL before CONFIG */
+	struct timer beat, listen, early;
+	uint64_t beats;          /* said */
+	uint64_t pools_heard;    /* when the supervisor last told of the own pools */
+	uint64_t last_beat;
+	uint64_t changed;        /* grows when hosts_say has something new to say */
+	uint64_t said;
+	uint64_t rival;          /* incarnation of another host of the own name; 0: none */
+	uint64_t rival_beat, rival_heard, rival_age;
+	uint32_t rival_beats;
+	/* A host is gone, or is another incarnation now: what it owes ends. */
+	void (*gone)(struct host *host);
+	/* A host is ready that was not, or has other pools. */
+	void (*came)(struct host *host);
+};
+
+int hosts_open(struct gateway *gateway);
+void hosts_close(struct gateway *gateway);
+
+bool host_name_is_valid(struct span name);
+
+/* NULL: unknown. */
+struct host *hosts_find(const struct hosts *hosts, struct span name);
+
+/* NULL: the host does not have it, or is not known to. */
+struct host_pool *host_pool(const struct host *host, struct span name);
+
+/* The name in CONFIG. */
+int hosts_name_self(struct hosts *hosts, struct span name);
+
+/* The array of POOLS. 0 or -EBADMSG. */
+int hosts_set_own_pools(struct hosts *hosts, struct span pools);
+
+void hosts_on_beat(struct hosts *hosts, struct span from, struct span bytes);
+
+/* The bus is there: listens, then says so. */
+void hosts_on_bus_up(struct hosts *hosts);
+
+/* Says goodbye to all. */
+void hosts_say_goodbye(struct hosts *hosts);
+
+/* The process stood still for so long: no host is to blame for its silence. */
+void hosts_forgive(struct hosts *hosts, uint64_t time);
+
+/* Writes HOSTS to the supervisor. */
+void hosts_say(struct hosts *hosts);
+
+/* Something that hosts_say tells has changed. */
+static inline void hosts_changed(struct hosts *hosts)
+{
+	hosts->changed++;
+}
+
+#endif
