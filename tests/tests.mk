@@ -6,7 +6,7 @@ SEEDS_LONG ?= 1-400000
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: tests unit check-unit sim sim-long fuzz compat-stdlib check-vm check-valgrind
+.PHONY: tests unit check-unit sim gateway-sim sim-long fuzz compat-stdlib check-vm check-valgrind
 tests: $(UNIT) $(FUZZERS:%=$(B)/tests/fuzz-%) $(B)/sim
 
 unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, and the fuzzers' corpora
@@ -80,6 +80,14 @@ WRAPPED := malloc calloc realloc strdup strndup
 $(B)/tests/sim/faults.o: LTO :=
 $(B)/sim: $(call objs,tests/sim) $(CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^
+
+# Gateways of several hosts, on a bus that loses, doubles, delays and parts.
+GATEWAY_SEEDS ?= 1-2000
+gateway-sim: $(B)/gateway-sim # gateways on virtual time, thousands of seeds (GATEWAY_SEEDS=1-2000)
+	$(subst $(B)/sim,$(B)/gateway-sim,$(call sim_of,$(GATEWAY_SEEDS)))
+
+$(B)/gateway-sim: $(call objs,tests/gateway_sim) $(GATEWAY_CORE) $(PROTO)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 # What a fuzz target needs beside proto/.
 FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c daemon/supervisor/*/*.c)) $(wildcard daemon/core/*/*.c)

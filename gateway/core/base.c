@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LINK_LOG = 5 };
-
 /* splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014). */
 uint64_t gateway_random(struct gateway *gateway)
 {
@@ -24,7 +22,7 @@ void gateway_supervisor_wrote(struct gateway *gateway, size_t bytes_before)
 		gateway->ops->supervisor_wrote(gateway);
 }
 
-void gateway_log(struct gateway *gateway, const char *level, const char *format, ...)
+void gateway_log(struct gateway *gateway, int level, const char *format, ...)
 {
 	const size_t before = gateway->to_supervisor.bytes;
 	char text[400];
@@ -38,11 +36,11 @@ void gateway_log(struct gateway *gateway, const char *level, const char *format,
 	if ((size_t)n >= sizeof text)
 		n = (int)sizeof text - 1;
 	error_make_utf8(text, (size_t)n);
-	uint8_t *p = sendq_reserve(&gateway->to_supervisor, 3 * PACK_HEAD + PACK_UINT + strlen(level) + sizeof text);
+	uint8_t *p = sendq_reserve(&gateway->to_supervisor, 2 * PACK_HEAD + 2 * PACK_UINT + sizeof text);
 	if (!p)
 		return;
-	uint8_t *end = pack_uint(pack_array(p, 3), LINK_LOG);
-	end = pack_str(pack_str(end, level, strlen(level)), text, (size_t)n);
+	uint8_t *end = pack_uint(pack_array(p, 3), FROM_GATEWAY_LOG);
+	end = pack_str(pack_uint(end, (uint64_t)level), text, (size_t)n);
 	sendq_commit(&gateway->to_supervisor, (size_t)(end - p));
 	gateway_supervisor_wrote(gateway, before);
 }

@@ -9,14 +9,15 @@
 
 #include "daemon/core/base/error.h"
 #include "daemon/core/base/idmap.h"
+#include "proto/gateway_link.h"
 #include "proto/timers.h"
 
 #include <sys/queue.h>
+#include <syslog.h>
 
 enum {
-	HOST_NAME_MAX_SIZE = 64,                /* bytes in a host's name; its characters are A-Z a-z 0-9 _ - */
 	GATEWAY_PACKET = 128 << 10,             /* bytes in a packet; less, if the bus takes less */
-	GATEWAY_MESSAGE_MAX = 256 << 20,        /* bytes in a message of a client, or in an answer */
+	GATEWAY_MESSAGE_MAX = 256 << 20,        /* bytes in a message of a client, or in an answer; CONFIG may say less */
 };
 
 struct gateway;
@@ -64,6 +65,11 @@ struct local *local_free(struct local *local);
 
 enum gateway_state { GATEWAY_CONNECTING, GATEWAY_LISTENING, GATEWAY_SERVING, GATEWAY_REFUSED, GATEWAY_DRAINING };
 
+/* What the program around the core counts of the bus. It changes these; HOSTS tells them. */
+struct gateway_bus_counts {
+	uint64_t reconnects, slow, in_bytes, out_bytes, in_messages, out_messages;
+};
+
 /* Embedded in what may end in the middle of a turn: it is freed when the turn is over. */
 struct gateway_ending {
 	struct gateway_ending *next;
@@ -80,7 +86,7 @@ struct gateway {
 	uint64_t random;         /* state of gateway_random */
 	uint64_t incarnation;    /* of this process: random, never 0 */
 	uint64_t started;
-	char name[HOST_NAME_MAX_SIZE + 1]; /* this host; "" before CONFIG */
+	char name[GATEWAY_NAME_MAX + 1]; /* this host; "" before CONFIG */
 	enum gateway_state state;
 	size_t packet_max;       /* bytes in a packet on this bus */
 	struct sendq to_supervisor;
@@ -91,6 +97,9 @@ struct gateway {
 	const char *(*channel_opened)(struct channel *channel); /* serve.c's: see channels_open */
 	struct conduit *dirty;   /* conduits that may have something to send at the end of the turn */
 	struct gateway_ending *endings;
+	struct gateway_bus_counts bus;
+	uint64_t max_message;
+	bool ending;             /* gateway_free has been called */
 	bool bus_is_up;
 	char bus_text[128];      /* where the bus is, or why not */
 	uint64_t late;           /* packets and beats that nobody waits for any more */
@@ -110,8 +119,8 @@ static inline void gateway_end(struct gateway *gateway, struct gateway_ending *e
 /* A random number; the sequence depends on the seed alone. */
 uint64_t gateway_random(struct gateway *gateway);
 
-/* Writes LOG to the supervisor. Levels are those of the daemon: "error", "warning", "info", "debug". */
-__attribute__((format(printf, 3, 4))) void gateway_log(struct gateway *gateway, const char *level, const char *format, ...);
+/* Writes LOG to the supervisor. Levels: LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG. */
+__attribute__((format(printf, 3, 4))) void gateway_log(struct gateway *gateway, int level, const char *format, ...);
 
 /* After something was written to to_supervisor: tells the program around the core if the queue was empty before. */
 void gateway_supervisor_wrote(struct gateway *gateway, size_t bytes_before);

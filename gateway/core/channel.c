@@ -81,7 +81,6 @@ static struct channel *channel_new(struct conduit *conduit, uint32_t id, bool op
 	channel->opened_here = opened_here;
 	channel->may_send = channel->may_come = CHANNEL_FIRST;
 	channel->out.account = &conduit->gateway->memory;
-	channel->out.many = true;
 	memcpy(channel->user, user.bytes, user.size);
 	conduit->opened_by_peer += !opened_here;
 	return channel;

@@ -17,7 +17,8 @@
 /* A gateway that waits for CONFIG and for the bus. `seed` must be random: incarnations are made of it. NULL: out of memory. */
 struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t now, uint64_t seed);
 
-/* Gives up all: no event comes any more. Local sessions are closed by ops->local_close. */
+/* Says goodbye, and gives up all: no event comes any more. gateway->ending is true then: where ops->local_close is called, the
+ * program must call local_free before it returns, for what a session holds is charged to the gateway. */
 struct gateway *gateway_free(struct gateway *gateway);
 
 /* A whole message of the supervisor (proto/gateway_link.h). `block` holds its bytes; NULL: they are gone when this returns. The

@@ -11,10 +11,9 @@
 enum {
 	BEAT_VERSION = 1,
 	BEAT_FIELDS = 6,     /* [version, incarnation, number, age in ms, bye, pools or nil] */
-	BEAT_POOL_FIELDS = 7, /* [name, class, slots, ready, queued, running, unpickle] */
+	BEAT_POOL_FIELDS = 8, /* [name, class, slots, ready, queued, running, unpickle, trust], as POOLS has them */
+	SAID_POOL_FIELDS = 6, /* in HOSTS */
 	BEAT_ROOM = 96 << 10,
-	LINK_HOSTS = 3,
-	LINK_STATE = 4,
 };
 
 #define EARLY_BEAT (50 * MILLISECOND) /* a change of what is ready is said at once, but not more often than this */
@@ -31,7 +30,7 @@ bool host_name_is_valid(struct span name)
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
 			return false;
 	}
-	return name.size > 0 && name.size <= HOST_NAME_MAX_SIZE;
+	return name.size > 0 && name.size <= GATEWAY_NAME_MAX;
 }
 
 /* The order of names is that of their bytes. */
@@ -65,6 +64,7 @@ static void free_pools(struct host *host)
 	for (uint32_t i = 0; i < host->pool_count; i++) {
 		free(host->pools[i].name);
 		free(host->pools[i].class);
+		free(host->pools[i].trust_kept);
 	}
 	free(host->pools);
 	host->pools = NULL;
@@ -89,7 +89,7 @@ static void set_state(struct host *host, enum host_state state)
 	if (state == before && host->since)
 		return;
 	if (host->since || state != HOST_GONE)
-		gateway_log(hosts->gateway, state == HOST_READY ? "info" : "warning", "host %s %s", host->name, names[state]);
+		gateway_log(hosts->gateway, state == HOST_READY ? LOG_INFO : LOG_WARNING, "host %s %s", host->name, names[state]);
 	host->state = state;
 	host->since = hosts->gateway->now;
 	hosts_changed(hosts);
@@ -164,7 +164,37 @@ static int read_ready(struct reader *reader, uint64_t *ready)
 	return 0;
 }
 
-static int read_pool(struct reader *reader, struct host_pool *pool)
+/* Is the host among those that are trusted: nil, "*", or an array of names? */
+static bool trusts(struct span trust, const char *name)
+{
+	struct reader reader = reader_of(trust);
+	struct span text;
+	uint32_t count;
+
+	if (read_text(&reader, &text) == 0)
+		return span_is(text, "*");
+	for (count = read_array(&reader, &count) < 0 ? 0 : count; count > 0 && read_text(&reader, &text) == 0; count--)
+		if (span_is(text, name))
+			return true;
+	return false;
+}
+
+/* The pool keeps a copy of the value: the own pools' are said to others. */
+static int keep_trust(struct host_pool *pool)
+{
+	uint8_t *copy = malloc(pool->trust.size);
+
+	if (copy) {
+		memcpy(copy, pool->trust.bytes, pool->trust.size);
+		pool->trust.bytes = pool->trust_kept = copy;
+		return 0;
+	}
+	free(pool->name);
+	free(pool->class);
+	return -ENOMEM;
+}
+
+static int read_pool(struct reader *reader, const char *own_name, struct host_pool *pool)
 {
 	struct span name, class;
 	uint64_t slots, ready;
@@ -172,7 +202,8 @@ static int read_pool(struct reader *reader, struct host_pool *pool)
 
 	if (read_array(reader, &count) < 0 || count < BEAT_POOL_FIELDS || read_text(reader, &name) < 0 ||
 	    read_text(reader, &class) < 0 || read_uint(reader, &slots) < 0 || read_ready(reader, &ready) < 0 ||
-	    read_uint(reader, &pool->queued) < 0 || read_uint(reader, &pool->running) < 0 || read_bool(reader, &pool->unpickle) < 0)
+	    read_uint(reader, &pool->queued) < 0 || read_uint(reader, &pool->running) < 0 || read_bool(reader, &pool->unpickle) < 0 ||
+	    read_value(reader, &pool->trust) < 0)
 		return -EBADMSG;
 	for (; count > BEAT_POOL_FIELDS; count--) {
 		struct span later;
@@ -181,12 +212,13 @@ static int read_pool(struct reader *reader, struct host_pool *pool)
 	}
 	if (slots > UINT32_MAX || ready > UINT32_MAX || name.size > ACCOUNT_SMALL || class.size > ACCOUNT_SMALL)
 		return -EBADMSG;
+	pool->open = !pool->unpickle || trusts(pool->trust, own_name);
 	pool->slots = (uint32_t)slots;
 	pool->ready = (uint32_t)ready;
 	pool->name = strndup((const char *)name.bytes, name.size);
 	pool->class = strndup((const char *)class.bytes, class.size);
 	if (pool->name && pool->class)
-		return 0;
+		return keep_trust(pool);
 	free(pool->name);
 	free(pool->class);
 	return -ENOMEM;
@@ -206,6 +238,7 @@ static bool same_ready(const struct host *a, const struct host *b)
 /* Reads an array of pools, or nil: none are known. *changed: other pools, or other numbers of slots. */
 static int set_pools(struct host *host, struct reader *reader, bool *changed)
 {
+	const char *own_name = host->hosts->gateway->name;
 	struct host read = {0};
 	uint32_t count = 0;
 
@@ -214,7 +247,7 @@ static int set_pools(struct host *host, struct reader *reader, bool *changed)
 	int r = 0;
 	for (uint32_t i = 0; i < count && r == 0; i++) {
 		struct host_pool pool, *pools = realloc(read.pools, (i + 1) * sizeof *pools);
-		r = pools ? read_pool(reader, &pool) : -ENOMEM;
+		r = pools ? read_pool(reader, own_name, &pool) : -ENOMEM;
 		read.pools = pools ? pools : read.pools;
 		if (r == 0)
 			read.pools[read.pool_count++] = pool;
@@ -237,15 +270,17 @@ static void put_pools(const struct host *host, struct sendq *to, bool brief)
 	put_array(to, host->pool_count);
 	for (uint32_t i = 0; i < host->pool_count; i++) {
 		const struct host_pool *pool = &host->pools[i];
-		put_array(to, brief ? BEAT_POOL_FIELDS - 1 : BEAT_POOL_FIELDS);
+		put_array(to, brief ? SAID_POOL_FIELDS : BEAT_POOL_FIELDS);
 		put_text(to, pool->name);
 		put_text(to, pool->class);
 		put_uint(to, pool->slots);
 		put_uint(to, pool->ready);
 		put_uint(to, pool->queued);
 		put_uint(to, pool->running);
-		if (!brief)
-			put_bool(to, pool->unpickle);
+		if (brief)
+			continue;
+		put_bool(to, pool->unpickle);
+		sendq_copy(to, pool->trust.bytes, pool->trust.size);
 	}
 }
 
@@ -273,7 +308,7 @@ static void say_beat(struct hosts *hosts, bool bye)
 {
 	struct gateway *gateway = hosts->gateway;
 	struct sendq to = {0};
-	const bool tells = !bye && hosts->pools_heard && gateway->now - hosts->pools_heard < POOLS_ARE_OLD;
+	const bool tells = !bye && gateway->state == GATEWAY_SERVING && hosts->pools_heard && gateway->now - hosts->pools_heard < POOLS_ARE_OLD;
 
 	hosts->last_beat = gateway->now;
 	put_array(&to, BEAT_FIELDS);
@@ -287,7 +322,7 @@ static void say_beat(struct hosts *hosts, bool bye)
 		put_pools(hosts->self, &to, false);
 	if (to.bytes > BEAT_ROOM || to.bytes > gateway->packet_max) {
 		sendq_clear(&to);
-		gateway_log(gateway, "error", "this host shares so many pools that a beat of %zu bytes can't name them", to.bytes);
+		gateway_log(gateway, LOG_ERR, "this host shares so many pools that a beat of %zu bytes can't name them", to.bytes);
 		return;
 	}
 	if (to.bytes == head)
@@ -297,13 +332,20 @@ static void say_beat(struct hosts *hosts, bool bye)
 
 static bool serves(const struct hosts *hosts)
 {
-	return hosts->gateway->state == GATEWAY_SERVING;
+	return hosts->gateway->state == GATEWAY_SERVING || hosts->gateway->state == GATEWAY_DRAINING;
 }
 
 void hosts_say_goodbye(struct hosts *hosts)
 {
-	if (hosts->gateway->state == GATEWAY_SERVING || hosts->gateway->state == GATEWAY_DRAINING)
+	if (serves(hosts) && hosts->gateway->bus_is_up)
 		say_beat(hosts, true);
+}
+
+void hosts_say_drain(struct hosts *hosts)
+{
+	if (serves(hosts) && hosts->gateway->bus_is_up)
+		say_beat(hosts, false);
+	hosts_changed(hosts);
 }
 
 static void say_state(struct gateway *gateway, const char *state, const char *text)
@@ -311,10 +353,16 @@ static void say_state(struct gateway *gateway, const char *state, const char *te
 	const size_t before = gateway->to_supervisor.bytes;
 
 	put_array(&gateway->to_supervisor, 3);
-	put_uint(&gateway->to_supervisor, LINK_STATE);
+	put_uint(&gateway->to_supervisor, FROM_GATEWAY_STATE);
 	put_text(&gateway->to_supervisor, state);
 	put_text(&gateway->to_supervisor, text);
 	gateway_supervisor_wrote(gateway, before);
+}
+
+void hosts_say_connecting(struct hosts *hosts)
+{
+	say_state(hosts->gateway, "connecting", hosts->gateway->bus_text);
+	hosts_changed(hosts);
 }
 
 static void refuse(struct hosts *hosts)
@@ -326,7 +374,7 @@ static void refuse(struct hosts *hosts)
 	(void)snprintf(text, sizeof text, "another host calls itself %s, too, and was there before: this one serves nobody until it has "
 		       "another name (`name` in [cluster]), or the other one is gone", gateway->name);
 	gateway->state = GATEWAY_REFUSED;
-	gateway_log(gateway, "error", "%s", text);
+	gateway_log(gateway, LOG_ERR, "%s", text);
 	say_state(gateway, "refused", text);
 	hosts_changed(hosts);
 	TAILQ_FOREACH(host, &hosts->list, entry)
@@ -384,25 +432,32 @@ static void put_host(const struct host *host, struct sendq *to)
 	static const char *const states[] = {"ready", "silent", "gone"};
 	const struct gateway *gateway = host->hosts->gateway;
 
-	put_map(to, 10);
+	put_map(to, 14);
 	put_text(to, "name");
 	put_text(to, host->name);
 	put_text(to, "state");
 	put_text(to, host->self ? "self" : states[host->state]);
 	put_pair(to, "incarnation", host->self ? gateway->incarnation : host->incarnation);
-	put_pair(to, "since_ms", (gateway->now - host->since) / MILLISECOND);
-	put_pair(to, "rtt_us", host->rtt / 1000);
+	put_pair(to, "since_ms", (gateway->now - host->first_heard) / MILLISECOND);
+	put_pair(to, "heard_ms", host->self ? 0 : (gateway->now - host->heard) / MILLISECOND);
+	put_text(to, "rtt_us");
+	if (host->rtt)
+		put_uint(to, host->rtt / 1000);
+	else
+		put_nil(to);
 	put_text(to, "pools");
 	put_pools(host, to, true);
 	put_pair(to, "calls", host->calls);
+	put_pair(to, "served", host->served);
+	put_pair(to, "inflight", host->unanswered);
 	put_pair(to, "late", host->late);
 	put_pair(to, "duplicates", host->duplicates);
 	put_pair(to, "resent", host->resent);
+	put_pair(to, "lost", host->lost);
 }
 
 void hosts_say(struct hosts *hosts)
 {
-	static const char *const states[] = {"connecting", "listening", "connected", "refused", "draining"};
 	struct gateway *gateway = hosts->gateway;
 	struct sendq *to = &gateway->to_supervisor;
 	const size_t before = to->bytes;
@@ -411,17 +466,23 @@ void hosts_say(struct hosts *hosts)
 	hosts->said = gateway->now;
 	hosts->changed = 0;
 	put_array(to, 3);
-	put_uint(to, LINK_HOSTS);
+	put_uint(to, FROM_GATEWAY_HOSTS);
 	put_array(to, hosts->count);
 	TAILQ_FOREACH(host, &hosts->list, entry)
 		put_host(host, to);
-	put_map(to, 5);
-	put_text(to, "state");
-	put_text(to, gateway->bus_is_up || gateway->state == GATEWAY_REFUSED ? states[gateway->state] : states[GATEWAY_CONNECTING]);
-	put_text(to, "bus");
-	put_text(to, gateway->bus_text);
+	put_map(to, 9);
+	put_text(to, "server");
+	if (gateway->bus_is_up)
+		put_text(to, gateway->bus_text);
+	else
+		put_nil(to);
+	put_pair(to, "reconnects", gateway->bus.reconnects);
+	put_pair(to, "slow", gateway->bus.slow);
+	put_pair(to, "in_bytes", gateway->bus.in_bytes);
+	put_pair(to, "out_bytes", gateway->bus.out_bytes);
+	put_pair(to, "in_messages", gateway->bus.in_messages);
+	put_pair(to, "out_messages", gateway->bus.out_messages);
 	put_pair(to, "late", gateway->late);
-	put_pair(to, "sessions", gateway->served);
 	put_pair(to, "memory", gateway->memory.used);
 	gateway_supervisor_wrote(gateway, before);
 }
@@ -543,6 +604,7 @@ static bool take_incarnation(struct host *host, const struct beat *beat)
 		set_state(host, HOST_GONE);
 	}
 	host->incarnation = beat->incarnation;
+	host->first_heard = host->hosts->gateway->now;
 	host->beat = 0;
 	host->next_epoch = 1;
 	host->rtt = 0;
@@ -632,7 +694,7 @@ int hosts_name_self(struct hosts *hosts, struct span name)
 		return -ENOMEM;
 	hosts->self->self = true;
 	hosts->self->state = HOST_READY;
-	hosts->self->since = gateway->now;
+	hosts->self->since = hosts->self->first_heard = gateway->now;
 	timer_set(&gateway->timers, &hosts->beat, gateway->now + HOST_BEAT);
 	return 0;
 }

@@ -39,6 +39,9 @@ struct host_pool {
 	uint32_t slots, ready;
 	uint64_t queued, running;
 	bool unpickle;
+	bool open;         /* this host may call it: it takes no pickles, or trusts this host */
+	struct span trust; /* a msgpack value: nil, "*", or an array of hosts */
+	uint8_t *trust_kept;
 };
 
 struct conduit;
@@ -46,11 +49,11 @@ struct conduit;
 struct host {
 	TAILQ_ENTRY(host) entry;
 	struct hosts *hosts;
-	char name[HOST_NAME_MAX_SIZE + 1];
+	char name[GATEWAY_NAME_MAX + 1];
 	bool self;              /* this host: always READY, without a conduit */
 	enum host_state state;
 	uint64_t since;         /* it is in this state */
-	uint64_t heard;
+	uint64_t heard, first_heard;
 	uint64_t incarnation;
 	uint64_t before[HOST_BEFORE]; /* earlier ones */
 	unsigned before_at;
@@ -63,7 +66,7 @@ struct host {
 	uint32_t users;         /* who holds a pointer to the host */
 	uint64_t rtt;           /* nanoseconds; 0: not known */
 	uint32_t unanswered;    /* own calls that it owes an answer */
-	uint64_t calls, late, duplicates, resent;
+	uint64_t calls, served, lost, late, duplicates, resent;
 };
 
 TAILQ_HEAD(host_list, host);
@@ -109,6 +112,12 @@ void hosts_on_beat(struct hosts *hosts, struct span from, struct span bytes);
 
 /* The bus is there: listens, then says so. */
 void hosts_on_bus_up(struct hosts *hosts);
+
+/* The bus is not there: tells the supervisor. */
+void hosts_say_connecting(struct hosts *hosts);
+
+/* This host gets no new calls: it stops. */
+void hosts_say_drain(struct hosts *hosts);
 
 /* Says goodbye to all. */
 void hosts_say_goodbye(struct hosts *hosts);

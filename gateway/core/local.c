@@ -15,7 +15,6 @@ struct local *local_open(struct gateway *gateway, const char *host, const char *
 	local->sid = sid;
 	local->reads = true;
 	local->out.account = &gateway->memory;
-	local->out.many = true;
 	local->ops = ops;
 	local->user_side = user_side;
 	local->user = strdup(user);

@@ -74,7 +74,7 @@ static void local_bytes(struct local *local, struct span bytes)
 
 	sendq_copy(&channel->out, bytes.bytes, bytes.size);
 	if (channel->out.failed) {
-		gateway_log(local->gateway, "error", "%s", NO_MEMORY);
+		gateway_log(local->gateway, LOG_ERR, "%s", NO_MEMORY);
 		channel_closed(channel, CHANNEL_LOST, (struct span){0});
 		channel_close(channel, CHANNEL_ENDED, "the gateway is out of memory");
 		return;
@@ -128,5 +128,6 @@ const char *serve_opened(struct channel *channel)
 	channel->ops = &channel_ops;
 	channel->owner = served;
 	gateway->served++;
+	channel->conduit->host->served++;
 	return NULL;
 }

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/call.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void reap(struct gateway_ending *ending)
+{
+	struct call *call = container_of(ending, struct call, ending);
+	call->ops->free(call);
+}
+
+static void on_due(struct timer *timer)
+{
+	struct call *call = container_of(timer, struct call, timer);
+	call->ops->overdue(call);
+}
+
+int call_begin(struct call *call, struct session *session, const struct rpc *rpc, const struct call_ops *ops)
+{
+	struct gateway *gateway = session->gateway;
+
+	call->ending.reap = reap;
+	call->session = session;
+	call->ops = ops;
+	call->msgid = rpc->msgid;
+	call->is_request = rpc->type == RPC_REQUEST;
+	if (timer_open(&gateway->timers, &call->timer, on_due) < 0)
+		return -ENOMEM;
+	const int r = call->is_request ? idmap_add(&session->calls, call->msgid, call) : 0;
+	if (r < 0) {
+		timer_close(&gateway->timers, &call->timer);
+		return r;
+	}
+	TAILQ_INSERT_TAIL(&session->list, call, entry);
+	return 0;
+}
+
+void call_set_deadline(struct call *call, uint64_t timeout)
+{
+	struct gateway *gateway = call->session->gateway;
+
+	if (timeout == UINT64_MAX)
+		return;
+	call->due = gateway->now + timeout;
+	timer_set(&gateway->timers, &call->timer, call->due + CALL_GRACE);
+}
+
+uint64_t call_time_left(const struct call *call)
+{
+	const uint64_t now = call->session->gateway->now;
+	return call->due > now ? (call->due - now + MILLISECOND - 1) / MILLISECOND : 0;
+}
+
+void call_end(struct call *call)
+{
+	struct session *session = call->session;
+
+	if (call->over)
+		return;
+	call->over = true;
+	timer_close(&session->gateway->timers, &call->timer);
+	if (call->is_request)
+		(void)idmap_remove(&session->calls, call->msgid);
+	TAILQ_REMOVE(&session->list, call, entry);
+	call->ops->give_up(call);
+	gateway_end(session->gateway, &call->ending);
+	if (session->closed && TAILQ_EMPTY(&session->list))
+		session->gateway->clients->idle(session);
+}
+
+static void put_response_head(struct sendq *to, uint32_t msgid)
+{
+	put_array(to, 4);
+	put_uint(to, RPC_RESPONSE);
+	put_uint(to, msgid);
+}
+
+static struct sendq *answer_head(struct call *call)
+{
+	struct sendq *to = call->is_request ? session_begin(call->session) : NULL;
+
+	if (to)
+		put_response_head(to, call->msgid);
+	else
+		call_end(call);
+	return to;
+}
+
+struct sendq *call_answer_begin(struct call *call)
+{
+	struct sendq *to = answer_head(call);
+
+	if (to)
+		put_nil(to);
+	return to;
+}
+
+void call_answer_end(struct call *call)
+{
+	session_end(call->session);
+	call_end(call);
+}
+
+void call_fail(struct call *call, const struct error *error)
+{
+	struct sendq *to = answer_head(call);
+
+	if (!to)
+		return;
+	error_pack(error, call->session->form, to);
+	put_nil(to);
+	call_answer_end(call);
+}
+
+void call_fail_with(struct call *call, struct span error, const char *host, int64_t index)
+{
+	struct sendq *to = answer_head(call);
+
+	if (!to)
+		return;
+	put_error(to, error, call->session->form, host, index);
+	put_nil(to);
+	call_answer_end(call);
+}
+
+struct sendq *call_notice_begin(struct call *call, const char *name, uint32_t count)
+{
+	char method[40];
+	struct sendq *to = call->is_request ? session_begin(call->session) : NULL;
+
+	if (!to)
+		return NULL;
+	(void)snprintf(method, sizeof method, "objpool.%s", name);
+	put_array(to, 3);
+	put_uint(to, RPC_NOTIFICATION);
+	put_text(to, method);
+	put_array(to, 1 + count);
+	put_uint(to, call->msgid);
+	return to;
+}
+
+void refuse_request(struct session *session, const struct rpc *rpc, const struct error *error)
+{
+	struct sendq *to = rpc->type == RPC_REQUEST ? session_begin(session) : NULL;
+
+	if (!to)
+		return;
+	put_response_head(to, rpc->msgid);
+	error_pack(error, session->form, to);
+	put_nil(to);
+	session_end(session);
+}
+
+/* ---- errors that hosts have sent ---- */
+
+struct fields {
+	struct span code, message;
+	uint32_t kept; /* without host and index */
+};
+
+static bool is_replaced(struct span key, const char *host, int64_t index)
+{
+	return (host && span_is(key, "host")) || (index >= 0 && span_is(key, "index"));
+}
+
+/* False: it is no map with text keys. */
+static bool read_fields(struct span error, const char *host, int64_t index, struct fields *fields)
+{
+	struct reader reader = reader_of(error);
+	struct span key, value;
+	uint32_t count;
+
+	*fields = (struct fields){0};
+	if (read_map(&reader, &count) < 0)
+		return false;
+	for (; count > 0; count--) {
+		if (read_text(&reader, &key) < 0 || read_value(&reader, &value) < 0)
+			return false;
+		struct reader inside = reader_of(value);
+		if (span_is(key, "code"))
+			(void)read_text(&inside, &fields->code);
+		else if (span_is(key, "message"))
+			(void)read_text(&inside, &fields->message);
+		fields->kept += !is_replaced(key, host, index);
+	}
+	return true;
+}
+
+static void put_map_error(struct sendq *to, struct span error, const char *host, int64_t index, const struct fields *fields)
+{
+	struct reader reader = reader_of(error);
+	struct span key, value;
+	uint32_t count = 0;
+
+	(void)read_map(&reader, &count); /* read_fields has seen all of it */
+	put_map(to, fields->kept + (host != NULL) + (index >= 0));
+	for (; count > 0 && read_text(&reader, &key) == 0 && read_value(&reader, &value) == 0; count--) {
+		if (is_replaced(key, host, index))
+			continue;
+		put_span(to, key);
+		sendq_copy(to, value.bytes, value.size);
+	}
+	if (host) {
+		put_text(to, "host");
+		put_text(to, host);
+	}
+	if (index >= 0)
+		put_pair(to, "index", (uint64_t)index);
+}
+
+static void put_string_error(struct sendq *to, const struct fields *fields)
+{
+	const struct span code = fields->code.size ? fields->code : (struct span){.bytes = (const uint8_t *)"INTERNAL", .size = 8};
+
+	put_str_head(to, (uint32_t)(code.size + 2 + fields->message.size));
+	sendq_copy(to, code.bytes, code.size);
+	sendq_copy(to, ": ", 2);
+	sendq_copy(to, fields->message.bytes, fields->message.size);
+}
+
+void put_error(struct sendq *to, struct span error, enum error_form form, const char *host, int64_t index)
+{
+	struct fields fields;
+
+	if (!read_fields(error, host, index, &fields)) { /* of a daemon that did not understand hello: as it is */
+		sendq_copy(to, error.bytes, error.size);
+		return;
+	}
+	switch (form) {
+	case ERRORS_AS_MAP:
+		put_map_error(to, error, host, index, &fields);
+		return;
+	case ERRORS_AS_PAIR:
+		put_array(to, 2);
+		put_uint(to, 0);
+		break;
+	case ERRORS_AS_STRING:
+	case ERROR_FORMS:
+		break;
+	}
+	put_string_error(to, &fields);
+}

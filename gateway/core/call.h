@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call: a request of a client that the gateway owes an answer, or a notification that it carries out. Each kind (remote_call,
+ * gather, map) embeds it first and has its ops. What all have in common: its place in the session, its deadline, its one answer.
+ */
+#ifndef GATEWAY_CALL_H
+#define GATEWAY_CALL_H
+
+#include "gateway/core/session.h"
+#include "proto/rpc.h"
+
+/* How much later than the deadline the gateway answers itself: the host's own answer says more. */
+#define CALL_GRACE (100 * MILLISECOND)
+
+struct call;
+
+struct call_ops {
+	/* The client has cancelled it. */
+	void (*cancel)(struct call *call);
+	/* objpool.feed and feed_end: `count` arguments after the msgid. NULL: it is not fed. */
+	void (*feed)(struct call *call, struct span items, struct block *block);
+	void (*feed_end)(struct call *call, struct span error); /* size 0: none */
+	/* Its deadline is over. */
+	void (*overdue)(struct call *call);
+	/* The client takes more again. NULL: all is the same to it. */
+	void (*resumed)(struct call *call);
+	/* It has ended, or its client is gone: gives up what it has at hosts. call_over follows by itself. */
+	void (*give_up)(struct call *call);
+	/* Frees it. */
+	void (*free)(struct call *call);
+};
+
+struct call {
+	struct gateway_ending ending;
+	TAILQ_ENTRY(call) entry;
+	struct session *session;
+	const struct call_ops *ops;
+	uint32_t msgid;
+	bool is_request; /* false: a notification, which nothing answers */
+	bool over;       /* it is answered */
+	struct timer timer;
+	uint64_t due;    /* 0: no deadline */
+};
+
+/* A new call; `timeout` in nanoseconds, UINT64_MAX: none. 0; -ENOMEM; or -EEXIST: the msgid is in use. */
+int call_begin(struct call *call, struct session *session, const struct rpc *rpc, const struct call_ops *ops);
+
+/* Its deadline, so many nanoseconds from now. */
+void call_set_deadline(struct call *call, uint64_t timeout);
+
+/* Milliseconds until its deadline; 0: it is over. */
+uint64_t call_time_left(const struct call *call);
+
+/* Begins the response: error (NULL: nil, and the caller adds the result, then calls call_answer_end). NULL: nobody waits for it. In
+ * any case the call is over when it is answered, and is freed at the end of the turn. */
+struct sendq *call_answer_begin(struct call *call);
+void call_answer_end(struct call *call);
+void call_fail(struct call *call, const struct error *error);
+
+/* The same for an error that has come as a map: it is made what the client has asked for. `host` is added to it; `index` -1: none. */
+void call_fail_with(struct call *call, struct span error, const char *host, int64_t index);
+
+/* The call is over, answered or not. */
+void call_end(struct call *call);
+
+/* Begins a notification objpool.NAME [msgid, …] with so many further arguments, which the caller adds, and session_end. NULL: nobody
+ * waits for it. */
+struct sendq *call_notice_begin(struct call *call, const char *name, uint32_t count);
+
+/* Answers a request that has not become a call. */
+void refuse_request(struct session *session, const struct rpc *rpc, const struct error *error);
+
+/* Writes an error that has come as a map in the client's form. */
+void put_error(struct sendq *to, struct span error, enum error_form form, const char *host, int64_t index);
+
+#endif

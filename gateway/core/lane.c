@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/lane.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { HELLO = 0, PART_MIN = 4096 };
+
+static struct sendq *out_of(const struct lane *lane)
+{
+	return lane->channel ? &lane->channel->out : &lane->local->out;
+}
+
+/* ---- its end ---- */
+
+static void reap(struct gateway_ending *ending)
+{
+	struct lane *lane = container_of(ending, struct lane, ending);
+
+	idmap_free(&lane->subs);
+	free(lane);
+}
+
+static void forget(struct lane *lane)
+{
+	lane->over = true;
+	lane->channel = NULL;
+	lane->local = NULL;
+	lane->part = block_unref(lane->part);
+	lane->host->users--;
+	TAILQ_REMOVE(&lane->session->lanes, lane, entry);
+	gateway_end(lane->session->gateway, &lane->ending);
+}
+
+static void sub_over(struct sub *sub)
+{
+	sub->lane->host->unanswered--;
+	sub->lane = NULL;
+}
+
+/* Tells each sub. It may do anything, also ask the same host again: that is another lane. */
+static void lose_subs(struct lane *lane, uint64_t left, bool refused, const char *text)
+{
+	for (uint32_t i = 0; lane->subs.mask && i <= lane->subs.mask;) {
+		struct sub *sub = lane->subs.entries[i].value;
+		struct error error;
+		if (!sub) {
+			i++;
+			continue;
+		}
+		(void)idmap_remove(&lane->subs, lane->subs.entries[i].key);
+		if (sub == (struct sub *)lane) /* see sub_forget */
+			continue;
+		const bool not_run = refused || sub->end > left;
+		error_say(&error, refused ? ERROR_UNREACHABLE : ERROR_HOST_LOST, not_run ? RAN_NO : RAN_MAYBE, "host %s %s%s", lane->host->name,
+			  text, not_run ? "; the call has not run there" : "; the call may have run there");
+		error.host = lane->host->name;
+		lane->host->lost++;
+		sub_over(sub);
+		sub->ops->lost(sub, &error);
+	}
+}
+
+static void lose(struct lane *lane, uint64_t left, bool refused, const char *text)
+{
+	struct session *session = lane->session;
+	char complaint[sizeof lane->complaint + 40];
+
+	(void)snprintf(complaint, sizeof complaint, "has ended the session: %s", lane->complaint);
+	forget(lane);
+	lose_subs(lane, left, refused, lane->complained ? complaint : text);
+	session_free_if_over(session);
+}
+
+/* The lane is of no use any more, though the host is there. */
+static void break_off(struct lane *lane, const char *text)
+{
+	struct channel *channel = lane->channel;
+	struct local *local = lane->local;
+	const uint64_t left = channel ? channel->left : lane->written - local->out.bytes;
+
+	if (channel)
+		channel_close(channel, CHANNEL_ENDED, "");
+	else
+		local_close(local);
+	lose(lane, left, false, text);
+}
+
+void lane_close(struct lane *lane)
+{
+	if (lane->over)
+		return;
+	if (lane->channel)
+		channel_close(lane->channel, CHANNEL_ENDED, "");
+	else
+		local_close(lane->local);
+	forget(lane);
+}
+
+/* ---- what comes ---- */
+
+static void hear_hello(struct lane *lane, const struct rpc *rpc)
+{
+	struct reader reader = reader_of(rpc->error);
+	struct span key, value, message = {0};
+	char room[ERROR_SHOWN];
+	uint32_t count;
+
+	if (read_nil(&reader) == 0)
+		return;
+	if (read_map(&reader, &count) == 0) {
+		for (; count > 0 && read_text(&reader, &key) == 0 && read_value(&reader, &value) == 0; count--)
+			if (span_is(key, "message"))
+				message = value;
+		reader = reader_of(message);
+	}
+	if (read_text(&reader, &message) < 0)
+		return;
+	lane->complained = true;
+	(void)snprintf(lane->complaint, sizeof lane->complaint, "%s", error_shown(message, room));
+}
+
+static void hear_response(struct lane *lane, const struct rpc *rpc, struct block *block)
+{
+	if (rpc->msgid == HELLO) {
+		hear_hello(lane, rpc);
+		return;
+	}
+	struct sub *sub = idmap_remove(&lane->subs, rpc->msgid);
+	if (!sub || sub == (struct sub *)lane) {
+		lane->host->late += !sub;
+		return;
+	}
+	sub_over(sub);
+	sub->ops->response(sub, rpc, block);
+}
+
+static void hear_notification(struct lane *lane, const struct rpc *rpc, struct block *block)
+{
+	static const char prefix[] = "objpool.";
+	const size_t size = sizeof prefix - 1;
+	struct reader reader = reader_of(rpc->params);
+	uint32_t count;
+	uint64_t id;
+
+	if (rpc->method.size <= size || memcmp(rpc->method.bytes, prefix, size) != 0 || read_array(&reader, &count) < 0 || count < 1 ||
+	    read_uint(&reader, &id) < 0)
+		return;
+	struct sub *sub = idmap_get(&lane->subs, id);
+	if (!sub || sub == (struct sub *)lane)
+		return;
+	const struct span name = {.bytes = rpc->method.bytes + size, .size = rpc->method.size - size};
+	sub->ops->notice(sub, name, reader, count - 1, block);
+}
+
+static int hear(struct lane *lane, struct span message, struct block *block)
+{
+	struct rpc rpc;
+
+	if (rpc_parse(message, &rpc) < 0)
+		return -EBADMSG;
+	if (rpc.type == RPC_RESPONSE)
+		hear_response(lane, &rpc, block);
+	else if (rpc.type == RPC_NOTIFICATION)
+		hear_notification(lane, &rpc, block);
+	return 0;
+}
+
+/* Adds bytes to the message that has come in part. What is allocated follows what has come. */
+static int add_part(struct lane *lane, struct span bytes)
+{
+	const size_t size = lane->part_size + bytes.size;
+
+	if (!lane->part || lane->part->capacity < size) {
+		const size_t room = size < PART_MIN ? PART_MIN : 2 * size;
+		if (lane->part && lane->part->mapped) {
+			if (block_grow(lane->part, room) < 0)
+				return -ENOMEM;
+		} else {
+			struct block *larger = block_new(&lane->session->gateway->memory, room);
+			if (!larger)
+				return -ENOMEM;
+			if (lane->part_size)
+				memcpy(larger->bytes, lane->part->bytes, lane->part_size);
+			block_unref(lane->part);
+			lane->part = larger;
+		}
+	}
+	memcpy(lane->part->bytes + lane->part_size, bytes.bytes, bytes.size);
+	lane->part_size = size;
+	return 0;
+}
+
+/* Whole messages at the front of `bytes`, which lie in `block` (NULL: in nothing that lasts). What is left is kept. */
+static int hear_whole(struct lane *lane, struct span bytes, struct block *block)
+{
+	while (bytes.size > 0 && !lane->over) {
+		scan_begin(&lane->scan, lane->session->gateway->max_message + BLOCK_LARGE);
+		const int r = scan_run(&lane->scan, bytes.bytes, bytes.size);
+		if (r < 0 || lane->scan.over)
+			return r < 0 ? r : -EMSGSIZE;
+		if (r == 0)
+			return add_part(lane, bytes);
+		const struct span message = {.bytes = bytes.bytes, .size = (size_t)lane->scan.pos};
+		if (hear(lane, message, block) < 0)
+			return -EBADMSG;
+		bytes.bytes += message.size;
+		bytes.size -= message.size;
+	}
+	return 0;
+}
+
+static int hear_bytes(struct lane *lane, struct span bytes)
+{
+	if (!lane->part)
+		return hear_whole(lane, bytes, NULL);
+	if (add_part(lane, bytes) < 0)
+		return -ENOMEM;
+	const int r = scan_run(&lane->scan, lane->part->bytes, lane->part_size);
+	if (r <= 0 || lane->scan.over)
+		return lane->scan.over ? -EMSGSIZE : r;
+	struct block *block = lane->part;
+	const size_t size = (size_t)lane->scan.pos, all = lane->part_size;
+	lane->part = NULL;
+	lane->part_size = 0;
+	int heard = hear(lane, (struct span){.bytes = block->bytes, .size = size}, block);
+	if (heard == 0 && !lane->over)
+		heard = hear_whole(lane, (struct span){.bytes = block->bytes + size, .size = all - size}, NULL);
+	block_unref(block);
+	return heard;
+}
+
+static void come(struct lane *lane, struct span bytes)
+{
+	const int r = hear_bytes(lane, bytes);
+
+	if (lane->over)
+		return;
+	if (r < 0)
+		break_off(lane, r == -EMSGSIZE  ? "has sent a message that is larger than max_message"
+				: r == -ENOMEM ? "could not be heard: the gateway is out of memory"
+					       : "has sent what is no message");
+}
+
+/* ---- by channel ---- */
+
+static void channel_data(struct channel *channel, struct span bytes)
+{
+	struct lane *lane = channel->owner;
+
+	come(lane, bytes);
+	if (lane->over)
+		return;
+	if (lane->session->full)
+		lane->withheld += bytes.size;
+	else
+		channel_taken(channel, bytes.size);
+}
+
+static void channel_left(struct channel *channel)
+{
+	(void)channel;
+}
+
+static void channel_closed(struct channel *channel, enum channel_end end, struct span text)
+{
+	struct lane *lane = channel->owner;
+	char room[ERROR_SHOWN], said[ERROR_SHOWN + 40];
+
+	(void)snprintf(said, sizeof said, end == CHANNEL_REFUSED ? "has refused the session: %s" : "has ended the session: %s",
+		       error_shown(text, room));
+	lose(lane, channel->left, end == CHANNEL_REFUSED, end == CHANNEL_LOST ? "is gone, or does not answer" : said);
+}
+
+/* ---- by a session of the own daemon ---- */
+
+static void local_bytes(struct local *local, struct span bytes)
+{
+	struct lane *lane = local->user_side;
+
+	come(lane, bytes);
+	if (!lane->over && lane->session->full)
+		local_read(local, false);
+}
+
+static void local_sent(struct local *local)
+{
+	(void)local;
+}
+
+static void local_gone(struct local *local)
+{
+	struct lane *lane = local->user_side;
+	lose(lane, lane->written - local->out.bytes, false, "has ended the session");
+}
+
+void lane_resume(struct lane *lane)
+{
+	const size_t bytes = lane->withheld;
+
+	lane->withheld = 0;
+	if (lane->channel && bytes)
+		channel_taken(lane->channel, bytes);
+	if (lane->local)
+		local_read(lane->local, true);
+}
+
+/* ---- its beginning ---- */
+
+static bool connect(struct lane *lane)
+{
+	static const struct channel_ops channel_ops = {.data = channel_data, .left = channel_left, .closed = channel_closed};
+	static const struct local_ops local_ops = {.bytes = local_bytes, .sent = local_sent, .gone = local_gone};
+	const struct session *session = lane->session;
+
+	if (lane->host->self)
+		lane->local = local_open(session->gateway, NULL, session->user, session->sid, &local_ops, lane);
+	else
+		lane->channel = channel_open(lane->host, session->user, &channel_ops, lane);
+	return lane->local || lane->channel;
+}
+
+static int say_hello(struct lane *lane)
+{
+	struct sendq *to = lane_begin(lane);
+
+	put_array(to, 4);
+	put_uint(to, RPC_REQUEST);
+	put_uint(to, HELLO);
+	put_text(to, "objpool.hello");
+	put_array(to, 1);
+	put_map(to, 2);
+	put_text(to, "errors");
+	put_text(to, "map");
+	put_text(to, "client");
+	put_text(to, lane->session->client);
+	return lane_end(lane, NULL, HELLO, NULL);
+}
+
+struct lane *lane_to(struct session *session, struct host *host, struct error *error)
+{
+	struct lane *lane;
+
+	TAILQ_FOREACH(lane, &session->lanes, entry)
+		if (lane->host == host)
+			return lane;
+	lane = calloc(1, sizeof *lane);
+	if (!lane) {
+		error_no_memory(error, RAN_NO);
+		return NULL;
+	}
+	lane->ending.reap = reap;
+	lane->session = session;
+	lane->host = host;
+	if (!connect(lane)) {
+		error_say(error, ERROR_UNREACHABLE, RAN_NO, "host %s can't be asked: %s", host->name,
+			  host->self ? "its daemon takes no session" : "it is gone");
+		error->host = host->name;
+		free(lane);
+		return NULL;
+	}
+	host->users++;
+	TAILQ_INSERT_TAIL(&session->lanes, lane, entry);
+	if (say_hello(lane) == 0)
+		return lane;
+	error_no_memory(error, RAN_NO);
+	return NULL;
+}
+
+/* ---- what goes ---- */
+
+struct sendq *lane_begin(struct lane *lane)
+{
+	struct sendq *out = out_of(lane);
+	lane->begun = out->bytes;
+	return out;
+}
+
+uint32_t lane_number(struct lane *lane)
+{
+	do
+		lane->last_id++;
+	while (lane->last_id == HELLO || idmap_get(&lane->subs, lane->last_id));
+	return lane->last_id;
+}
+
+int lane_end(struct lane *lane, struct sub *sub, uint32_t number, const struct sub_ops *ops)
+{
+	struct sendq *out = out_of(lane);
+	const bool whole = !out->failed;
+
+	lane->written += whole ? out->bytes - lane->begun : 0;
+	if (!whole || (sub && idmap_add(&lane->subs, number, sub) < 0)) {
+		break_off(lane, "could not be asked: the gateway is out of memory");
+		return -ENOMEM;
+	}
+	if (sub) {
+		*sub = (struct sub){.ops = ops, .lane = lane, .id = number, .end = lane->written};
+		lane->host->unanswered++;
+		lane->host->calls++;
+	}
+	if (lane->channel)
+		channel_wrote(lane->channel);
+	else
+		local_wrote(lane->local, lane->begun);
+	return 0;
+}
+
+/* The number stays in use until the answer comes: the lane itself stands in its place. */
+void sub_forget(struct sub *sub)
+{
+	struct lane *lane = sub->lane;
+
+	if (!lane)
+		return;
+	(void)idmap_remove(&lane->subs, sub->id);
+	(void)idmap_add(&lane->subs, sub->id, lane); /* there is room: one was removed */
+	sub_over(sub);
+}
+
+void sub_cancel(struct sub *sub)
+{
+	if (!sub->lane)
+		return;
+	struct sendq *to = lane_begin(sub->lane);
+	put_array(to, 3);
+	put_uint(to, RPC_NOTIFICATION);
+	put_text(to, "objpool.cancel");
+	put_array(to, 1);
+	put_uint(to, sub->id);
+	(void)lane_end(sub->lane, NULL, 0, NULL); /* without memory the lane is lost, and the sub is told */
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lane: what one client's session has with one host: a channel to the host's gateway, or, to this host itself, a session of the
+ * own daemon. Requests go out on it with numbers of the lane's own, and each has a `sub`, which gets the response, and before it
+ * any notifications. Errors come as maps: the first request of a lane is objpool.hello.
+ *
+ *   remote_call, gather, map --lane_begin ... lane_end(sub)--> lane --channel->out or local->out--> host
+ *                            <--sub->ops---------------------- lane <--bytes, cut anywhere--------- host
+ *
+ * When the lane is lost, each sub is told so, with what is known of whether it ran: no, if its request had not left this host
+ * whole. A lane lives as long as its session: leases and what else belongs to a session at the other host hang on it.
+ */
+#ifndef GATEWAY_LANE_H
+#define GATEWAY_LANE_H
+
+#include "gateway/core/channel.h"
+#include "gateway/core/local.h"
+#include "gateway/core/session.h"
+#include "proto/rpc.h"
+#include "proto/scan.h"
+
+struct sub;
+
+struct sub_ops {
+	/* The answer; the sub has ended. `block` holds the bytes; NULL: they are gone when this returns. */
+	void (*response)(struct sub *sub, const struct rpc *rpc, struct block *block);
+	/* A notification objpool.NAME whose first argument is the sub's number. `rest`: `count` further arguments. */
+	void (*notice)(struct sub *sub, struct span name, struct reader rest, uint32_t count, struct block *block);
+	/* The host will not answer; the sub has ended. */
+	void (*lost)(struct sub *sub, const struct error *error);
+};
+
+struct sub {
+	const struct sub_ops *ops;
+	struct lane *lane; /* NULL: it has ended, or has not begun */
+	uint32_t id;
+	uint64_t end;      /* where its request ends among the bytes that were written to the lane */
+};
+
+struct lane {
+	struct gateway_ending ending;
+	TAILQ_ENTRY(lane) entry;
+	struct session *session;
+	struct host *host;
+	struct channel *channel; /* one of these; both NULL: it has ended */
+	struct local *local;
+	struct idmap subs;
+	uint32_t last_id;
+	uint64_t written;        /* bytes */
+	size_t begun;            /* bytes in the queue, when a message was begun */
+	struct scan scan;        /* of a message that has come in part */
+	struct block *part;
+	size_t part_size;
+	size_t withheld;         /* bytes that were taken, but for which no credit is given while the session is full */
+	bool over;
+	bool complained;         /* the daemon has answered hello with an error, or said what is wrong with the connection */
+	char complaint[200];
+};
+
+/* The session's lane to the host, made if need be. NULL: it can't be had, and *error says why. */
+struct lane *lane_to(struct session *session, struct host *host, struct error *error);
+
+/* A message begins; lane_number is the number for a request. What is added to the queue, up to lane_end, is the whole message. */
+struct sendq *lane_begin(struct lane *lane);
+uint32_t lane_number(struct lane *lane);
+/* `sub` waits for the response to the request of that number; NULL: it was a notification. 0; or -ENOMEM: the lane is lost, and
+ * the sub has not begun. */
+int lane_end(struct lane *lane, struct sub *sub, uint32_t number, const struct sub_ops *ops);
+
+/* Nobody waits for the answer any more: it is dropped when it comes. */
+void sub_forget(struct sub *sub);
+
+/* Sends the notification objpool.cancel. */
+void sub_cancel(struct sub *sub);
+
+/* The session is not full any more. */
+void lane_resume(struct lane *lane);
+
+/* The session has ended. Its subs must have ended. */
+void lane_close(struct lane *lane);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/remote_call.h"
+
+#include "gateway/core/call.h"
+#include "gateway/core/lane.h"
+#include "gateway/core/route.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { TRIES = 4 }; /* hosts that are asked for one call */
+
+struct remote_call {
+	struct call call;
+	struct sub sub;
+	struct host *host;
+	struct ask ask;
+	struct block *block; /* holds the message, if it may be sent again; else NULL, and the spans of `ask` are not to be used */
+	unsigned tries;
+	bool told;           /* results have gone to the client: it can't begin anew */
+	bool cancelled;
+};
+
+static struct remote_call *of_sub(struct sub *sub)
+{
+	return container_of(sub, struct remote_call, sub);
+}
+
+static struct remote_call *of_call(struct call *call)
+{
+	return container_of(call, struct remote_call, call);
+}
+
+static void set_host(struct remote_call *remote, struct host *host)
+{
+	if (remote->host)
+		remote->host->users--;
+	remote->host = host;
+	if (host)
+		host->users++;
+}
+
+static void free_call(struct call *call)
+{
+	struct remote_call *remote = of_call(call);
+
+	set_host(remote, NULL);
+	block_unref(remote->block);
+	free(remote);
+}
+
+/* ---- what the host says ---- */
+
+static void put_value(struct sendq *to, struct span value, struct block *block)
+{
+	sendq_span(to, block, value.bytes, value.size);
+}
+
+static bool is_nil(struct span value)
+{
+	return value.size == 1 && value.bytes[0] == BYTE_NIL;
+}
+
+/* The answer to objpool.lease of any host says which. */
+static void put_lease(struct sendq *to, struct span result, const char *host)
+{
+	struct reader reader = reader_of(result);
+	uint32_t count;
+
+	if (read_map(&reader, &count) < 0) {
+		sendq_copy(to, result.bytes, result.size);
+		return;
+	}
+	put_map(to, count + 1);
+	sendq_copy(to, reader.p, (size_t)(reader.end - reader.p));
+	put_text(to, "host");
+	put_text(to, host);
+}
+
+/* [[error, value], …]: the errors take the client's form. */
+static void put_collected(struct remote_call *remote, struct sendq *to, struct span result)
+{
+	struct reader reader = reader_of(result);
+	struct span error, value;
+	uint32_t count, two;
+
+	if (read_array(&reader, &count) < 0) {
+		sendq_copy(to, result.bytes, result.size);
+		return;
+	}
+	put_array(to, count);
+	for (; count > 0; count--) {
+		if (read_array(&reader, &two) < 0 || two != 2 || read_value(&reader, &error) < 0 || read_value(&reader, &value) < 0)
+			break; /* a daemon does not say this */
+		put_array(to, 2);
+		if (is_nil(error))
+			put_nil(to);
+		else
+			put_error(to, error, remote->call.session->form, remote->host->name, -1);
+		sendq_copy(to, value.bytes, value.size);
+	}
+	for (; count > 0; count--)
+		put_nil(to);
+}
+
+static bool is_collected(const struct remote_call *remote)
+{
+	const enum select select = remote->ask.target.select;
+	return remote->ask.errors == ASK_COLLECT && !remote->ask.stream && remote->call.session->form != ERRORS_AS_MAP &&
+	       (select == SELECT_ALL || select == SELECT_MAP || select == SELECT_SCATTER);
+}
+
+static void on_response(struct sub *sub, const struct rpc *rpc, struct block *block)
+{
+	struct remote_call *remote = of_sub(sub);
+
+	if (!is_nil(rpc->error)) {
+		call_fail_with(&remote->call, rpc->error, remote->host->name, -1);
+		return;
+	}
+	struct sendq *to = call_answer_begin(&remote->call);
+	if (!to)
+		return;
+	if (remote->ask.kind == ASK_LEASE)
+		put_lease(to, rpc->result, remote->host->name);
+	else if (is_collected(remote))
+		put_collected(remote, to, rpc->result);
+	else
+		put_value(to, rpc->result, block);
+	call_answer_end(&remote->call);
+}
+
+/* result [msgid, index, error, value]: the error takes the client's form. */
+static void put_result(struct remote_call *remote, struct sendq *to, struct reader rest, struct block *block)
+{
+	struct span index, error, value;
+
+	if (read_value(&rest, &index) < 0 || read_value(&rest, &error) < 0 || read_value(&rest, &value) < 0)
+		return;
+	sendq_copy(to, index.bytes, index.size);
+	if (is_nil(error))
+		put_nil(to);
+	else
+		put_error(to, error, remote->call.session->form, remote->host->name, -1);
+	put_value(to, value, block);
+}
+
+static void on_notice(struct sub *sub, struct span name, struct reader rest, uint32_t count, struct block *block)
+{
+	static const char *const names[] = {"result", "results", "progress", "credit", NULL};
+	struct remote_call *remote = of_sub(sub);
+	unsigned i = 0;
+
+	while (names[i] && !span_is(name, names[i]))
+		i++;
+	if (!names[i] || (i == 0 && count != 3))
+		return;
+	remote->told = true;
+	struct sendq *to = call_notice_begin(&remote->call, names[i], count);
+	if (!to)
+		return;
+	if (i == 0)
+		put_result(remote, to, rest, block);
+	else
+		put_value(to, reader_rest(&rest), block);
+	session_end(remote->call.session);
+}
+
+/* ---- asking ---- */
+
+static int ask_host(struct remote_call *remote, struct host *host, struct error *error);
+
+/* Another host may do it: the error says that it has not run, or it may run twice. */
+static bool ask_again(struct remote_call *remote, const struct error *lost)
+{
+	struct gateway *gateway = remote->call.session->gateway;
+	struct error error;
+
+	if (!remote->block || remote->told || remote->cancelled || ++remote->tries >= TRIES ||
+	    (lost->ran != RAN_NO && !remote->ask.idempotent) || (remote->call.due && call_time_left(&remote->call) == 0))
+		return false;
+	struct host *host = route_one(gateway, &remote->ask, remote->host, &error);
+	return host && ask_host(remote, host, &error) == 0;
+}
+
+static void on_lost(struct sub *sub, const struct error *error)
+{
+	struct remote_call *remote = of_sub(sub);
+
+	if (!ask_again(remote, error))
+		call_fail(&remote->call, error);
+}
+
+static int ask_host(struct remote_call *remote, struct host *host, struct error *error)
+{
+	static const struct sub_ops ops = {.response = on_response, .notice = on_notice, .lost = on_lost};
+	struct lane *lane = lane_to(remote->call.session, host, error);
+
+	if (!lane)
+		return -EHOSTUNREACH;
+	set_host(remote, host);
+	const bool asks = remote->call.is_request;
+	const uint32_t number = asks ? lane_number(lane) : 0;
+	ask_write(&remote->ask, lane_begin(lane), number, host->name, remote->tries ? call_time_left(&remote->call) : UINT64_MAX);
+	if (lane_end(lane, asks ? &remote->sub : NULL, number, &ops) == 0)
+		return 0;
+	error_no_memory(error, RAN_NO);
+	return -ENOMEM;
+}
+
+/* ---- what the client says ---- */
+
+static void cancel(struct call *call)
+{
+	of_call(call)->cancelled = true;
+	sub_cancel(&of_call(call)->sub);
+}
+
+static void feed_head(struct sendq *to, const char *method, uint32_t count, uint32_t id)
+{
+	put_array(to, 3);
+	put_uint(to, RPC_NOTIFICATION);
+	put_text(to, method);
+	put_array(to, count);
+	put_uint(to, id);
+}
+
+static void feed(struct call *call, struct span items, struct block *block)
+{
+	struct sub *sub = &of_call(call)->sub;
+	struct sendq *to = lane_begin(sub->lane);
+
+	feed_head(to, "objpool.feed", 2, sub->id);
+	sendq_span(to, block, items.bytes, items.size);
+	(void)lane_end(sub->lane, NULL, 0, NULL); /* without memory the lane is lost, and the sub is told */
+}
+
+static void feed_end(struct call *call, struct span error)
+{
+	struct sub *sub = &of_call(call)->sub;
+	struct sendq *to = lane_begin(sub->lane);
+
+	feed_head(to, "objpool.feed_end", error.size ? 2 : 1, sub->id);
+	sendq_copy(to, error.bytes, error.size);
+	(void)lane_end(sub->lane, NULL, 0, NULL);
+}
+
+static void overdue(struct call *call)
+{
+	struct remote_call *remote = of_call(call);
+	struct error error;
+
+	error_say(&error, ERROR_TIMEOUT, RAN_MAYBE, "the call's time is over, and host %s has not said what became of it",
+		  remote->host->name);
+	error.host = remote->host->name;
+	call_fail(call, &error);
+}
+
+static void give_up(struct call *call)
+{
+	struct sub *sub = &of_call(call)->sub;
+
+	if (!sub->lane)
+		return;
+	if (!call->session->closed) /* else the lane ends, and with it all that it had */
+		sub_cancel(sub);
+	sub_forget(sub);
+}
+
+int remote_call_begin(struct session *session, const struct ask *ask, struct block *block)
+{
+	static const struct call_ops ops = {.cancel = cancel, .feed = feed, .feed_end = feed_end, .overdue = overdue,
+					    .give_up = give_up, .free = free_call};
+	struct error error;
+	struct host *host = route_one(session->gateway, ask, NULL, &error);
+
+	if (!host) {
+		refuse_request(session, &ask->rpc, &error);
+		return 0;
+	}
+	struct remote_call *remote = calloc(1, sizeof *remote);
+	const int r = remote ? call_begin(&remote->call, session, &ask->rpc, &ops) : -ENOMEM;
+	if (r < 0) {
+		free(remote);
+		if (r == -EEXIST)
+			return r;
+		error_no_memory(&error, RAN_NO);
+		refuse_request(session, &ask->rpc, &error);
+		return 0;
+	}
+	remote->ask = *ask;
+	if (block && route_is_of_hosts(session->gateway, ask))
+		remote->block = block_ref(block);
+	if (remote->call.is_request)
+		call_set_deadline(&remote->call, ask->timeout);
+	if (ask_host(remote, host, &error) < 0)
+		call_fail(&remote->call, &error);
+	else if (!remote->call.is_request)
+		call_end(&remote->call);
+	return 0;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/request.h"
+
+#include "gateway/core/ask.h"
+#include "gateway/core/call.h"
+#include "gateway/core/lane.h"
+#include "gateway/core/remote_call.h"
+#include "gateway/core/route.h"
+
+#include <errno.h>
+
+static void refuse_msgid(struct session *session, const struct rpc *rpc)
+{
+	gateway_log(session->gateway, LOG_ERR, "session %llu: msgid %u is in use, and has come again: the request is dropped",
+		    (unsigned long long)session->sid, rpc->msgid);
+}
+
+/* The call that the first argument names. */
+static struct call *named_call(struct session *session, struct reader *reader, uint32_t *count)
+{
+	uint64_t msgid;
+
+	if (read_array(reader, count) < 0 || *count < 1 || read_uint(reader, &msgid) < 0)
+		return NULL;
+	--*count;
+	return idmap_get(&session->calls, msgid);
+}
+
+static void take_cancel(struct session *session, const struct rpc *rpc)
+{
+	struct reader reader = reader_of(rpc->params);
+	uint32_t count;
+	struct call *call = named_call(session, &reader, &count);
+
+	if (call)
+		call->ops->cancel(call);
+	struct sendq *to = rpc->type == RPC_REQUEST ? session_begin(session) : NULL;
+	if (!to)
+		return;
+	put_array(to, 4);
+	put_uint(to, RPC_RESPONSE);
+	put_uint(to, rpc->msgid);
+	put_nil(to);
+	put_bool(to, call != NULL);
+	session_end(session);
+}
+
+static void take_feed(struct session *session, const struct rpc *rpc, struct block *block)
+{
+	struct reader reader = reader_of(rpc->params);
+	struct span items;
+	uint32_t count;
+	struct call *call = named_call(session, &reader, &count);
+
+	if (call && call->ops->feed && count >= 1 && read_value(&reader, &items) == 0)
+		call->ops->feed(call, items, block);
+}
+
+static void take_feed_end(struct session *session, const struct rpc *rpc)
+{
+	struct reader reader = reader_of(rpc->params);
+	struct span error = {0};
+	uint32_t count;
+	struct call *call = named_call(session, &reader, &count);
+
+	if (call && call->ops->feed_end && (count == 0 || read_value(&reader, &error) == 0))
+		call->ops->feed_end(call, error);
+}
+
+static void begin_call(struct session *session, const struct rpc *rpc, struct block *block)
+{
+	struct gateway *gateway = session->gateway;
+	struct error error;
+	struct ask ask;
+
+	if (account_is_over(&gateway->memory)) {
+		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the gateway to other hosts holds %llu MiB, as many as it may",
+			  (unsigned long long)(gateway->memory.used >> 20));
+		refuse_request(session, rpc, &error);
+		return;
+	}
+	if (ask_read(&ask, rpc, &error) < 0) {
+		refuse_request(session, rpc, &error);
+		return;
+	}
+	if (remote_call_begin(session, &ask, block) == -EEXIST)
+		refuse_msgid(session, rpc);
+}
+
+void request_take(struct session *session, struct span message, struct block *block)
+{
+	struct rpc rpc;
+
+	if (rpc_parse(message, &rpc) < 0 || rpc.type == RPC_RESPONSE)
+		return; /* the supervisor passes on none such */
+	if (span_is(rpc.method, "objpool.cancel"))
+		take_cancel(session, &rpc);
+	else if (span_is(rpc.method, "objpool.feed"))
+		take_feed(session, &rpc, block);
+	else if (span_is(rpc.method, "objpool.feed_end"))
+		take_feed_end(session, &rpc);
+	else
+		begin_call(session, &rpc, block);
+}
+
+void request_session_idle(struct session *session)
+{
+	struct lane *lane, *next;
+
+	for (lane = TAILQ_FIRST(&session->lanes); lane; lane = next) {
+		next = TAILQ_NEXT(lane, entry);
+		lane_close(lane);
+	}
+	session_free_if_over(session);
+}
+
+static void close_session(struct session *session, bool carry_on)
+{
+	struct call *call, *next;
+
+	(void)idmap_remove(&session->gateway->clients->by_sid, session->sid);
+	session->closed = true;
+	for (call = TAILQ_FIRST(&session->list); call; call = next) {
+		next = TAILQ_NEXT(call, entry);
+		if (call->is_request || !carry_on)
+			call_end(call);
+	}
+	if (TAILQ_EMPTY(&session->list))
+		request_session_idle(session);
+}
+
+void request_close_session(struct session *session)
+{
+	close_session(session, true);
+}
+
+void request_abandon(struct session *session)
+{
+	close_session(session, false);
+}
+
+void request_resume(struct session *session)
+{
+	struct call *call, *next_call;
+	struct lane *lane;
+
+	TAILQ_FOREACH(lane, &session->lanes, entry)
+		lane_resume(lane);
+	for (call = TAILQ_FIRST(&session->list); call; call = next_call) {
+		next_call = TAILQ_NEXT(call, entry);
+		if (call->ops->resumed)
+			call->ops->resumed(call);
+	}
+}

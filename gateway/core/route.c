@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/route.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- [remote NAME] ---- */
+
+void route_close(struct gateway *gateway)
+{
+	struct clients *clients = gateway->clients;
+
+	for (uint32_t i = 0; i < clients->remote_count; i++) {
+		free(clients->remotes[i].pool);
+		free(clients->remotes[i].kept);
+	}
+	free(clients->remotes);
+	clients->remotes = NULL;
+	clients->remote_count = 0;
+}
+
+static int read_remote(struct reader *reader, struct remote *remote)
+{
+	struct span pool, key, value, prefer = {0};
+	uint32_t count;
+
+	*remote = (struct remote){0};
+	if (read_text(reader, &pool) < 0 || read_map(reader, &count) < 0)
+		return -EBADMSG;
+	for (; count > 0; count--) {
+		if (read_text(reader, &key) < 0 || read_value(reader, &value) < 0)
+			return -EBADMSG;
+		struct reader inside = reader_of(value);
+		if (span_is(key, "hosts"))
+			remote->hosts = value;
+		else if (span_is(key, "prefer") && read_nil(&inside) < 0 && read_text(&inside, &prefer) < 0)
+			return -EBADMSG;
+	}
+	remote->prefer_load = span_is(prefer, "load");
+	remote->pool = strndup((const char *)pool.bytes, pool.size);
+	remote->kept = malloc(remote->hosts.size + 1);
+	if (!remote->pool || !remote->kept) {
+		free(remote->pool);
+		free(remote->kept);
+		return -ENOMEM;
+	}
+	if (remote->hosts.size)
+		memcpy(remote->kept, remote->hosts.bytes, remote->hosts.size);
+	remote->hosts.bytes = remote->kept;
+	return 0;
+}
+
+int route_set_remotes(struct gateway *gateway, struct span map)
+{
+	struct clients *clients = gateway->clients;
+	struct reader reader = reader_of(map);
+	uint32_t count;
+	int r = 0;
+
+	route_close(gateway);
+	if (read_map(&reader, &count) < 0)
+		return -EBADMSG;
+	for (; count > 0 && r == 0; count--) {
+		struct remote *remotes = realloc(clients->remotes, (clients->remote_count + 1) * sizeof *remotes);
+		if (!remotes)
+			return -ENOMEM;
+		clients->remotes = remotes;
+		r = read_remote(&reader, &remotes[clients->remote_count]);
+		clients->remote_count += r == 0;
+	}
+	return r;
+}
+
+static const struct remote *remote_of(const struct gateway *gateway, struct span pool)
+{
+	for (uint32_t i = 0; i < gateway->clients->remote_count; i++)
+		if (span_is(pool, gateway->clients->remotes[i].pool))
+			return &gateway->clients->remotes[i];
+	return NULL;
+}
+
+static bool names(const struct remote *remote, const char *host)
+{
+	struct reader reader = reader_of(remote->hosts);
+	struct span name;
+	uint32_t count;
+
+	if (read_text(&reader, &name) == 0)
+		return span_is(name, "*") || span_is(name, host);
+	for (count = read_array(&reader, &count) < 0 ? 0 : count; count > 0 && read_text(&reader, &name) == 0; count--)
+		if (span_is(name, host))
+			return true;
+	return false;
+}
+
+/* ---- candidates ---- */
+
+bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask)
+{
+	(void)gateway;
+	return ask->target.host.size == 0 || target_is_of_hosts(&ask->target);
+}
+
+/* May anything be sent there? */
+static bool can_be_asked(const struct gateway *gateway, const struct host *host)
+{
+	return host->self || (host->state == HOST_READY && gateway->state == GATEWAY_SERVING);
+}
+
+bool route_has(const struct gateway *gateway, const struct ask *ask, const struct host *host)
+{
+	const struct host_pool *pool = host_pool(host, ask->target.pool);
+
+	if (!pool || (!pool->open && !host->self) || !can_be_asked(gateway, host))
+		return false;
+	if (ask->target.host.size > 0)
+		return target_is_of_hosts(&ask->target) || span_is(ask->target.host, host->name);
+	const struct remote *remote = remote_of(gateway, ask->target.pool);
+	return host->self || !remote || names(remote, host->name);
+}
+
+void route_say_none(const struct gateway *gateway, const struct ask *ask, struct error *error)
+{
+	const char *why = gateway->state == GATEWAY_REFUSED      ? "another host has this host's name"
+			  : !gateway->bus_is_up                  ? "this host is not connected with the bus"
+			  : gateway->state == GATEWAY_LISTENING  ? "this host has just come"
+								 : "none that is there shares it";
+
+	error_say(error, ERROR_UNREACHABLE, RAN_NO, "no host can be asked for pool %.*s: %s", SPAN_TEXT(ask->target.pool, 64), why);
+}
+
+/* A host that the target names. */
+static struct host *named(struct gateway *gateway, const struct ask *ask, struct error *error)
+{
+	struct host *host = hosts_find(gateway->hosts, ask->target.host);
+
+	if (host && can_be_asked(gateway, host))
+		return host;
+	const char *why = gateway->state == GATEWAY_REFUSED ? "can't be asked: another host has this host's name"
+			  : !gateway->bus_is_up             ? "can't be asked: this host is not connected with the bus"
+			  : !host                           ? "is not known in this domain"
+			  : host->state == HOST_GONE        ? "is gone"
+			  : host->state == HOST_SILENT      ? "is silent"
+							    : "can't be asked: this host has just come";
+	error_say(error, ERROR_UNREACHABLE, RAN_NO, "host %.*s %s", SPAN_TEXT(ask->target.host, GATEWAY_NAME_MAX), why);
+	error->host = host ? host->name : NULL;
+	return NULL;
+}
+
+/* What there is to do for each instance that is ready; much, if none is. */
+static double load(const struct host *host, const struct host_pool *pool)
+{
+	const double work = (double)pool->queued + (double)pool->running + (double)host->unanswered;
+	return pool->ready ? work / pool->ready : 1e9 + work;
+}
+
+static bool is_free(const struct host *host, const struct host_pool *pool)
+{
+	return pool->running + pool->queued + host->unanswered < pool->ready;
+}
+
+static struct host *any(struct gateway *gateway, const struct ask *ask, const struct host *not)
+{
+	const struct remote *remote = ask->target.host.size ? NULL : remote_of(gateway, ask->target.pool);
+	struct host *self = gateway->hosts->self, *chosen[2] = {NULL, NULL}, *host;
+	uint64_t seen = 0;
+
+	if (remote && !remote->prefer_load && self != not && route_has(gateway, ask, self) &&
+	    is_free(self, host_pool(self, ask->target.pool)))
+		return self;
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
+		if (host == not || !route_has(gateway, ask, host))
+			continue;
+		/* Two of all, each with the same chance (Vitter's algorithm R). Those without ready instances only if there are no
+		 * others. */
+		const uint64_t place = seen < 2 ? seen : gateway_random(gateway) % (seen + 1);
+		if (place < 2)
+			chosen[place] = host;
+		seen++;
+	}
+	if (!chosen[1])
+		return chosen[0];
+	const double first = load(chosen[0], host_pool(chosen[0], ask->target.pool));
+	const double second = load(chosen[1], host_pool(chosen[1], ask->target.pool));
+	if (first < second || first > second)
+		return chosen[first > second];
+	return chosen[gateway_random(gateway) % 2];
+}
+
+static uint64_t weight(const struct host *host, struct span key)
+{
+	uint64_t hash = name_hash(host->name, strlen(host->name)) ^ (name_hash(key.bytes, key.size) * UINT64_C(0x9e3779b97f4a7c15));
+
+	hash = (hash ^ (hash >> 32)) * UINT64_C(0xd6e8feb86659fd93);
+	return hash ^ (hash >> 32);
+}
+
+static struct host *by_key(struct gateway *gateway, const struct ask *ask)
+{
+	struct host *host, *best = NULL;
+
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
+		if (route_has(gateway, ask, host) && (!best || weight(host, ask->target.key) > weight(best, ask->target.key)))
+			best = host;
+	return best;
+}
+
+/* A slot's number means something on one host only. */
+static struct host *only(struct gateway *gateway, const struct ask *ask, struct error *error)
+{
+	struct host *host, *found = NULL;
+
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
+		if (!route_has(gateway, ask, host))
+			continue;
+		if (found) {
+			error_say(error, ERROR_BAD_TARGET, RAN_NO, "slot %u of which host? Several have pool %.*s: name one, as in %.*s@%s:%u",
+				  ask->target.slot, SPAN_TEXT(ask->target.pool, 64), SPAN_TEXT(ask->target.pool, 64), found->name,
+				  ask->target.slot);
+			return NULL;
+		}
+		found = host;
+	}
+	if (!found)
+		route_say_none(gateway, ask, error);
+	return found;
+}
+
+struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host *not, struct error *error)
+{
+	struct host *host;
+
+	if (!route_is_of_hosts(gateway, ask))
+		return named(gateway, ask, error);
+	if (ask->target.select == SELECT_SLOT)
+		return only(gateway, ask, error);
+	host = ask->target.select == SELECT_KEY ? by_key(gateway, ask) : any(gateway, ask, not);
+	if (!host && not && route_has(gateway, ask, not))
+		host = hosts_find(gateway->hosts, (struct span){.bytes = (const uint8_t *)not->name, .size = strlen(not->name)});
+	if (!host)
+		route_say_none(gateway, ask, error);
+	return host;
+}

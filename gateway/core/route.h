@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * route: which host a call goes to.
+ *
+ *   sim@h3   that host                                  sim@*   any of the domain that shares the pool
+ *   sim      of [remote sim]: any of its `hosts`, and this host, if it shares the pool
+ *
+ * Any: of two, by chance, the one with less to do for each ready instance. With `prefer = local` this host, while an instance of it
+ * is free. A key: the host whose name and the key have the highest hash, so that every host finds the same, and few keys move
+ * when a host comes or goes.
+ */
+#ifndef GATEWAY_ROUTE_H
+#define GATEWAY_ROUTE_H
+
+#include "gateway/core/ask.h"
+#include "gateway/core/hosts.h"
+#include "gateway/core/session.h"
+
+/* A [remote NAME] section. */
+struct remote {
+	char *pool;
+	struct span hosts; /* a msgpack value: "*", or an array of names */
+	uint8_t *kept;
+	bool prefer_load;
+};
+
+/* The map `remotes` of CONFIG. 0, -EBADMSG or -ENOMEM. */
+int route_set_remotes(struct gateway *gateway, struct span map);
+
+/* Does the target stand for several hosts? */
+bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask);
+
+/* The host for a call on one host; `not` is left out, if there is another (NULL: none). NULL: there is none, and *error says why. */
+struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host *not, struct error *error);
+
+/* May the host be asked for instances of the pool, of those that the target stands for? */
+bool route_has(const struct gateway *gateway, const struct ask *ask, const struct host *host);
+
+/* There is no host: makes the error that says why. */
+void route_say_none(const struct gateway *gateway, const struct ask *ask, struct error *error);
+
+void route_close(struct gateway *gateway);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session: a client of the own daemon that calls other hosts. The supervisor opens it before its first message and closes it when
+ * the client is gone. What goes to the client is counted until the supervisor says that the client has taken it: while more than
+ * GATEWAY_AHEAD is not taken, nothing more is read from hosts for this session (lane.c).
+ */
+#ifndef GATEWAY_SESSION_H
+#define GATEWAY_SESSION_H
+
+#include "gateway/core/base.h"
+#include "gateway/core/put.h"
+
+struct call;
+struct lane;
+TAILQ_HEAD(call_list, call);
+TAILQ_HEAD(lane_list, lane);
+
+struct session {
+	struct gateway_ending ending;
+	TAILQ_ENTRY(session) entry;
+	struct gateway *gateway;
+	uint64_t sid;
+	char *user;              /* "-": none */
+	char *client;            /* its name; may be "" */
+	enum error_form form;
+	struct idmap calls;      /* msgid -> call: those that are owed an answer */
+	struct call_list list;   /* all calls, also those that nobody waits for */
+	struct lane_list lanes;
+	uint64_t untaken;        /* bytes of messages to the client that it has not taken */
+	size_t begun;            /* to_supervisor->bytes, when a message was begun */
+	bool full;               /* untaken is over GATEWAY_AHEAD */
+	bool closed;             /* CLOSE has come: nothing goes to the client any more */
+};
+
+TAILQ_HEAD(session_list, session);
+
+/* All clients, and what CONFIG says of the pools that are elsewhere. */
+struct clients {
+	struct idmap by_sid;
+	struct session_list list;
+	struct remote *remotes;  /* route.h */
+	uint32_t remote_count;
+	void (*resumed)(struct session *session); /* it is not full any more */
+	void (*idle)(struct session *session);    /* it is closed, and its last call has ended */
+};
+
+int clients_open(struct gateway *gateway);
+
+struct session *session_find(const struct gateway *gateway, uint64_t sid);
+
+/* [OPEN, sid, {…}]: the map. A session that exists is changed. 0, -EBADMSG or -ENOMEM. */
+int session_open(struct gateway *gateway, uint64_t sid, struct span map);
+
+/* It has neither calls nor lanes any more, and is closed: frees it at the end of the turn. */
+void session_free_if_over(struct session *session);
+
+/* A message to the client begins: what is then added to the queue that is returned, up to session_end, is the whole RPC message.
+ * NULL: the client is gone. */
+struct sendq *session_begin(struct session *session);
+void session_end(struct session *session);
+
+/* The client has taken so many bytes. */
+void session_taken(struct session *session, uint64_t bytes);
+
+#endif

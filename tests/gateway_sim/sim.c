@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway-sim: several gateways, each with a daemon and clients that are played, on a bus that loses, delays, doubles, reorders and
+ * parts hosts, on virtual time. The cores of the gateways are the real ones.
+ *
+ *   gateway-sim --seeds 1-4000        each seed is one world; a seed that fails is printed
+ *   gateway-sim --seed 17 --verbose   plays one again, and prints what happens
+ *
+ * What happens: calls of every kind, cancels, deadlines, leases, clients that leave or read slowly; gateways and hosts that are
+ * killed, stopped in good order, frozen, started again under the same name; workers that die; two hosts of one name.
+ *
+ * What must hold (the file that looks at it):
+ *   clients.c  every request has exactly one answer, and its own; gathers are whole and in order, streams have each item once; an
+ *              error is one that this world may give; in a calm world all goes well. What `ran` "no" is said of has not run.
+ *   daemon.c   nothing runs twice that is not idempotent, and nothing that was said not to have run; what comes is a message, for
+ *              this host; no more is fed than there is credit for.
+ *   bus.c      no packet is larger than the bus takes.
+ *   here       nobody waits for ever; when all clients have gone nothing is left, in no table, and not a byte; memory is bounded.
+ */
+#include "tests/gateway_sim/world.h"
+
+#include <stdlib.h>
+
+enum { ACTIONS = 600, QUIET_SECONDS = 60, LINK_MESSAGE = 2, LINK_STATE = 4, LINK_LOG = 5 };
+
+static struct node *node_of(struct gateway *gateway)
+{
+	return gateway->owner;
+}
+
+/* ---- the gateway's ops ---- */
+
+static int op_publish(struct gateway *gateway, const char *host, const void *bytes, size_t size)
+{
+	bus_publish(node_of(gateway), host, bytes, size);
+	return 0;
+}
+
+static int op_publish_beat(struct gateway *gateway, const void *bytes, size_t size)
+{
+	bus_publish(node_of(gateway), NULL, bytes, size);
+	return 0;
+}
+
+static void op_supervisor_wrote(struct gateway *gateway)
+{
+	node_of(gateway)->touched = true;
+}
+
+static int op_local_open(struct local *local)
+{
+	return daemon_open(node_of(local->gateway)->daemon, local);
+}
+
+static const struct gateway_ops gateway_ops = {
+	.publish = op_publish,
+	.publish_beat = op_publish_beat,
+	.supervisor_wrote = op_supervisor_wrote,
+	.local_open = op_local_open,
+	.local_wrote = daemon_wrote,
+	.local_reads = daemon_reads,
+	.local_close = daemon_close,
+};
+
+/* ---- the supervisor ---- */
+
+static void give_supervisor(struct held *held, struct node *node)
+{
+	struct world *world = node->world;
+	struct block *block = world_one_in(world, 2) ? block_new(NULL, held->size) : NULL;
+	struct span message = {.bytes = held->bytes, .size = held->size};
+
+	if (block) {
+		memcpy(block->bytes, held->bytes, held->size);
+		message.bytes = block->bytes;
+	}
+	HOLDS(world, gateway_on_supervisor(node->gateway, message, block) == 0, "the gateway does not understand the supervisor");
+	block_unref(block);
+}
+
+void node_tell(struct node *node, struct sendq *message)
+{
+	size_t size;
+	uint8_t *flat = world_flat(message, &size);
+
+	sendq_clear(message);
+	if (node->gateway)
+		node_event(node, give_supervisor, NULL, 0, NULL, flat, size);
+	free(flat);
+}
+
+static void tell_config(struct node *node)
+{
+	struct sendq to = {0};
+
+	put_array(&to, 2);
+	put_uint(&to, TO_GATEWAY_CONFIG);
+	put_map(&to, 2);
+	put_text(&to, "name");
+	put_text(&to, node->name);
+	put_text(&to, "remotes");
+	put_map(&to, 0);
+	node_tell(node, &to);
+}
+
+static void tell_pools(struct node *node)
+{
+	struct sendq to = {0};
+
+	put_array(&to, 2);
+	put_uint(&to, TO_GATEWAY_POOLS);
+	daemon_put_pools(node->daemon, &to);
+	node_tell(node, &to);
+}
+
+static void on_pools(struct timer *timer)
+{
+	struct node *node = container_of(timer, struct node, pools);
+
+	if (!node->gateway)
+		return;
+	tell_pools(node);
+	timer_set(&node->world->timers, timer, node->world->now + GATEWAY_POOLS_MS * MILLISECOND);
+}
+
+static void hear_message(struct node *node, struct span message)
+{
+	struct world *world = node->world;
+	struct reader reader = reader_of(message);
+	struct span rpc, text;
+	uint32_t count;
+	uint64_t kind, sid;
+
+	HOLDS(world, read_array(&reader, &count) == 0 && read_uint(&reader, &kind) == 0, "what a gateway says is no message");
+	if (kind == LINK_MESSAGE) {
+		HOLDS(world, read_uint(&reader, &sid) == 0 && read_value(&reader, &rpc) == 0 && reader.p == reader.end, "MESSAGE is not whole");
+		clients_hear(node->clients, sid, rpc);
+	} else if (kind == LINK_LOG && read_uint(&reader, &sid) == 0 && read_text(&reader, &text) == 0) {
+		world_say(world, "%s: log: %.*s", node->name, SPAN_TEXT(text, 200));
+	} else if (kind == LINK_STATE && read_text(&reader, &text) == 0) {
+		(void)snprintf(node->state, sizeof node->state, "%.*s", SPAN_TEXT(text, 15));
+	}
+}
+
+/* What the gateway has written. Clients may answer at once: that is another turn. */
+static void hear_gateway(struct node *node)
+{
+	size_t size, at = 0;
+	uint8_t *flat = world_flat(&node->gateway->to_supervisor, &size);
+
+	sendq_clear(&node->gateway->to_supervisor);
+	while (at < size) {
+		const int64_t n = scan_length(flat + at, size - at);
+		HOLDS(node->world, n > 0, "what a gateway says is no msgpack, or not whole");
+		hear_message(node, (struct span){.bytes = flat + at, .size = (size_t)n});
+		at += (size_t)n;
+	}
+	free(flat);
+}
+
+static void end_turns(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+		if (!node->touched || node->frozen_until)
+			continue;
+		node->touched = false;
+		if (!node->gateway)
+			continue;
+		node->gateway->now = world->now;
+		gateway_end_turn(node->gateway);
+		if (node->gateway->to_supervisor.bytes > 0)
+			hear_gateway(node);
+	}
+}
+
+/* ---- life and death ---- */
+
+static void bus_comes(struct node *node)
+{
+	node->bus_up = true;
+	node->touched = true;
+	node->gateway->now = node->world->now;
+	gateway_on_bus_up(node->gateway, node->world->flavour.lossy && node->number % 2 ? 32 << 10 : 1 << 20, "nats://played:4222");
+}
+
+static void start_gateway(struct node *node)
+{
+	struct world *world = node->world;
+
+	world_say(world, "%s: its gateway starts", node->name);
+	node->gateway = gateway_new(&gateway_ops, node, world->now, world->state + node->number);
+	(void)world_dice(world, 2);
+	tell_config(node);
+	bus_comes(node);
+	tell_pools(node);
+	timer_set(&world->timers, &node->pools, world->now + GATEWAY_POOLS_MS * MILLISECOND);
+}
+
+static void thaw(struct node *node)
+{
+	if (!node->frozen_until)
+		return;
+	world_say(node->world, "%s: its gateway goes on", node->name);
+	node->frozen_until = 0;
+	timer_clear(&node->world->timers, &node->thaw);
+	struct held *held = node->held;
+	node->held = NULL;
+	node->held_end = &node->held;
+	node->touched = true;
+	node->gateway->now = node->world->now;
+	gateway_run(node->gateway);
+	while (held) {
+		struct held *next = held->next;
+		held->give(held, node);
+		free(held);
+		held = next;
+	}
+}
+
+static void on_thaw(struct timer *timer)
+{
+	thaw(container_of(timer, struct node, thaw));
+}
+
+static void stop_gateway(struct node *node, bool in_order)
+{
+	if (!node->gateway)
+		return;
+	world_say(node->world, "%s: its gateway %s", node->name, in_order ? "stops" : "is killed");
+	node->frozen_until = 0;
+	timer_clear(&node->world->timers, &node->thaw);
+	node_drop_held(node);
+	if (!in_order)
+		node->gateway->bus_is_up = false; /* no goodbye */
+	node->gateway->now = node->world->now;
+	node->gateway = gateway_free(node->gateway);
+	daemon_lose_gateway(node->daemon);
+	clients_lose_gateway(node->clients);
+	node->touched = false;
+}
+
+static void stop_node(struct node *node)
+{
+	world_say(node->world, "%s is killed", node->name);
+	stop_gateway(node, false);
+	node->daemon = daemon_free(node->daemon);
+	node->up = false;
+}
+
+static void on_restart(struct timer *timer)
+{
+	struct node *node = container_of(timer, struct node, restart);
+
+	if (!node->up) {
+		node->up = true;
+		node->daemon = daemon_new(node);
+	}
+	if (!node->gateway)
+		start_gateway(node);
+}
+
+static void freeze(struct node *node)
+{
+	if (!node->gateway || node->frozen_until)
+		return;
+	end_turns(node->world);
+	if (!node->gateway)
+		return;
+	node->frozen_until = node->world->now + (100 + world_dice(node->world, 4000)) * MILLISECOND;
+	timer_set(&node->world->timers, &node->thaw, node->frozen_until);
+	world_say(node->world, "%s: its gateway stands still", node->name);
+}
+
+static void kill_something(struct world *world)
+{
+	struct node *node = &world->nodes[world_dice(world, world->node_count)];
+	const uint32_t dice = world_dice(world, 10);
+
+	if (dice < 3)
+		freeze(node);
+	else if (dice < 5)
+		stop_gateway(node, true);
+	else if (dice < 8)
+		stop_gateway(node, false);
+	else if (node->up)
+		stop_node(node);
+	if (!node->gateway && !timer_is_set(&node->restart))
+		timer_set(&world->timers, &node->restart, world->now + (50 + world_dice(world, 2500)) * MILLISECOND);
+}
+
+static void cut_something(struct world *world)
+{
+	const unsigned a = world_dice(world, world->node_count), b = world_dice(world, world->node_count);
+	struct node *node = &world->nodes[a];
+
+	switch (world_dice(world, 4)) {
+	case 0: /* all is well again */
+		memset(world->cut, 0, sizeof world->cut);
+		break;
+	case 1: /* one way */
+		world->cut[a][b] = true;
+		break;
+	case 2:
+		world->cut[a][b] = world->cut[b][a] = true;
+		break;
+	default: /* the host's connection with the bus */
+		if (!node->gateway || node->frozen_until)
+			break;
+		node->gateway->now = world->now;
+		node->touched = true;
+		if (node->bus_up) {
+			node->bus_up = false;
+			gateway_on_bus_down(node->gateway, "the connection is lost");
+		} else {
+			bus_comes(node);
+		}
+	}
+}
+
+static void act(struct world *world)
+{
+	struct node *node = &world->nodes[world_dice(world, world->node_count)];
+	const uint32_t dice = world_dice(world, 1000);
+
+	if (dice < 800)
+		clients_act(node->clients);
+	else if (dice < 960)
+		clients_take(node->clients);
+	else if (dice < 966)
+		clients_leave(node->clients);
+	else if (dice < 980 && world->flavour.kills)
+		kill_something(world);
+	else if (dice < 990 && world->flavour.cuts)
+		cut_something(world);
+	else if (dice < 1000 && world->flavour.crashes && node->daemon)
+		daemon_crash_worker(node->daemon);
+}
+
+/* ---- a world ---- */
+
+static void choose_flavour(struct world *world)
+{
+	struct flavour *flavour = &world->flavour;
+
+	flavour->calm = world_one_in(world, 5);
+	flavour->large = world_one_in(world, 3);
+	if (flavour->calm)
+		return;
+	flavour->lossy = world_one_in(world, 2);
+	flavour->cuts = world_one_in(world, 2);
+	flavour->kills = world_one_in(world, 2);
+	flavour->crashes = world_one_in(world, 2);
+	flavour->twins = world_one_in(world, 6);
+	if (!flavour->lossy)
+		return;
+	world->loss = world_dice(world, world_one_in(world, 3) ? 300 : 50);
+	world->doubles = world_dice(world, 100);
+	world->delays = world_dice(world, 200);
+}
+
+static void begin(struct world *world, uint64_t seed, bool verbose)
+{
+	*world = (struct world){.seed = seed, .state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .verbose = verbose, .now = SECOND};
+	choose_flavour(world);
+	world->node_count = 2 + world_dice(world, NODES - 1);
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+		*node = (struct node){.world = world, .number = i, .up = true};
+		node->held_end = &node->held;
+		(void)snprintf(node->name, sizeof node->name, "h%u", world->flavour.twins && i == world->node_count - 1 ? 0 : i % 10);
+		if (timer_open(&world->timers, &node->pools, on_pools) < 0 || timer_open(&world->timers, &node->restart, on_restart) < 0 ||
+		    timer_open(&world->timers, &node->thaw, on_thaw) < 0)
+			abort();
+		node->daemon = daemon_new(node);
+		node->clients = clients_new(node);
+		start_gateway(node);
+	}
+	end_turns(world);
+}
+
+/* Does what is next. */
+static void step(struct world *world, uint64_t until)
+{
+	uint64_t at = timers_next(&world->timers);
+	struct node *next = NULL;
+
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+		if (node->gateway && !node->frozen_until && gateway_next(node->gateway) < at) {
+			at = gateway_next(node->gateway);
+			next = node;
+		}
+	}
+	if (at > until) {
+		world->now = until;
+		return;
+	}
+	world->now = at > world->now ? at : world->now;
+	if (next) {
+		next->touched = true;
+		next->gateway->now = world->now;
+		gateway_run(next->gateway);
+	} else {
+		timers_run(&world->timers, world->now, 1);
+	}
+	end_turns(world);
+}
+
+static void run_until(struct world *world, uint64_t until)
+{
+	while (world->now < until)
+		step(world, until);
+}
+
+static bool somebody_waits(const struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (clients_wait(world->nodes[i].clients))
+			return true;
+	return false;
+}
+
+static void heal(struct world *world)
+{
+	world->loss = world->doubles = world->delays = 0;
+	memset(world->cut, 0, sizeof world->cut);
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+		thaw(node);
+		if (node->gateway && !node->bus_up)
+			bus_comes(node);
+	}
+	end_turns(world);
+}
+
+static void check_quiet(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+		if (!node->gateway)
+			continue;
+		HOLDS(world, gateway_is_quiet(node->gateway), "%s: something is left in the gateway: %u sessions served", node->name,
+		      node->gateway->served);
+		HOLDS(world, node->gateway->memory.used == 0, "%s: the gateway still holds %llu bytes", node->name,
+		      (unsigned long long)node->gateway->memory.used);
+		HOLDS(world, daemon_is_quiet(node->daemon), "%s: %u sessions of the daemon are left", node->name, daemon_sessions(node->daemon));
+	}
+}
+
+static void play(uint64_t seed, bool verbose)
+{
+	static struct world world_of_seed;
+	struct world *world = &world_of_seed;
+
+	begin(world, seed, verbose);
+	run_until(world, world->now + 1700 * MILLISECOND); /* they find each other */
+	for (unsigned i = 0; i < ACTIONS; i++) {
+		act(world);
+		end_turns(world);
+		run_until(world, world->now + world_dice(world, 16) * MILLISECOND);
+	}
+	world->quieting = true;
+	heal(world);
+	for (unsigned i = 0; i < QUIET_SECONDS * 20 && somebody_waits(world); i++) {
+		for (unsigned k = 0; k < world->node_count; k++) {
+			clients_take(world->nodes[k].clients);
+			if (world->nodes[k].daemon)
+				daemon_end_leases(world->nodes[k].daemon); /* else others wait until their holders leave */
+		}
+		end_turns(world);
+		run_until(world, world->now + 50 * MILLISECOND);
+	}
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (somebody_waits(world))
+			clients_say_waiting(world->nodes[i].clients);
+	HOLDS(world, !somebody_waits(world), "somebody waits for ever");
+	for (unsigned i = 0; i < world->node_count; i++)
+		clients_close_all(world->nodes[i].clients);
+	end_turns(world);
+	run_until(world, world->now + 8 * SECOND);
+	check_quiet(world);
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+		stop_gateway(node, true);
+		node->clients = clients_free(node->clients);
+		node->daemon = daemon_free(node->daemon);
+		timer_close(&world->timers, &node->pools);
+		timer_close(&world->timers, &node->restart);
+		timer_close(&world->timers, &node->thaw);
+	}
+	world->node_count = 0;
+	while (timers_next(&world->timers) != UINT64_MAX) /* messages that are still under way */
+		timers_run(&world->timers, UINT64_MAX, 1);
+	if (verbose)
+		printf("%llu calls, %llu answered, %llu failed, %llu HOST_LOST, %llu UNREACHABLE\n", (unsigned long long)world->calls,
+		       (unsigned long long)world->answered, (unsigned long long)world->failed, (unsigned long long)world->lost,
+		       (unsigned long long)world->unreachable);
+	timers_free(&world->timers);
+	free(world->tokens);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long long from = 1, to = 1;
+	bool verbose = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--verbose")) {
+			verbose = true;
+		} else if (!strcmp(argv[i], "--seed") && i + 1 < argc) {
+			from = to = strtoull(argv[++i], NULL, 10);
+		} else if (strcmp(argv[i], "--seeds") != 0 || i + 1 >= argc || sscanf(argv[++i], "%llu-%llu", &from, &to) != 2) {
+			fprintf(stderr, "usage: gateway-sim [--seed N | --seeds FROM-TO] [--verbose]\n");
+			return 2;
+		}
+	}
+	for (unsigned long long seed = from; seed <= to; seed++)
+		play(seed, verbose);
+	printf("%llu passed, 0 failed\n", to - from + 1);
+	return 0;
+}
