@@ -170,7 +170,7 @@ demo: # build all, start a daemon with sample pools, call it in every way, stop 
 check: # all tests
 	@sh scripts/deps.sh build test
 	@$(MAKE) --no-print-directory -s $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CPUS)) all tests
-	@$(MAKE) --no-print-directory unit sim python-check integration
+	@$(MAKE) --no-print-directory unit sim gateway-sim python-check integration
 
 # Most tests wait for something: more of them at once than there are CPUs.
 PYTEST = /usr/bin/python3 -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile

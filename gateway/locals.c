@@ -223,6 +223,10 @@ void locals_close(struct local *local)
 {
 	struct local_socket *socket = socket_of(local);
 
+	if (local->gateway->ending) { /* what the session holds is charged to the gateway, which is freed next */
+		free_socket(socket);
+		return;
+	}
 	socket->closing = true;
 	watch_set(socket->read, &socket->reading, false);
 	set_dirty(socket, true);

@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: tests unit check-unit sim gateway-sim sim-long fuzz compat-stdlib check-vm check-valgrind
-tests: $(UNIT) $(FUZZERS:%=$(B)/tests/fuzz-%) $(B)/sim
+tests: $(UNIT) $(FUZZERS:%=$(B)/tests/fuzz-%) $(B)/sim $(B)/gateway-sim
 
 unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, and the fuzzers' corpora
 	@set -e; for t in $(UNIT); do OBJPOOL_PLUGINS=$(B)/plugins ./$$t; done

@@ -113,13 +113,13 @@ void call_fail(struct call *call, const struct error *error)
 	call_answer_end(call);
 }
 
-void call_fail_with(struct call *call, struct span error, const char *host, int64_t index)
+void call_fail_with(struct call *call, struct span error, const struct error_context *context)
 {
 	struct sendq *to = answer_head(call);
 
 	if (!to)
 		return;
-	put_error(to, error, call->session->form, host, index);
+	put_error(to, error, call->session->form, context);
 	put_nil(to);
 	call_answer_end(call);
 }
@@ -156,16 +156,21 @@ void refuse_request(struct session *session, const struct rpc *rpc, const struct
 
 struct fields {
 	struct span code, message;
-	uint32_t kept; /* without host and index */
+	uint32_t kept;        /* without those that are written anew */
+	bool says_maybe;      /* "ran": "no" becomes "maybe" */
 };
 
-static bool is_replaced(struct span key, const char *host, int64_t index)
+static bool is_replaced(struct span key, struct span value, const struct error_context *context)
 {
-	return (host && span_is(key, "host")) || (index >= 0 && span_is(key, "index"));
+	static const uint8_t no[] = {BYTE_FIXSTR | 2, 'n', 'o'};
+	const bool not_run = value.size == sizeof no && memcmp(value.bytes, no, sizeof no) == 0;
+
+	return span_is(key, "host") || (context->index >= 0 && span_is(key, "index")) ||
+	       (context->may_have_run && not_run && span_is(key, "ran"));
 }
 
 /* False: it is no map with text keys. */
-static bool read_fields(struct span error, const char *host, int64_t index, struct fields *fields)
+static bool read_fields(struct span error, const struct error_context *context, struct fields *fields)
 {
 	struct reader reader = reader_of(error);
 	struct span key, value;
@@ -182,31 +187,34 @@ static bool read_fields(struct span error, const char *host, int64_t index, stru
 			(void)read_text(&inside, &fields->code);
 		else if (span_is(key, "message"))
 			(void)read_text(&inside, &fields->message);
-		fields->kept += !is_replaced(key, host, index);
+		fields->says_maybe = fields->says_maybe || (span_is(key, "ran") && is_replaced(key, value, context));
+		fields->kept += !is_replaced(key, value, context);
 	}
 	return true;
 }
 
-static void put_map_error(struct sendq *to, struct span error, const char *host, int64_t index, const struct fields *fields)
+static void put_map_error(struct sendq *to, struct span error, const struct error_context *context, const struct fields *fields)
 {
 	struct reader reader = reader_of(error);
 	struct span key, value;
 	uint32_t count = 0;
 
 	(void)read_map(&reader, &count); /* read_fields has seen all of it */
-	put_map(to, fields->kept + (host != NULL) + (index >= 0));
+	put_map(to, fields->kept + 1 + (context->index >= 0) + fields->says_maybe);
 	for (; count > 0 && read_text(&reader, &key) == 0 && read_value(&reader, &value) == 0; count--) {
-		if (is_replaced(key, host, index))
+		if (is_replaced(key, value, context))
 			continue;
 		put_span(to, key);
 		sendq_copy(to, value.bytes, value.size);
 	}
-	if (host) {
-		put_text(to, "host");
-		put_text(to, host);
+	put_text(to, "host");
+	put_text(to, context->host);
+	if (context->index >= 0)
+		put_pair(to, "index", (uint64_t)context->index);
+	if (fields->says_maybe) {
+		put_text(to, "ran");
+		put_text(to, "maybe");
 	}
-	if (index >= 0)
-		put_pair(to, "index", (uint64_t)index);
 }
 
 static void put_string_error(struct sendq *to, const struct fields *fields)
@@ -219,17 +227,17 @@ static void put_string_error(struct sendq *to, const struct fields *fields)
 	sendq_copy(to, fields->message.bytes, fields->message.size);
 }
 
-void put_error(struct sendq *to, struct span error, enum error_form form, const char *host, int64_t index)
+void put_error(struct sendq *to, struct span error, enum error_form form, const struct error_context *context)
 {
 	struct fields fields;
 
-	if (!read_fields(error, host, index, &fields)) { /* of a daemon that did not understand hello: as it is */
+	if (!read_fields(error, context, &fields)) { /* of a daemon that did not understand hello: as it is */
 		sendq_copy(to, error.bytes, error.size);
 		return;
 	}
 	switch (form) {
 	case ERRORS_AS_MAP:
-		put_map_error(to, error, host, index, &fields);
+		put_map_error(to, error, context, &fields);
 		return;
 	case ERRORS_AS_PAIR:
 		put_array(to, 2);

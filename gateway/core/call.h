@@ -57,8 +57,15 @@ struct sendq *call_answer_begin(struct call *call);
 void call_answer_end(struct call *call);
 void call_fail(struct call *call, const struct error *error);
 
-/* The same for an error that has come as a map: it is made what the client has asked for. `host` is added to it; `index` -1: none. */
-void call_fail_with(struct call *call, struct span error, const char *host, int64_t index);
+/* What the gateway knows of an error that a host has sent. */
+struct error_context {
+	const char *host;
+	int64_t index;     /* -1: none */
+	bool may_have_run; /* before, on another host: `ran` is not "no" then */
+};
+
+/* The same for an error that has come as a map: it is made what the client has asked for. */
+void call_fail_with(struct call *call, struct span error, const struct error_context *context);
 
 /* The call is over, answered or not. */
 void call_end(struct call *call);
@@ -71,6 +78,6 @@ struct sendq *call_notice_begin(struct call *call, const char *name, uint32_t co
 void refuse_request(struct session *session, const struct rpc *rpc, const struct error *error);
 
 /* Writes an error that has come as a map in the client's form. */
-void put_error(struct sendq *to, struct span error, enum error_form form, const char *host, int64_t index);
+void put_error(struct sendq *to, struct span error, enum error_form form, const struct error_context *context);
 
 #endif

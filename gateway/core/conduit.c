@@ -32,9 +32,10 @@ static uint64_t get_be64(const uint8_t *p)
 	return be64toh(v);
 }
 
-static bool has_channels(const struct conduit *conduit)
+/* Is the other side of concern? It is asked now and then whether it is there. */
+static bool is_in_use(const struct conduit *conduit)
 {
-	return conduit->channels.count > 0;
+	return conduit->channels.count > 0 || conduit->early;
 }
 
 /* ---- life ---- */
@@ -217,7 +218,7 @@ static bool send_next(struct conduit *conduit)
 
 static uint64_t dies_at(const struct conduit *conduit)
 {
-	const uint64_t silent = has_channels(conduit) ? conduit->heard + SILENCE_MAX : UINT64_MAX;
+	const uint64_t silent = is_in_use(conduit) ? conduit->heard + SILENCE_MAX : UINT64_MAX;
 	if (!conduit->unacked)
 		return silent;
 	const uint64_t since = conduit->unacked->first_sent > conduit->acked_at ? conduit->unacked->first_sent : conduit->acked_at;
@@ -237,7 +238,7 @@ static void schedule(struct conduit *conduit)
 		at = min_of(at, conduit->unacked->sent + conduit->resend_after);
 	if (conduit->ack_since)
 		at = min_of(at, conduit->ack_since + ACK_AFTER);
-	if (has_channels(conduit))
+	if (is_in_use(conduit))
 		at = min_of(at, conduit->pinged + PING_EVERY);
 	if (at == UINT64_MAX)
 		timer_clear(&conduit->gateway->timers, &conduit->tick);
@@ -284,7 +285,7 @@ static void on_tick(struct timer *timer)
 		conduit->resend_after = min_of(2 * conduit->resend_after, RESEND_MAX);
 		resend_first(conduit);
 	}
-	if (has_channels(conduit) && now >= conduit->pinged + PING_EVERY) {
+	if (is_in_use(conduit) && now >= conduit->pinged + PING_EVERY) {
 		conduit->pinged = now;
 		send_ack(conduit, PACKET_PING);
 	}

@@ -19,6 +19,7 @@ struct remote_call {
 	unsigned tries;
 	bool told;           /* results have gone to the client: it can't begin anew */
 	bool cancelled;
+	bool may_have_run;   /* on a host that was lost, before another was asked */
 };
 
 static struct remote_call *of_sub(struct sub *sub)
@@ -51,6 +52,11 @@ static void free_call(struct call *call)
 
 /* ---- what the host says ---- */
 
+static struct error_context context_of(const struct remote_call *remote)
+{
+	return (struct error_context){.host = remote->host->name, .index = -1, .may_have_run = remote->may_have_run};
+}
+
 static void put_value(struct sendq *to, struct span value, struct block *block)
 {
 	sendq_span(to, block, value.bytes, value.size);
@@ -80,6 +86,7 @@ static void put_lease(struct sendq *to, struct span result, const char *host)
 /* [[error, value], …]: the errors take the client's form. */
 static void put_collected(struct remote_call *remote, struct sendq *to, struct span result)
 {
+	const struct error_context context = context_of(remote);
 	struct reader reader = reader_of(result);
 	struct span error, value;
 	uint32_t count, two;
@@ -96,7 +103,7 @@ static void put_collected(struct remote_call *remote, struct sendq *to, struct s
 		if (is_nil(error))
 			put_nil(to);
 		else
-			put_error(to, error, remote->call.session->form, remote->host->name, -1);
+			put_error(to, error, remote->call.session->form, &context);
 		sendq_copy(to, value.bytes, value.size);
 	}
 	for (; count > 0; count--)
@@ -113,9 +120,10 @@ static bool is_collected(const struct remote_call *remote)
 static void on_response(struct sub *sub, const struct rpc *rpc, struct block *block)
 {
 	struct remote_call *remote = of_sub(sub);
+	const struct error_context context = context_of(remote);
 
 	if (!is_nil(rpc->error)) {
-		call_fail_with(&remote->call, rpc->error, remote->host->name, -1);
+		call_fail_with(&remote->call, rpc->error, &context);
 		return;
 	}
 	struct sendq *to = call_answer_begin(&remote->call);
@@ -133,6 +141,7 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 /* result [msgid, index, error, value]: the error takes the client's form. */
 static void put_result(struct remote_call *remote, struct sendq *to, struct reader rest, struct block *block)
 {
+	const struct error_context context = context_of(remote);
 	struct span index, error, value;
 
 	if (read_value(&rest, &index) < 0 || read_value(&rest, &error) < 0 || read_value(&rest, &value) < 0)
@@ -141,7 +150,7 @@ static void put_result(struct remote_call *remote, struct sendq *to, struct read
 	if (is_nil(error))
 		put_nil(to);
 	else
-		put_error(to, error, remote->call.session->form, remote->host->name, -1);
+		put_error(to, error, remote->call.session->form, &context);
 	put_value(to, value, block);
 }
 
@@ -186,9 +195,14 @@ static bool ask_again(struct remote_call *remote, const struct error *lost)
 static void on_lost(struct sub *sub, const struct error *error)
 {
 	struct remote_call *remote = of_sub(sub);
+	struct error said;
 
-	if (!ask_again(remote, error))
-		call_fail(&remote->call, error);
+	remote->may_have_run = remote->may_have_run || error->ran != RAN_NO;
+	if (ask_again(remote, error))
+		return;
+	error_copy(&said, error);
+	said.ran = remote->may_have_run ? RAN_MAYBE : RAN_NO;
+	call_fail(&remote->call, &said);
 }
 
 static int ask_host(struct remote_call *remote, struct host *host, struct error *error)
