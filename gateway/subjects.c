@@ -56,7 +56,7 @@ static void on_said(void *owner, const char *text)
 	struct program *program = owner;
 
 	program_tick(program);
-	gateway_log(program->gateway, "warning", "the bus says: %s", text);
+	gateway_log(program->gateway, LOG_WARNING, "the bus says: %s", text);
 }
 
 static const struct bus_events events = {.message = on_message, .up = on_up, .down = on_down, .said = on_said};
