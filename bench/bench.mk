@@ -45,6 +45,10 @@ bench-python: all $(PEERS)/installed # objpool's Python client beside other pool
 bench-locks: all # locks and queues of objpool.compat.multiprocess beside the standard library's
 	OBJPOOL_BIN=$(B) /usr/bin/python3 bench/python/locks.py
 
+.PHONY: bench-page
+bench-page: all # what the page for people costs the daemon: 100 pools of 64 threads, three viewers; two minutes
+	/usr/bin/python3 bench/viewers.py $(B)
+
 .PHONY: bench-managers
 bench-managers: all # managers of objpool.compat.multiprocess beside the standard library's
 	OBJPOOL_BIN=$(B) /usr/bin/python3 bench/python/managers.py
