@@ -358,6 +358,9 @@ def test_what_a_screen_reader_needs(page, browser, dark):
         role = node.get("role", {}).get("value")
         if not node.get("ignored") and role in ("button", "textbox", "searchbox", "combobox", "table", "region", "image", "img"):
             assert node.get("name", {}).get("value"), node
+    regions = browser.run("return [...document.querySelectorAll('section, [role=region]')].filter(e => e.offsetHeight).map(e => "
+                          "e.getAttribute('aria-label') || document.getElementById(e.getAttribute('aria-labelledby')).textContent)")
+    assert len(regions) > 7 and len(set(regions)) == len(regions), regions
     landmarks = browser.run("return ['header', 'main', 'h1'].map(tag => document.querySelectorAll(tag).length)")
     assert landmarks == [1, 1, 1] and browser.run("return document.documentElement.lang") == "en"
     levels = browser.run("return [...document.querySelectorAll('h1, h2, h3')].filter(e => e.offsetHeight).map(e => +e.tagName[1])")

@@ -284,6 +284,7 @@ function showLog() {
 
 const clientTable = new Table("clients", "Clients, the oldest first", [
 	{title: "Session", cell: text((client) => client.session)},
+	{title: "Kind", spare: true, cell: text((client) => client.kind)},
 	{title: "Name", kind: "theirs", cell: text((client) => client.name || "–")},
 	{title: "User", kind: "theirs", cell: text((client) => client.user || "–")},
 	{title: "From", kind: "theirs", spare: true, cell: text((client) => client.peer)},
