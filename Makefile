@@ -28,7 +28,7 @@ SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sani
 # The same bytes wherever the folder is: no path of it, and names that do not come by chance.
 SAME = -ffile-prefix-map=$(CURDIR)=. -frandom-seed=$(@:$(B)/%=%)
 # A packager's CPPFLAGS, CFLAGS and LDFLAGS come after what is needed in any case, and after the hardening.
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
 	-DOBJPOOL_VERSION='"$(VERSION)"' $(SAME) $(NEEDED_FLAGS) $(HARDEN) $(OWN_FLAGS) $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
 # What daemon and templates say to each other, and the memory that they share, is for one build: they compare this.
 CHANNEL_FLAGS := -DCHANNEL_BUILD='"$(shell cat $(sort $(wildcard proto/*.h)) | sha1sum | cut -c 1-16)"'
@@ -83,10 +83,10 @@ $(B)/objpool-gateway: $(GATEWAY) $(GATEWAY_CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(LIBS_OF_nats) -lpthread
 $(B)/gateway/bus/bus_nats.o: private OWN_FLAGS += $(patsubst -I%,-isystem %,$(FLAGS_OF_nats))
 
-# One object, whose global symbols are those of the public header.
+# One object, whose global symbols are those of the public header. Those of gcc for i386 are hidden, and in groups of which one is linked.
 $(B)/libobjpool.o: $(CLIENT) $(PROTO)
 	$(CC) $(if $(LTO),$(LTO) -flinker-output=nolto-rel -O2 $(SAME) $(HARDEN)) -nostdlib -r -o $@.all $^
-	$(OBJCOPY) --wildcard --keep-global-symbol='objpool_*' $@.all $@
+	$(OBJCOPY) --wildcard --keep-global-symbol='objpool_*' --keep-global-symbol='__x86.*' $@.all $@
 	@rm -f $@.all
 
 $(B)/libobjpool.a: $(B)/libobjpool.o
@@ -214,4 +214,4 @@ include scripts/languages.mk
 -include tests/jupyter/jupyter.mk
 -include bench/bench.mk
 
--include $(shell find $(B) -path '$(B)/deb' -prune -o -path '$(B)/rpm' -prune -o -name '*.d' -type f -print 2>/dev/null)
+-include $(shell find $(B) -path '$(B)/deb' -prune -o -path '$(B)/rpm' -prune -o -path '$(B)/debian' -prune -o -path '$(B)/foreign/*/root' -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -52,7 +52,7 @@ static bool set_steps(struct ndarray *array, bool last_first, size_t bytes)
 			return false;
 	}
 	if (!array->kind && count > 0)
-		array->item = bytes / count;
+		array->item = (size_t)(bytes / count);
 	return __builtin_mul_overflow(count, array->item, &count) ? false : count == bytes;
 }
 

@@ -299,7 +299,7 @@ static void write_elements(FILE *out, const struct ndarray *array, uint32_t dime
 		return;
 	}
 	if (dimension + 1 == array->dimensions && array->steps[dimension] == 1) {
-		(void)fwrite(at, array->item, array->shape[dimension], out);
+		(void)fwrite(at, array->item, (size_t)array->shape[dimension], out);
 		return;
 	}
 	for (uint64_t i = 0; i < array->shape[dimension]; i++)

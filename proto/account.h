@@ -58,7 +58,7 @@ static inline void account_free_if_over(struct account *account)
 }
 
 /* With NULL nothing is counted: this is so for all functions that charge, credit, add and remove. */
-static inline void account_charge(struct account *account, size_t bytes)
+static inline void account_charge(struct account *account, uint64_t bytes)
 {
 	for (; account; account = account->parent) {
 		const uint64_t before = account->used;
@@ -68,7 +68,7 @@ static inline void account_charge(struct account *account, size_t bytes)
 	}
 }
 
-static inline void account_credit(struct account *account, size_t bytes)
+static inline void account_credit(struct account *account, uint64_t bytes)
 {
 	for (struct account *parent; account; account = parent) {
 		const uint64_t before = account->used;

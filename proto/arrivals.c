@@ -38,14 +38,14 @@ static void discard(const struct arrivals *arrivals, int fd)
 }
 
 /* The file's bytes, or those of its pages if they are more: some may lie beyond its end. */
-static size_t size_of(int fd)
+static uint64_t size_of(int fd)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
-	const size_t pages = (size_t)st.st_blocks * 512;
-	return pages > (size_t)st.st_size ? pages : (size_t)st.st_size;
+	const uint64_t pages = (uint64_t)st.st_blocks * 512;
+	return pages > (uint64_t)st.st_size ? pages : (uint64_t)st.st_size;
 }
 
 /* Makes sure that the file can't shrink, and, if its bytes are counted, that it can't grow. False: it can. */
@@ -67,7 +67,7 @@ static bool is_end(int fd)
 
 /* Charges the descriptor and the *size bytes of its file to the account. Returns fd, or an ARRIVAL_… that says why the account
  * may not have it. */
-static int charge(const struct arrivals *arrivals, int fd, size_t *size)
+static int charge(const struct arrivals *arrivals, int fd, uint64_t *size)
 {
 	struct account *account = arrivals->account;
 
@@ -89,7 +89,7 @@ static int charge(const struct arrivals *arrivals, int fd, size_t *size)
 
 static struct arrival admit(const struct arrivals *arrivals, int fd)
 {
-	size_t size = 0;
+	uint64_t size = 0;
 	const int admitted = charge(arrivals, fd, &size);
 
 	if (admitted < 0)

@@ -22,7 +22,7 @@ struct arrivals {
 	struct arrival {
 		int fd;
 		uint64_t until;
-		size_t size; /* of its file, charged */
+		uint64_t size; /* of its file, charged */
 	} *ring;             /* NULL: none has come yet */
 	uint32_t first, count;
 	uint64_t read;       /* bytes, in all */

@@ -25,10 +25,10 @@ static int map_new(struct block *block, size_t capacity)
 	return 0;
 }
 
-void block_charge(struct block *block, struct account *account, size_t bytes)
+void block_charge(struct block *block, struct account *account, uint64_t bytes)
 {
 	struct account *before = block->account;
-	const size_t credit = block->charged;
+	const uint64_t credit = block->charged;
 
 	block->account = account;
 	block->charged = account ? sizeof *block + bytes : 0;

@@ -32,7 +32,7 @@ struct block {
 	size_t touched;                /* bytes at its beginning that were ever filled: others' may lie there */
 	uint64_t filled_for;           /* the one session for which that was; BLOCK_MANY: for several */
 	struct account *account;       /* its memory is charged to this account; NULL: to none */
-	size_t charged;
+	uint64_t charged;
 };
 
 /* Descriptors that came with a message, in the order of the values that stand for them; one reference of each. */
@@ -45,7 +45,7 @@ struct block_files {
 struct block *block_new(struct account *account, size_t capacity);
 
 /* Charges the block, and `bytes` of memory that come with it, to this account, and to no other from now on. */
-void block_charge(struct block *block, struct account *account, size_t bytes);
+void block_charge(struct block *block, struct account *account, uint64_t bytes);
 
 /* Moves the block's charge to another account. */
 void block_move(struct block *block, struct account *account);

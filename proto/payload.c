@@ -195,7 +195,7 @@ struct block *payload_of(int fd, struct account *account, void (*closes)(struct 
 	*foreign = (struct foreign){.block = {.refs = 1, .fd = fd, .drop = close_file}, .account = account, .closes = closes};
 	foreign->large = st.st_size >= PAYLOAD_LARGE;
 	account_add_file(account);
-	block_charge(&foreign->block, account, (size_t)st.st_size);
+	block_charge(&foreign->block, account, (uint64_t)st.st_size);
 	return &foreign->block;
 }
 
@@ -210,5 +210,7 @@ int payload_check(int fd, uint64_t offset, uint64_t length)
 	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC) /* with huge pages, want of memory is a signal */
 		return -EINVAL;
 	const uint64_t size = (uint64_t)st.st_size;
+	if (size > PTRDIFF_MAX) /* with addresses of 32 bits */
+		return -EINVAL;
 	return offset <= size && length <= size - offset ? 0 : -EINVAL;
 }

@@ -177,7 +177,7 @@ ssize_t rings_put(struct rings *rings, const void *bytes, size_t size)
 
 	if (free > RINGS_BYTES)
 		return -EPROTO;
-	const size_t n = smaller(size, free), first = smaller(n, RINGS_BYTES - at);
+	const size_t n = smaller(size, (size_t)free), first = smaller(n, RINGS_BYTES - at);
 	memcpy(rings->out_bytes + at, bytes, first);
 	memcpy(rings->out_bytes, (const uint8_t *)bytes + first, n - first);
 	uint64_t before = rings->written;
@@ -198,7 +198,7 @@ ssize_t rings_take(struct rings *rings, void *bytes, size_t size)
 		return -EPROTO;
 	if (have == 0)
 		return written & RING_SHUT ? -EPIPE : 0;
-	const size_t n = smaller(size, have), first = smaller(n, RINGS_BYTES - at);
+	const size_t n = smaller(size, (size_t)have), first = smaller(n, RINGS_BYTES - at);
 	memcpy(bytes, rings->in_bytes + at, first);
 	memcpy((uint8_t *)bytes + first, rings->in_bytes, n - first);
 	rings->read += n;

@@ -116,7 +116,7 @@ static int run_flat(struct scan *scan, const uint8_t *bytes, size_t size)
 	int64_t length = 0, count;
 
 	while (scan->flat > 0 && scan->pos < size) {
-		length = read_header(bytes + scan->pos, size - scan->pos, &count);
+		length = read_header(bytes + scan->pos, (size_t)(size - scan->pos), &count);
 		if (length <= 0)
 			break;
 		scan->pos += (uint64_t)length;
@@ -176,10 +176,10 @@ int scan_run(struct scan *scan, const uint8_t *bytes, size_t size)
 			break;
 		const unsigned whole = fixed[bytes[pos]];
 		if (whole) {
-			pos += pass_alike(bytes + pos, size - pos, whole, &here);
+			pos += pass_alike(bytes + pos, (size_t)(size - pos), whole, &here);
 			continue;
 		}
-		length = read_header(bytes + pos, size - pos, &count);
+		length = read_header(bytes + pos, (size_t)(size - pos), &count);
 		if (length <= 0)
 			break;
 		scan->refs += bytes[pos] == BYTE_FIXEXT16 && bytes[pos + 1] == PAYLOAD_BYTES;

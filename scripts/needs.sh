@@ -92,6 +92,10 @@ optional() {
 	esac
 }
 
+# On 32 bits gcc remarks for each file that versions before it aligned or passed some arguments otherwise. A build has one compiler.
+quiet=
+! compiles '' -Wno-psabi || quiet=' -Wno-psabi'
+
 daemon='libevent_openssl libevent_extra libevent_core inih jansson openssl'
 cli='jansson libcrypto'
 look_at_compiler
@@ -124,6 +128,6 @@ if [ -z "$missing" ]; then
 fi
 echo "MISSING := $missing"
 echo "WITHOUT_PARTS := $without"
-echo "NEEDED_FLAGS :=$includes"
+echo "NEEDED_FLAGS :=$includes$quiet"
 echo "HARDEN :=$compile"
 echo "HARDEN_LINK := $link"

@@ -35,7 +35,7 @@ $(B)/tests/test_cage: $(CAGE)
 LIBS_cage := $(LIBS_OF_seccomp)
 $(B)/tests/test_cgroup: $(B)/daemon/supervisor/base/cgroup.o $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_cgroup: private OWN_LDFLAGS += -Wl,--wrap=rmdir
-$(B)/tests/test_rings: private OWN_LDFLAGS += -Wl,--wrap=mmap
+$(B)/tests/test_rings: private OWN_LDFLAGS += -Wl,--wrap=mmap,--wrap=mmap64
 $(B)/tests/test_history: $(addprefix $(B)/daemon/supervisor/,view/history.o log/log_recent.o)
 $(B)/tests/test_happened: $(addprefix $(B)/daemon/supervisor/,view/events.o log/happened.o base/packtext.o)
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o

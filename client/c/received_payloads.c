@@ -113,7 +113,7 @@ static struct objpool_bytes in_place(const struct received_payload *payload)
 	const unsigned char *bytes = mapped_file_bytes(payload->file) + payload->ref.offset;
 
 	for (size_t head = 2; head <= 6 && head <= payload->ref.offset; head++) {
-		const struct objpool_bytes value = {bytes - head, head + payload->ref.length};
+		const struct objpool_bytes value = {bytes - head, head + (size_t)payload->ref.length};
 		struct objpool_reader reader = objpool_reader(value);
 		const void *found = NULL;
 		int8_t type = 0;
@@ -131,9 +131,9 @@ static void pack_payload(struct objpool_packer *packer, const struct received_pa
 	const unsigned char *bytes = mapped_file_bytes(payload->file) + payload->ref.offset;
 
 	if (payload->ref.kind)
-		objpool_pack_ext(packer, (int8_t)(uint8_t)payload->ref.kind, bytes, payload->ref.length);
+		objpool_pack_ext(packer, (int8_t)(uint8_t)payload->ref.kind, bytes, (size_t)payload->ref.length);
 	else
-		objpool_pack_bin(packer, bytes, payload->ref.length);
+		objpool_pack_bin(packer, bytes, (size_t)payload->ref.length);
 }
 
 /* The most bytes that the value can have when bytes replace its references; 0: it has no references. */
@@ -144,7 +144,7 @@ static size_t expanded_size(const struct received_payloads *received, struct obj
 
 	for (unsigned i = 0; i < received->count; i++)
 		if (received->message[i] && received->message[i]->at >= begin && received->message[i]->at < end)
-			size += (size ? 0 : value.size) + received->message[i]->ref.length;
+			size += (size ? 0 : value.size) + (size_t)received->message[i]->ref.length;
 	return size;
 }
 

@@ -56,7 +56,7 @@ static const char *text(const struct object *object, const ElfW(Shdr) * of, uint
 	if (!table || at >= table->sh_size || table->sh_offset > object->size || table->sh_size > object->size - table->sh_offset)
 		return NULL;
 	const char *begin = object->bytes + table->sh_offset + at;
-	return memchr(begin, '\0', table->sh_size - at) ? begin : NULL;
+	return memchr(begin, '\0', (size_t)(table->sh_size - at)) ? begin : NULL;
 }
 
 /* ---- libraries ---- */

@@ -140,7 +140,7 @@ void reply_mark(struct reply *reply, uint64_t max)
 	reply->max_value = max;
 	reply->limit = end_of_max(reply);
 	if (min > 0 && min - 1 < max)
-		reply->limit = reply->size + min - 1;
+		reply->limit = reply->size + (size_t)(min - 1);
 	reply->alone = reply->failed = false;
 	reply->too_large = 0;
 }
@@ -439,7 +439,7 @@ static int send_results(struct reply *reply)
 		return 0;
 	const uint8_t *end = put_results_head(head, reply->results_id, reply->results_item + reply->told, count);
 	scan_begin_many(&scan, count, INT64_MAX);
-	(void)scan_run(&scan, reply->bytes + reply->gone, INT64_MAX); /* can't fail: the values are whole */
+	(void)scan_run(&scan, reply->bytes + reply->gone, PTRDIFF_MAX); /* can't fail: the values are whole */
 	if (send_all(reply, head, (size_t)(end - head)) < 0 || send_all(reply, reply->bytes + reply->gone, (size_t)scan.pos) < 0)
 		return -1;
 	reply->told += count;

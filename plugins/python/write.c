@@ -114,7 +114,7 @@ static int write_bin(PyObject *value, msgpack_packer *packer)
 
 	if (PyObject_GetBuffer(value, &memory, PyBUF_SIMPLE) < 0)
 		return -1;
-	if (memory.len > (Py_ssize_t)UINT32_MAX) {
+	if ((size_t)memory.len > UINT32_MAX) {
 		PyErr_SetString(PyExc_OverflowError, "a value of more than 4 GiB");
 	} else {
 		msgpack_pack_bin(packer, (size_t)memory.len);

@@ -481,7 +481,7 @@ static int queue_snapshot(void *self, struct objpool_call *call, msgpack_packer 
 	const struct item *item;
 
 	(void)call;
-	msgpack_pack_array(state, queue->size);
+	msgpack_pack_array(state, (size_t)queue->size);
 	TAILQ_FOREACH(item, &queue->items, link) {
 		msgpack_pack_bin(state, item->size);
 		msgpack_pack_bin_body(state, item->packed, item->size);

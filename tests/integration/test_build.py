@@ -60,7 +60,8 @@ def test_libevent_is_there_once():
 
 def test_global_symbols_have_the_prefix():
     names = {line.split()[-1] for line in run("nm", "--defined-only", "--extern-only", BUILD / "libobjpool.a").splitlines() if " " in line}
-    assert "objpool_connect" in names and not [name for name in names if not name.startswith("objpool_")]
+    # Those of gcc for i386 are hidden, and any file may have them.
+    assert "objpool_connect" in names and not [name for name in names if not name.startswith(("objpool_", "__x86.get_pc_thunk."))]
 
 
 @pytest.mark.skipif("-" in BUILD.name, reason="sanitizers can't be linked statically")

@@ -45,6 +45,11 @@ static int tear_down(void **state)
 
 static bool mmap_fails;
 
+#ifdef __GLIBC__ /* whose mmap with offsets of 64 bits is mmap64 */
+#define __real_mmap __real_mmap64
+#define __wrap_mmap __wrap_mmap64
+#endif
+
 void *__real_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
 

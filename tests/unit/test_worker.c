@@ -448,7 +448,7 @@ enum outcome { LOST, WITHOUT_MEMORY, RIGHT };
 /* [PAYLOAD, id, place, offset, length, touched] */
 static enum outcome read_payload(struct worker *worker, const msgpack_object_array *message)
 {
-	const size_t size = message->ptr[4].via.u64;
+	const size_t size = (size_t)message->ptr[4].via.u64;
 	char *bytes = malloc(size);
 	msgpack_unpacked value;
 

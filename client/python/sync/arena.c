@@ -142,7 +142,7 @@ static PyObject *arena_attach(PyTypeObject *type, PyObject *args, PyObject *keyw
 	if (!PyArg_ParseTuple(args, "i:Arena", &fd))
 		return NULL;
 	const ssize_t size = pread(fd, &header, sizeof header, 0);
-	if (size != sizeof header || header.magic != MAGIC) {
+	if (size != sizeof header || header.magic != MAGIC || header.size > PTRDIFF_MAX) {
 		if (size < 0)
 			return PyErr_SetFromErrno(PyExc_OSError);
 		PyErr_SetString(PyExc_OSError, "the descriptor is of no shared memory");
@@ -156,7 +156,7 @@ static PyObject *arena_attach(PyTypeObject *type, PyObject *args, PyObject *keyw
 	}
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return PyErr_SetFromErrno(PyExc_OSError);
-	struct arena *arena = arena_map(fd, header.size);
+	struct arena *arena = arena_map(fd, (size_t)header.size);
 	if (arena)
 		arena->is_foreign = header.namespaces != identity_namespaces();
 	return (PyObject *)arena;

@@ -100,7 +100,7 @@ static bool put_float(struct room *room, PyObject *value)
 
 static bool put_text(struct room *room, const char *text, Py_ssize_t size)
 {
-	if (size > UINT32_MAX || !has_room(room, (size_t)size))
+	if ((size_t)size > UINT32_MAX || !has_room(room, (size_t)size))
 		return false;
 	room->at = pack_str(room->at, text, (size_t)size);
 	return true;
@@ -134,7 +134,7 @@ static uint8_t *pack_bin_head(uint8_t *p, uint32_t size)
 
 static bool put_bytes(struct room *room, const char *bytes, Py_ssize_t size)
 {
-	if (size > UINT32_MAX || !has_room(room, (size_t)size))
+	if ((size_t)size > UINT32_MAX || !has_room(room, (size_t)size))
 		return false;
 	room->at = pack_bin_head(room->at, (uint32_t)size);
 	memcpy(room->at, bytes, (size_t)size);
@@ -146,7 +146,7 @@ static bool put_bytes(struct room *room, const char *bytes, Py_ssize_t size)
 
 static bool put_array_head(struct room *room, Py_ssize_t count)
 {
-	if (count > UINT32_MAX || !has_room(room, (size_t)count))
+	if ((size_t)count > UINT32_MAX || !has_room(room, (size_t)count))
 		return false;
 	room->at = pack_array(room->at, (uint32_t)count);
 	return true;
@@ -176,7 +176,7 @@ static bool put_dict(struct room *room, PyObject *dict, int levels)
 	PyObject *key, *value;
 	Py_ssize_t at = 0;
 
-	if (levels == 0 || PyDict_GET_SIZE(dict) > UINT32_MAX || !has_room(room, (size_t)PyDict_GET_SIZE(dict)))
+	if (levels == 0 || (size_t)PyDict_GET_SIZE(dict) > UINT32_MAX || !has_room(room, (size_t)PyDict_GET_SIZE(dict)))
 		return false;
 	room->at = pack_map(room->at, (uint32_t)PyDict_GET_SIZE(dict));
 	while (PyDict_Next(dict, &at, &key, &value))

@@ -25,9 +25,9 @@ bool direct_has_others(const struct slot *slot, uint64_t session)
 	return false;
 }
 
-void direct_charge(struct direct *direct, size_t in_worker)
+void direct_charge(struct direct *direct, uint64_t in_worker)
 {
-	const size_t before = direct->charged;
+	const uint64_t before = direct->charged;
 
 	direct->charged = sizeof *direct + in_worker;
 	account_charge(direct->account, direct->charged);
@@ -78,18 +78,18 @@ static struct span name_of(const struct direct_measure *measure)
 }
 
 /* Messages and answers are bounded, and their buffers may be twice as large: the worker can write anything there. */
-static size_t held_most(const struct core *core)
+static uint64_t held_most(const struct core *core)
 {
-	return 4 * core->limits.max_message + 4 * (size_t)DIRECT_HELD_TOLD;
+	return 4 * core->limits.max_message + 4 * (uint64_t)DIRECT_HELD_TOLD;
 }
 
 static void take_held(struct slot *slot)
 {
-	const size_t most = held_most(slot->pool->core);
+	const uint64_t most = held_most(slot->pool->core);
 	struct direct *direct;
 
 	TAILQ_FOREACH(direct, &slot->directs, of_slot) {
-		const size_t held = atomic_load_explicit(&slot->board->direct.places[direct->place].held, memory_order_relaxed);
+		const uint64_t held = atomic_load_explicit(&slot->board->direct.places[direct->place].held, memory_order_relaxed);
 		direct_charge(direct, held < most ? held : most);
 	}
 }
@@ -133,7 +133,7 @@ bool direct_running(const struct slot *slot, char *name, size_t size, uint64_t *
 	if (board_direct_state_in(word) == DIRECT_ENDED || *since == 0)
 		return false;
 	const struct direct_measure *measure = &board->measures[atomic_load(&board->method) % DIRECT_METHODS];
-	snprintf(name, size, "%.*s", (int)strnlen(measure->name, DIRECT_NAME - 1), measure->name);
+	snprintf(name, size, "%.*s", DIRECT_NAME - 1, measure->name);
 	error_make_utf8(name, strlen(name));
 	const struct direct *direct = direct_at(slot, board_direct_place_in(word));
 	*session = direct ? direct->session : 0;

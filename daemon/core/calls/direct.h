@@ -32,7 +32,7 @@ struct direct {
 	struct ticket ticket;  /* of who waits for its end */
 	struct rights *rights; /* of the client, which may have gone: for the calls that its messages' methods make */
 	struct account *account; /* of the client, which may have gone */
-	size_t charged;        /* to it: this structure, and what the worker holds for the channel */
+	uint64_t charged;       /* to it: this structure, and what the worker holds for the channel */
 };
 
 /* The open channel at that place of the slot's board. NULL: there is none. */
@@ -42,7 +42,7 @@ struct direct *direct_at(const struct slot *slot, uint64_t place);
 bool direct_has_others(const struct slot *slot, uint64_t session);
 
 /* Charges the client the channel's memory here, and so much in the worker, instead of what was charged before. */
-void direct_charge(struct direct *direct, size_t in_worker);
+void direct_charge(struct direct *direct, uint64_t in_worker);
 
 /* Adds to the counts of the slot, the pool and its methods what the worker has counted on the board, and charges the clients what
  * the worker holds for their channels. */

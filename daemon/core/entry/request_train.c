@@ -14,7 +14,7 @@ static const uint8_t *pass_msgid(const uint8_t *p, const uint8_t *end, uint32_t 
 		return p + 1;
 	}
 	const unsigned size = p < end && *p >= 0xcc && *p <= 0xce ? 1u << (*p - 0xcc) : 0;
-	if (size == 0 || end - p <= size)
+	if (size == 0 || (size_t)(end - p) <= size)
 		return NULL;
 	*msgid = 0;
 	for (unsigned i = 1; i <= size; i++)

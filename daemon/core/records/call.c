@@ -177,7 +177,7 @@ const uint8_t *items_skip(const uint8_t *at, uint32_t count)
 	/* The items were scanned when they came: so they have an end. */
 	struct scan scan;
 	scan_begin_many(&scan, count, INT64_MAX);
-	(void)scan_run(&scan, at, INT64_MAX);
+	(void)scan_run(&scan, at, PTRDIFF_MAX);
 	return at + scan.pos;
 }
 

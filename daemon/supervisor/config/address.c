@@ -29,7 +29,7 @@ static int parse_unix(struct address *address, const char *path, char *reason, s
 	const size_t n = strlen(path);
 
 	if (n == 0 || path[0] != '/') {
-		snprintf(reason, size, "unix:%s: the path must begin with /", path);
+		snprintf(reason, size, "unix:%.200s: the path must begin with /", path);
 		return -1;
 	}
 	if (n >= sizeof un->sun_path) {

@@ -167,5 +167,5 @@ void memory_set_limits(struct daemon *daemon)
 							     .max_unsent = config->max_unsent,
 							     .max_memory = max_memory,
 							     .payload_min = config->payload_min});
-	daemon->payloads.max = max_memory > 0 && max_memory / 8 < PAYLOAD_KEPT ? max_memory / 8 : PAYLOAD_KEPT;
+	daemon->payloads.max = max_memory > 0 && max_memory / 8 < PAYLOAD_KEPT ? (size_t)(max_memory / 8) : PAYLOAD_KEPT;
 }

@@ -178,7 +178,7 @@ void logwriter_stop(unsigned seconds)
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += seconds;
+	until.tv_sec += (time_t)seconds;
 	(void)pthread_mutex_lock(&writer.lock);
 	writer.stopping = true;
 	(void)pthread_cond_signal(&writer.wake);
