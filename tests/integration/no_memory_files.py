@@ -4,7 +4,7 @@ import ctypes
 import platform
 import struct
 
-NUMBER = {"x86_64": 319, "aarch64": 279, "s390x": 350, "ppc64le": 360, "riscv64": 279}.get(platform.machine())
+NUMBER = {"x86_64": 319, "aarch64": 279, "s390x": 350, "ppc64le": 360, "riscv64": 279, "i686": 356, "armv7l": 385}.get(platform.machine())
 SET_NO_NEW_PRIVS, SET_SECCOMP, MODE_FILTER = 38, 22, 2
 LOAD_NUMBER, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ERRNO, ALLOW = 0x00050000, 0x7FFF0000

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import sysconfig
 
 import pytest
 
@@ -20,6 +21,8 @@ CLASSES = pathlib.Path(__file__).parent / "classes"
 LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1)
 # What Landlock does not hold back, a filter of system calls denies altogether: signals before Linux 6.12, truncation before 6.2.
 OWN_SIGNAL = "done" if LANDLOCK >= 6 else "EPERM"
+# Where libc makes sockets by socketcall, whose arguments no filter sees, a class without network makes no pairs either.
+OWN_PAIR = "EPERM" if sysconfig.get_config_var("MULTIARCH") in ("i386-linux-gnu", "s390x-linux-gnu") else "done"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
 SANITIZED = "address" in BUILD.name or "thread" in BUILD.name
 CPUS = sorted(os.sched_getaffinity(0))
@@ -106,7 +109,7 @@ def test_limits_of_a_process(caged):
 def test_a_limit_of_memory(caged):
     client = caged(limit_memory="1G")
     assert client.value("p.eats", 1 << 20) == 1 << 20
-    assert client.error("p.eats", 2 << 30) == "FAILED: out of memory in the worker"
+    assert client.error("p.eats", (2 << 30) - 1) == "FAILED: out of memory in the worker"
     assert client.value("p.limits")[0] == [1 << 30, 1 << 30]
 
 
@@ -254,9 +257,9 @@ def test_no_network(caged, place):
             for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK):
                 assert client.value(f"{pool}.makes_socket", int(family), int(socket.SOCK_DGRAM)) == wrong
             assert client.value(f"{pool}.makes_pair", int(socket.SOCK_DGRAM)) == wrong
-            assert client.value(f"{pool}.makes_pair", int(socket.SOCK_STREAM)) == "done"
+            assert client.value(f"{pool}.makes_pair", int(socket.SOCK_STREAM)) == (OWN_PAIR if pool == "p" else "done")
     assert client.value("p.makes_ring") == "EPERM"
-    assert client.value("p.waits") == "waited" and client.value("p.runs", "/usr/bin/true") == "done"
+    assert (OWN_PAIR == "EPERM" or client.value("p.waits") == "waited") and client.value("p.runs", "/usr/bin/true") == "done"
 
 
 @pytest.mark.skipif(LANDLOCK < 1, reason="no Landlock here")
@@ -276,7 +279,8 @@ def test_system_calls(start, syscalls):
     assert client.value("p.runs", "/usr/bin/true") == strictly
     assert client.value("p.makes_socket", int(socket.AF_UNIX), int(socket.SOCK_STREAM)) == strictly
     # A computation has what it needs.
-    assert client.value("p.counts", 10) == 45 and client.value("p.waits") == "waited" and client.value("p.forks") == 7
+    assert client.value("p.counts", 10) == 45 and client.value("p.forks") == 7
+    assert OWN_PAIR == "EPERM" or client.value("p.waits") == "waited"
     assert client.value("p.signals_itself") == OWN_SIGNAL and client.value("p.place")
     assert client.value("p.eats", 10 << 20) == 10 << 20
 
