@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
 #   scripts/deps.sh [build] [test] [page] [vm] [valgrind] [bench] [lint] [mypy] [debian-mypy] [bench-python] [node] [go] [rust] [java]
-#                   [wheel] [deb] [prometheus] [rpm] [site] [foreign-ARCH]   ARCH: s390x, arm64, armhf, i386
+#                   [wheel] [deb] [prometheus] [rpm] [site] [debian] [foreign-ARCH]   ARCH: s390x, arm64, armhf, i386
 # Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` and `prometheus` bring are neither
 # started nor enabled: the benchmarks start their own.
@@ -21,6 +21,7 @@ bench_python='python3-venv'
 mypy='python3-venv'
 debian_mypy='mypy'
 foreign='qemu-user-static'
+debian='debootstrap'
 wheel='python3-venv binutils hunspell-en-us'
 node='nodejs npm'
 go='golang-go ca-certificates'
@@ -96,6 +97,7 @@ for group; do
 	foreign-arm64) wanted="$wanted $foreign gcc-aarch64-linux-gnu" ;;
 	foreign-armhf) wanted="$wanted $foreign gcc-arm-linux-gnueabihf" ;;
 	foreign-i386) wanted="$wanted $foreign gcc-i686-linux-gnu" ;;
+	debian) wanted="$wanted $debian" ;;
 	deb) wanted="$wanted $deb" ;;
 	prometheus) wanted="$wanted $prometheus" ;;
 	site) wanted="$wanted $site" ;;
