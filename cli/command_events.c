@@ -102,8 +102,8 @@ enum exit_status command_events(struct cli *cli)
 	enum exit_status status = pack(&args, cli) < 0 ? EXIT_USAGE : cli_connect(cli);
 
 	if (status == EXIT_DONE) {
-		const int rc = objpool_call_each(cli->client, "objpool.events", objpool_packed(&args), &options, print_event, NULL,
-						 &result);
+		const int rc = objpool_call_each(cli->client, "objpool.events", objpool_packed(&args), &options, print_event,
+						 NULL, &result);
 		if (rc < 0)
 			status = cli_complain(rc, result.error);
 		objpool_result_free(&result);

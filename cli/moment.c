@@ -72,7 +72,8 @@ static int end_date(struct tm *tm, const char *zone, double fraction, double *se
 
 static int parse_date(const char *text, double *seconds)
 {
-	static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"};
+	static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
+					    "%Y-%m-%d"};
 	double fraction;
 
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {

@@ -30,7 +30,8 @@ static void record(uint32_t count)
 static void test_a_reader_gets_each_event_once_in_order(void **state)
 {
 	const struct slot slot = {.pool = &pool, .index = 3, .generation = 7, .pid = 4711};
-	const struct happened_about about = {.slot = &slot, .ended = true, .status = 9, .words = "bye\n\033[31m", .words_size = 9};
+	const struct happened_about about = {
+		.slot = &slot, .ended = true, .status = 9, .words = "bye\n\033[31m", .words_size = 9};
 	const struct happened_event *event;
 	struct happened_place place;
 	uint64_t lost = 0;

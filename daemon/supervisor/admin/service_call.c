@@ -31,8 +31,8 @@ static int read_timeout(struct request *request, struct reader *value)
 /* Does the option mean nothing to the daemon's own methods? */
 static bool is_ignored(struct span key)
 {
-	static const char *const names[] = {"ordered", "window", "errors", "chunk", "progress", "priority", "traceparent",
-					    "idempotent"};
+	static const char *const names[] = {"ordered",  "window",   "errors",      "chunk",
+					    "progress", "priority", "traceparent", "idempotent"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (span_is(key, names[i]))

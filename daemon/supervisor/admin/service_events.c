@@ -79,7 +79,8 @@ static int read_option(struct request *request, struct wish *wish, struct span k
 	if (span_is(key, "since"))
 		return read_since(request, value, &events->since);
 	if (span_is(key, "after"))
-		return read_whole(value, &events->after) < 0 ? admin_refuse_params(request, "after as the number of an event") : 0;
+		return read_whole(value, &events->after) < 0 ? admin_refuse_params(request, "after as the number of an event")
+							     : 0;
 	if (span_is(key, "last"))
 		return read_whole(value, &wish->last) < 0 ? admin_refuse_params(request, "last as a number of events") : 0;
 	if (span_is(key, "follow"))

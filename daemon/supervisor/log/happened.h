@@ -73,11 +73,11 @@ struct happened_event {
 	enum happened_kind kind;
 	bool has_slot, has_status;
 	uint32_t slot;
-	int status;          /* how a process ended, as wait(2) has it */
-	uint64_t generation; /* 0: of no instance */
-	int64_t pid;         /* 0: of no process */
-	uint64_t session;    /* 0: of no client */
-	char pool[HAPPENED_POOL];   /* "": of none */
+	int status;               /* how a process ended, as wait(2) has it */
+	uint64_t generation;      /* 0: of no instance */
+	int64_t pid;              /* 0: of no process */
+	uint64_t session;         /* 0: of no client */
+	char pool[HAPPENED_POOL]; /* "": of none */
 	char text[HAPPENED_TEXT];
 	char words[HAPPENED_WORDS]; /* what the process printed last on standard error; "": not known */
 };
@@ -85,7 +85,7 @@ struct happened_event {
 /* What an event is about. What is 0 or NULL is not known. */
 struct happened_about {
 	const struct pool *pool;
-	const char *pool_name; /* of a pool that is not at hand */
+	const char *pool_name;   /* of a pool that is not at hand */
 	const struct slot *slot; /* of its pool; its generation and pid are the event's */
 	uint64_t session;
 	int64_t pid;

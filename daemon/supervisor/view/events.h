@@ -10,10 +10,10 @@
 
 /* What somebody wants to see. */
 struct events_wish {
-	uint64_t kinds;            /* a bit for each happened_kind */
-	char pool[HAPPENED_POOL];  /* only events of this pool; "": of all, and of the daemon */
-	uint64_t after;            /* only events with greater numbers */
-	int64_t since;             /* only those since then: milliseconds since 1970 */
+	uint64_t kinds;           /* a bit for each happened_kind */
+	char pool[HAPPENED_POOL]; /* only events of this pool; "": of all, and of the daemon */
+	uint64_t after;           /* only events with greater numbers */
+	int64_t since;            /* only those since then: milliseconds since 1970 */
 };
 
 /* All kinds but comings and goings, which are many. */
