@@ -272,6 +272,56 @@ export interface Hello {
 	limits: Record<string, number>;
 }
 
+export interface Logs {
+	/** The number of the newest line, for the next question. */
+	last: number;
+	/** Lines that were not kept. */
+	missed: number;
+	/** `slot` is null in what the template has printed. */
+	lines: { number: number; at_s: number; slot: number | null; stream: "stdout" | "stderr"; text: string }[];
+}
+
+/** Which events are wanted; without options all but the comings and goings of clients and leases. */
+export interface EventOptions {
+	/** Only what is about this pool. */
+	pool?: string;
+	/** Such as `"slot.died"`, or `"slot"` for all of its kinds. */
+	kinds?: string | string[];
+	/** Only events of then or later: seconds since 1970, or a date. */
+	since?: number | Date;
+	/** Only events with a greater number. */
+	after?: number;
+	/** Begin with so many of the events that there are; 0: only with what comes. */
+	last?: number;
+	/** False: end with the last event that there is. */
+	follow?: boolean;
+	/** Ends the stream. */
+	signal?: AbortSignal;
+}
+
+/** What does not apply is not there. */
+export interface DaemonEvent {
+	/** In UTC, as `2026-11-29T16:38:38.285Z`. */
+	time: string;
+	/** The same in seconds since 1970. */
+	at_s: number;
+	number: number;
+	kind: string;
+	text: string;
+	pool?: string;
+	slot?: number;
+	generation?: number;
+	pid?: number;
+	session?: number;
+	/** How the process ended. */
+	signal?: number;
+	exit_status?: number;
+	/** The last line that the process has printed on standard error. */
+	last_words?: string;
+	/** Of `events.lost`: how many events this reader was too slow for. */
+	lost?: number;
+}
+
 /** A client of one daemon. Emits `connect`, and `disconnect` with the error that has ended the connection. */
 export interface Client extends AsyncDisposable {
 	readonly address: string;
@@ -299,6 +349,12 @@ export interface Client extends AsyncDisposable {
 	clients(): Promise<any[]>;
 	kick(session: number): Promise<boolean>;
 	reload(): Promise<any>;
+	/** Has a pool's changed code loaded by a new process, and its instances replaced one by one. */
+	reloadCode(pool: string): Promise<any>;
+	/** What a pool's workers and template have printed: the lines with a greater number than `after`, as far as they are kept. */
+	logs(pool: string, after?: number): Promise<Logs>;
+	/** What has happened in the daemon, as far as it is kept, and what happens, one by one. Ends when the daemon stops. */
+	events(options?: EventOptions): Results<DaemonEvent>;
 	drain(): Promise<any>;
 	shutdown(): Promise<boolean>;
 	logLevel(level?: "error" | "warning" | "info" | "debug"): Promise<string>;

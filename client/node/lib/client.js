@@ -8,7 +8,7 @@ const { Credentials } = require("./credentials.js");
 const { here } = require("./errors.js");
 const { Link } = require("./link.js");
 const { merge, milliseconds } = require("./options.js");
-const { face } = require("./part.js");
+const { Part, face } = require("./part.js");
 const { Pool } = require("./pool.js");
 const { pool_target } = require("./target.js");
 
@@ -17,6 +17,8 @@ const DEFAULTS = { name: "node", connectTimeoutMs: 10_000, streamConnections: 8 
 const OPTIONS = new Set([
 	...Object.keys(DEFAULTS), "reconnect", "retry", "tlsCa", "tlsCert", "tlsKey", "tlsName", "token", "tokenFile",
 ]);
+
+const EVENT_OPTIONS = new Set(["pool", "kinds", "after", "last", "follow"]);
 
 class Client extends EventEmitter {
 	#link;
@@ -80,10 +82,22 @@ class Client extends EventEmitter {
 	clients() { return this.request("objpool.clients"); }
 	kick(session) { return this.request("objpool.kick", [session]); }
 	reload() { return this.request("objpool.reload"); }
+	reloadCode(pool) { return this.request("objpool.reload_code", [pool]); }
+	logs(pool, after) { return this.request("objpool.logs", [pool, ...given(after)]); }
 	drain() { return this.request("objpool.drain"); }
 	shutdown() { return this.request("objpool.shutdown"); }
 	logLevel(level) { return this.request("objpool.log_level", given(level)); }
 	config() { return this.request("objpool.config"); }
+
+	/** What has happened in the daemon, as far as it is kept, and what happens, one by one. */
+	events({ signal, since, ...more } = {}) {
+		for (const name of Object.keys(more))
+			if (!EVENT_OPTIONS.has(name))
+				throw new TypeError(`events has no option "${name}"`);
+		const wanted = Object.entries({ ...more, since: since instanceof Date ? since.getTime() / 1000 : since });
+		const options = Object.fromEntries(wanted.filter(([, value]) => value !== undefined));
+		return new Part(this.#link, "objpool", "one", merge({}, { signal })).method("events").stream(options);
+	}
 
 	/** Ends the connection, when what was sent has left. Calls under way fail; pools and leases that were made over it go. */
 	close() {

@@ -54,3 +54,13 @@ export async function untyped(): Promise<void> {
 async function* lazy(): AsyncGenerator<number> {
 	yield 1;
 }
+
+export async function watched(): Promise<void> {
+	await using client = await connect("unix:/tmp/s");
+	for await (const event of client.events({ kinds: ["slot.died"], since: new Date(), last: 0 }))
+		console.log(event.kind.length, event.slot?.toFixed(), event.last_words ?? "");
+	const texts: string[] = (await client.logs("p", 5)).lines.map((line) => line.text);
+	// @ts-expect-error: no such option
+	client.events({ kind: "slot" });
+	console.log(texts);
+}
