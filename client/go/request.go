@@ -103,7 +103,7 @@ func (r *Request) pack(ctx context.Context, p *packer) *Error {
 	left, timed := r.deadlines(ctx)
 	var err error
 	switch {
-	case r.Target == daemonTarget, r.isPlain() && !timed:
+	case r.Target == daemonTarget && r.stream == "", r.isPlain() && !timed:
 		err = r.packPlain(p, r.Target)
 	default:
 		err = r.packFull(p, r.Target, left, timed)
