@@ -2,16 +2,19 @@
 """The client: a daemon, found or started, and its pools."""
 from __future__ import annotations
 
+import datetime
 import os
 import threading
 import weakref
 
-from . import _connect, _connection, _embedded, _fork, _html, _owned, _retry, _system
+from . import _connect, _connection, _embedded, _fork, _html, _owned, _retry, _stream, _system
 from ._address import PRIVATE, address_form, default_addresses
 from ._call import check_options
 from ._credentials import Credentials, Nobody
+from ._events import event_options
 from ._pool import Pool
 from ._pool_section import template_and_section
+from ._stream import Stream
 from ._template import Template
 from .errors import ConnectionLost, NoDaemon, ObjpoolError
 
@@ -183,6 +186,27 @@ class Client:
         Returns what became of the pool, as reload() does: `failed` says why the old code serves on.
         """
         return self.call("objpool.reload_code", _name_of(pool))
+
+    def logs(self, pool: Union[str, Pool], after: int = 0) -> Dict[str, Any]:
+        """What a pool's workers and template have printed, as far as it is kept: last, missed, lines.
+
+        Only lines with a greater number than `after`. `last` is the number of the newest, for the next question; `missed` says
+        how many were not kept.
+        """
+        return self.call("objpool.logs", _name_of(pool), after)
+
+    def events(self, pool: Union[str, Pool, None] = None, kinds: Union[str, Sequence[str], None] = None, *,
+               since: Union[float, datetime.datetime, None] = None, after: Optional[int] = None, last: Optional[int] = None,
+               follow: bool = True) -> Stream[Dict[str, Any]]:
+        """What has happened in the daemon, as far as it is kept, and what happens: dicts, each with time, kind, text ...
+
+        pool: only what is about that one. kinds: such as "slot.died", or "slot" for all of its kinds. since, after: only events
+        of then or later (seconds since 1970, or a datetime), or with a greater number. last: begin with so many of those that
+        there are; 0: only with what comes. follow=False: end with the last one that there is. To follow ends when the daemon
+        stops.
+        """
+        options = event_options(None if pool is None else _name_of(pool), kinds, since, after, last, follow)
+        return _stream.start(self._connected, "objpool", False, "events", (options,), {}, {}, True, None)
 
     def shutdown(self) -> None:
         """Makes the daemon finish the calls that it has, and stop."""
