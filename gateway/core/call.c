@@ -165,7 +165,7 @@ static bool is_replaced(struct span key, struct span value, const struct error_c
 	static const uint8_t no[] = {BYTE_FIXSTR | 2, 'n', 'o'};
 	const bool not_run = value.size == sizeof no && memcmp(value.bytes, no, sizeof no) == 0;
 
-	return span_is(key, "host") || (context->index >= 0 && span_is(key, "index")) ||
+	return (context->host && span_is(key, "host")) || (context->index >= 0 && span_is(key, "index")) ||
 	       (context->may_have_run && not_run && span_is(key, "ran"));
 }
 
@@ -200,20 +200,26 @@ static void put_map_error(struct sendq *to, struct span error, const struct erro
 	uint32_t count = 0;
 
 	(void)read_map(&reader, &count); /* read_fields has seen all of it */
-	put_map(to, fields->kept + 1 + (context->index >= 0) + fields->says_maybe);
+	put_map(to, fields->kept + (context->host != NULL) + (context->index >= 0) + fields->says_maybe + (context->items >= 0 ? 2 : 0));
 	for (; count > 0 && read_text(&reader, &key) == 0 && read_value(&reader, &value) == 0; count--) {
 		if (is_replaced(key, value, context))
 			continue;
 		put_span(to, key);
 		sendq_copy(to, value.bytes, value.size);
 	}
-	put_text(to, "host");
-	put_text(to, context->host);
+	if (context->host) {
+		put_text(to, "host");
+		put_text(to, context->host);
+	}
 	if (context->index >= 0)
 		put_pair(to, "index", (uint64_t)context->index);
 	if (fields->says_maybe) {
 		put_text(to, "ran");
 		put_text(to, "maybe");
+	}
+	if (context->items >= 0) {
+		put_pair(to, "items", (uint64_t)context->items);
+		put_pair(to, "failed", context->failed);
 	}
 }
 

@@ -59,9 +59,11 @@ void call_fail(struct call *call, const struct error *error);
 
 /* What the gateway knows of an error that a host has sent. */
 struct error_context {
-	const char *host;
-	int64_t index;     /* -1: none */
+	const char *host;  /* NULL: as it is in the error */
+	int64_t index;     /* -1: as it is in the error */
 	bool may_have_run; /* before, on another host: `ran` is not "no" then */
+	int64_t items;     /* of a stream that fails: so many results came before; -1: it is none */
+	uint64_t failed;   /* likewise: so many of them failed */
 };
 
 /* The same for an error that has come as a map: it is made what the client has asked for. */

@@ -57,6 +57,7 @@ static void lose_subs(struct lane *lane, uint64_t left, bool refused, const char
 			  text, not_run ? "; the call has not run there" : "; the call may have run there");
 		error.host = lane->host->name;
 		lane->host->lost++;
+		sub->left = refused ? 0 : left;
 		sub_over(sub);
 		sub->ops->lost(sub, &error);
 	}

@@ -35,6 +35,7 @@ struct sub {
 	struct lane *lane; /* NULL: it has ended, or has not begun */
 	uint32_t id;
 	uint64_t end;      /* where its request ends among the bytes that were written to the lane */
+	uint64_t left;     /* of one that is lost: so many bytes of the lane had left this host */
 };
 
 struct lane {

@@ -54,7 +54,7 @@ static void free_call(struct call *call)
 
 static struct error_context context_of(const struct remote_call *remote)
 {
-	return (struct error_context){.host = remote->host->name, .index = -1, .may_have_run = remote->may_have_run};
+	return (struct error_context){.host = remote->host->name, .index = -1, .items = -1, .may_have_run = remote->may_have_run};
 }
 
 static void put_value(struct sendq *to, struct span value, struct block *block)

@@ -9,7 +9,8 @@
 #include "gateway/core/ask.h"
 #include "gateway/core/session.h"
 
-/* Begins it, or refuses it. `block` holds the message. 0; or -EEXIST: the msgid is in use. */
+/* Begins it, or refuses it. `block` holds the message; NULL: it is gone when this returns, and the call is sent once only. 0; or
+ * -EEXIST: the msgid is in use. */
 int remote_call_begin(struct session *session, const struct ask *ask, struct block *block);
 
 #endif

@@ -3,7 +3,9 @@
 
 #include "gateway/core/ask.h"
 #include "gateway/core/call.h"
+#include "gateway/core/gather.h"
 #include "gateway/core/lane.h"
+#include "gateway/core/map.h"
 #include "gateway/core/remote_call.h"
 #include "gateway/core/route.h"
 
@@ -67,6 +69,61 @@ static void take_feed_end(struct session *session, const struct rpc *rpc)
 		call->ops->feed_end(call, error);
 }
 
+/* Where a request goes. */
+enum way { REFUSED, TO_ONE, TO_ALL, TO_MANY };
+
+static enum way refuse_way(struct error *error, enum error_code code, const char *text)
+{
+	error_say(error, code, RAN_NO, "%s", text);
+	return REFUSED;
+}
+
+static enum way choose(const struct gateway *gateway, const struct ask *ask, struct error *error)
+{
+	const bool of_hosts = route_is_of_hosts(gateway, ask);
+	const enum select select = ask->target.select;
+
+	if (ask->kind == ASK_STATUS && of_hosts)
+		return refuse_way(error, ERROR_BAD_TARGET, "objpool.status of a pool of which host? Name one: pool@HOST");
+	if (ask->kind != ASK_CALL)
+		return TO_ONE;
+	if ((of_hosts || ask->labels) && (select == SELECT_ALL || select == SELECT_SCATTER))
+		return TO_ALL;
+	if (ask->labels)
+		return refuse_way(error, ERROR_BAD_REQUEST, "option labels is for all and scatter");
+	return of_hosts && select == SELECT_MAP ? TO_MANY : TO_ONE;
+}
+
+/* Is the message needed for longer than now? That of a call that may go to another host if the first is lost is kept, too, if
+ * that costs no copy. */
+static bool is_kept(const struct ask *ask, enum way way, const struct block *block)
+{
+	return way == TO_MANY || (way == TO_ONE && (ask->idempotent || block));
+}
+
+/* A reference to the block that holds the message; it is copied into one if need be, and `ask` read from there. NULL: *error is
+ * made. */
+static struct block *keep(struct gateway *gateway, struct ask *ask, const struct rpc *rpc, struct block *block, struct error *error)
+{
+	const uint8_t *begin = rpc->method.bytes; /* the params follow the method, and end the message */
+	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
+	struct rpc moved = *rpc;
+
+	if (block)
+		return block_ref(block);
+	block = block_new(&gateway->memory, size);
+	if (!block) {
+		error_no_memory(error, RAN_NO);
+		return NULL;
+	}
+	memcpy(block->bytes, begin, size);
+	moved.method.bytes = block->bytes;
+	moved.params.bytes = block->bytes + (rpc->params.bytes - begin);
+	if (ask_read(ask, &moved, error) < 0)
+		return block_unref(block);
+	return block;
+}
+
 static void begin_call(struct session *session, const struct rpc *rpc, struct block *block)
 {
 	struct gateway *gateway = session->gateway;
@@ -83,8 +140,17 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct bl
 		refuse_request(session, rpc, &error);
 		return;
 	}
-	if (remote_call_begin(session, &ask, block) == -EEXIST)
+	const enum way way = choose(gateway, &ask, &error);
+	struct block *kept = NULL;
+	if (way == REFUSED || (is_kept(&ask, way, block) && !(kept = keep(gateway, &ask, rpc, block, &error)))) {
+		refuse_request(session, rpc, &error);
+		return;
+	}
+	const int r = way == TO_ALL ? gather_begin(session, &ask) : way == TO_MANY ? map_begin(session, &ask, kept)
+										   : remote_call_begin(session, &ask, kept);
+	if (r == -EEXIST)
 		refuse_msgid(session, rpc);
+	block_unref(kept);
 }
 
 void request_take(struct session *session, struct span message, struct block *block)

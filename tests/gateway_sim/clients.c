@@ -209,7 +209,7 @@ static enum kind pick_kind(struct world *world)
 
 	while (kind < KINDS - 1 && dice >= shares[kind])
 		dice -= shares[kind++];
-	return kind >= ALL ? ANY : (enum kind)kind;
+	return (enum kind)kind;
 }
 
 static bool is_many(enum kind kind)
@@ -628,6 +628,7 @@ static void hear_answer(struct clients_of_node *clients, struct client *client, 
 	world_say(world, "%s: client %llu hears of %u: %s", clients->node->name, (unsigned long long)client->sid, rpc->msgid,
 		  is_nil(rpc->error) ? "good" : "failed");
 	if (is_nil(rpc->error)) {
+		world->good[question->kind]++;
 		check_result(clients, client, question, rpc->result);
 	} else {
 		world->failed++;

@@ -448,6 +448,16 @@ static void check_quiet(struct world *world)
 	}
 }
 
+static void say_counts(const struct world *world)
+{
+	printf("%llu calls, %llu answered, %llu failed, %llu HOST_LOST, %llu UNREACHABLE; good, by kind:",
+	       (unsigned long long)world->calls, (unsigned long long)world->answered, (unsigned long long)world->failed,
+	       (unsigned long long)world->lost, (unsigned long long)world->unreachable);
+	for (unsigned i = 0; i < 16; i++)
+		printf(" %llu", (unsigned long long)world->good[i]);
+	printf("\n");
+}
+
 static void play(uint64_t seed, bool verbose)
 {
 	static struct world world_of_seed;
@@ -493,9 +503,7 @@ static void play(uint64_t seed, bool verbose)
 	while (timers_next(&world->timers) != UINT64_MAX) /* messages that are still under way */
 		timers_run(&world->timers, UINT64_MAX, 1);
 	if (verbose)
-		printf("%llu calls, %llu answered, %llu failed, %llu HOST_LOST, %llu UNREACHABLE\n", (unsigned long long)world->calls,
-		       (unsigned long long)world->answered, (unsigned long long)world->failed, (unsigned long long)world->lost,
-		       (unsigned long long)world->unreachable);
+		say_counts(world);
 	timers_free(&world->timers);
 	free(world->tokens);
 }

@@ -74,7 +74,8 @@ struct world {
 	unsigned loss, doubles, delays;     /* per mille */
 	bool cut[NODES][NODES];             /* nothing goes from one to the other */
 	bool quieting;                      /* no new faults, no new calls */
-	uint64_t calls, answered, failed, lost, unreachable, reruns;
+	uint64_t calls, answered, failed, lost, unreachable;
+	uint64_t good[16];                  /* answers without an error, by the kind of the question */
 };
 
 uint32_t world_dice(struct world *world, uint32_t sides);

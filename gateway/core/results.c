@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/results.h"
+
+#include <stdlib.h>
+
+#define PROGRESS_EVERY (100 * MILLISECOND)
+
+void results_open(struct results *results, struct call *call, const struct ask *ask)
+{
+	*results = (struct results){.call = call,
+				    .account = &call->session->gateway->memory,
+				    .streams = ask->stream,
+				    .ordered = ask->ordered,
+				    .collects = ask->errors == ASK_COLLECT,
+				    .first = ask->errors == ASK_FIRST,
+				    .progress = ask->progress,
+				    .total = UINT64_MAX,
+				    .failed_index = UINT64_MAX};
+}
+
+/* ---- those that wait ---- */
+
+static struct cell *cell_at(const struct results *results, uint64_t index)
+{
+	const uint64_t place = index - results->base;
+	return index >= results->base && place < results->count ? &results->cells[results->start + place] : NULL;
+}
+
+static const uint8_t *cell_bytes(const struct cell *cell)
+{
+	return cell->size <= sizeof cell->here ? cell->here : cell->bytes;
+}
+
+static void empty(struct results *results, struct cell *cell)
+{
+	results->bytes -= cell->size;
+	if (cell->size > sizeof cell->here) {
+		account_credit(results->account, cell->size);
+		free(cell->bytes);
+	}
+	*cell = (struct cell){0};
+}
+
+/* The cell of a result that has not left; made if need be. NULL: out of memory. */
+static struct cell *make_cell(struct results *results, uint64_t index)
+{
+	const uint64_t need = results->start + (index - results->base) + 1;
+
+	if (need > results->room && results->start > results->room / 2) {
+		memmove(results->cells, results->cells + results->start, results->count * sizeof *results->cells);
+		results->start = 0;
+		return make_cell(results, index);
+	}
+	if (need > results->room) {
+		const uint64_t room = 2 * need + 14;
+		struct cell *cells = room < UINT32_MAX ? realloc(results->cells, room * sizeof *cells) : NULL;
+		if (!cells)
+			return NULL;
+		account_charge(results->account, (room - results->room) * sizeof *cells);
+		results->cells = cells;
+		results->room = (uint32_t)room;
+	}
+	while (results->count <= index - results->base)
+		results->cells[results->start + results->count++] = (struct cell){0};
+	return cell_at(results, index);
+}
+
+static bool keep(struct results *results, uint64_t index, bool is_error, struct span value)
+{
+	struct cell *cell = make_cell(results, index);
+	uint8_t *copy = NULL;
+
+	if (!cell || (value.size > sizeof cell->here && !(copy = malloc(value.size))))
+		return false;
+	memcpy(copy ? copy : cell->here, value.bytes, value.size);
+	if (copy) {
+		cell->bytes = copy;
+		account_charge(results->account, value.size);
+	}
+	cell->size = (uint32_t)value.size;
+	cell->is_error = is_error;
+	results->bytes += value.size;
+	return true;
+}
+
+static void drop_first(struct results *results)
+{
+	empty(results, &results->cells[results->start]);
+	results->start++;
+	results->count--;
+	results->base++;
+}
+
+void results_close(struct results *results)
+{
+	while (results->count > 0)
+		drop_first(results);
+	account_credit(results->account, results->room * sizeof *results->cells);
+	free(results->cells);
+	free(results->failure);
+	results->cells = NULL;
+	results->room = 0;
+	results->failure = NULL;
+}
+
+/* ---- how they leave ---- */
+
+static void put_any_error(const struct results *results, struct sendq *to, struct span error)
+{
+	const struct error_context context = {.index = -1, .items = -1};
+	put_error(to, error, results->call->session->form, &context);
+}
+
+static void put_labelled(const struct results *results, struct sendq *to, uint64_t index)
+{
+	const char *host = "";
+	uint32_t slot = 0;
+
+	if (!results->label)
+		return;
+	results->label(results, index, &host, &slot);
+	put_array(to, 3);
+	put_text(to, host);
+	put_uint(to, slot);
+}
+
+static void stream_out(struct results *results, uint64_t index, struct span error, struct span value, struct block *block)
+{
+	struct sendq *to = call_notice_begin(results->call, "result", 3);
+
+	results->left++;
+	if (!to)
+		return;
+	put_uint(to, index);
+	if (error.size) {
+		put_any_error(results, to, error);
+		put_nil(to);
+	} else {
+		put_nil(to);
+		put_labelled(results, to, index);
+		sendq_span(to, block, value.bytes, value.size);
+	}
+	session_end(results->call->session);
+}
+
+/* Those whose turn it is now. */
+static void stream_waiting(struct results *results)
+{
+	while (results->count > 0 && results->cells[results->start].size > 0) {
+		const struct cell *cell = &results->cells[results->start];
+		const struct span span = {.bytes = cell_bytes(cell), .size = cell->size};
+		const struct span none = {0};
+		stream_out(results, results->base, cell->is_error ? span : none, cell->is_error ? none : span, NULL);
+		drop_first(results);
+	}
+}
+
+static void say_progress(struct results *results)
+{
+	const uint64_t now = results->call->session->gateway->now;
+
+	if (!results->progress || (results->told && now - results->told < PROGRESS_EVERY))
+		return;
+	results->told = now;
+	struct sendq *to = call_notice_begin(results->call, "progress", 3);
+	if (!to)
+		return;
+	put_uint(to, results->taken);
+	if (results->total == UINT64_MAX)
+		put_nil(to);
+	else
+		put_uint(to, results->total);
+	put_nil(to);
+	session_end(results->call->session);
+}
+
+/* ---- how they come ---- */
+
+static void remember_failure(struct results *results, uint64_t index, struct span error)
+{
+	if (index >= results->failed_index)
+		return;
+	uint8_t *copy = malloc(error.size);
+	if (!copy)
+		return; /* a later failure is told, or INTERNAL */
+	memcpy(copy, error.bytes, error.size);
+	free(results->failure);
+	results->failure = copy;
+	results->failure_size = error.size;
+	results->failed_index = index;
+}
+
+static void fail_for_size(struct results *results)
+{
+	struct error error;
+
+	error_say(&error, ERROR_TOO_LARGE, RAN_MAYBE, "the results are larger together than max_message, %llu bytes",
+		  (unsigned long long)results->call->session->gateway->max_message);
+	results_fail(results, &error);
+}
+
+static void fail_for_memory(struct results *results)
+{
+	struct error error;
+
+	error_no_memory(&error, RAN_MAYBE);
+	results_fail(results, &error);
+}
+
+static bool has_come(const struct results *results, uint64_t index)
+{
+	const struct cell *cell = cell_at(results, index);
+	return index < results->base || (cell && cell->size > 0);
+}
+
+bool results_take(struct results *results, uint64_t index, struct span error, struct span value, struct block *block)
+{
+	const bool waits = !results->streams || results->ordered;
+
+	if (results->call->over || (waits && has_come(results, index)))
+		return false;
+	results->taken++;
+	if (error.size) {
+		results->failed++;
+		remember_failure(results, index, error);
+	}
+	if (error.size && results->first) {
+		results_fail_with(results, error, NULL, false);
+		return true;
+	}
+	if (!waits || (results->streams && index == results->base && results->count == 0)) {
+		stream_out(results, index, error, value, block);
+		results->base += waits;
+	} else if (!keep(results, index, error.size > 0, error.size ? error : value)) {
+		fail_for_memory(results);
+		return true;
+	} else if (results->streams) {
+		stream_waiting(results);
+	}
+	if (results->bytes > results->call->session->gateway->max_message) {
+		fail_for_size(results);
+		return true;
+	}
+	say_progress(results);
+	return true;
+}
+
+static struct span flat(struct sendq *queue)
+{
+	uint8_t *bytes = queue->failed ? NULL : malloc(queue->bytes);
+	size_t size = 0;
+
+	for (struct iovec iov[1]; bytes && sendq_iov(queue, iov, 1) == 1; sendq_sent(queue, iov[0].iov_len)) {
+		memcpy(bytes + size, iov[0].iov_base, iov[0].iov_len);
+		size += iov[0].iov_len;
+	}
+	sendq_clear(queue);
+	return (struct span){.bytes = bytes, .size = size};
+}
+
+struct span results_error(struct span error, const char *host, uint64_t index, bool may_have_run)
+{
+	const struct error_context context = {.host = host, .index = (int64_t)index, .may_have_run = may_have_run, .items = -1};
+	struct sendq to = {0};
+
+	put_error(&to, error, ERRORS_AS_MAP, &context);
+	return flat(&to);
+}
+
+static struct span packed(const struct error *error)
+{
+	struct sendq to = {0};
+
+	error_pack(error, ERRORS_AS_MAP, &to);
+	return flat(&to);
+}
+
+void results_take_error(struct results *results, uint64_t index, struct error *error)
+{
+	error->index = (int64_t)index;
+	const struct span map = packed(error);
+
+	if (map.size)
+		(void)results_take(results, index, map, (struct span){0}, NULL);
+	else
+		fail_for_memory(results);
+	free((void *)(uintptr_t)map.bytes);
+}
+
+/* ---- the answer ---- */
+
+void results_fail_with(struct results *results, struct span error, const char *host, bool may_have_run)
+{
+	const struct error_context context = {.host = host, .index = -1, .may_have_run = may_have_run, .items = results->streams ? (int64_t)results->left : -1,
+					      .failed = results->failed};
+	call_fail_with(results->call, error, &context);
+}
+
+void results_fail(struct results *results, struct error *error)
+{
+	const struct span map = packed(error);
+
+	if (map.size)
+		results_fail_with(results, map, NULL, false);
+	else
+		call_fail(results->call, error);
+	free((void *)(uintptr_t)map.bytes);
+}
+
+static void put_summary(const struct results *results, struct sendq *to)
+{
+	put_map(to, 2);
+	put_pair(to, "items", results->left);
+	put_pair(to, "failed", results->failed);
+}
+
+static void put_all(const struct results *results, struct sendq *to)
+{
+	put_array(to, results->count);
+	for (uint32_t i = 0; i < results->count; i++) {
+		const struct cell *cell = &results->cells[results->start + i];
+		const struct span span = {.bytes = cell_bytes(cell), .size = cell->size};
+		put_labelled(results, to, i);
+		if (results->collects) {
+			put_array(to, 2);
+			if (cell->is_error)
+				put_any_error(results, to, span);
+			put_nil(to);
+			if (cell->is_error)
+				continue;
+		}
+		sendq_copy(to, span.bytes, span.size);
+	}
+}
+
+void results_answer(struct results *results)
+{
+	if (results->failed > 0 && !results->collects) {
+		const struct span failure = {.bytes = results->failure, .size = results->failure_size};
+		if (failure.size)
+			results_fail_with(results, failure, NULL, false);
+		else
+			fail_for_memory(results);
+		return;
+	}
+	struct sendq *to = call_answer_begin(results->call);
+	if (!to)
+		return;
+	if (results->streams)
+		put_summary(results, to);
+	else
+		put_all(results, to);
+	call_answer_end(results->call);
+}
