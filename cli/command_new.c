@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_new: new: writes a folder with a plugin that builds, is tested, and runs. The files are those of cli/new. No daemon is
- * asked. */
+/* command_new: new: writes a folder with a plugin that builds, is tested, and runs. The files are those of cli/new: of the
+ * language, and of all. No daemon is asked. */
 #include "cli/cli.h"
 
 #include "new-files.h"
@@ -111,15 +111,23 @@ static int write_file(const char *path, const char *text, const struct names *na
 	return fclose(out) == 0 && !failed ? 0 : errno ? -errno : -EIO;
 }
 
+/* The file's name in its folder, if that is the folder. NULL: it is another. */
+static const char *file_in(const char *path, const char *folder)
+{
+	const size_t n = strlen(folder);
+
+	return strncmp(path, folder, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+}
+
 static enum exit_status write_files(const char *language, const struct names *names)
 {
-	const size_t n = strlen(language);
 	enum exit_status status = EXIT_DONE;
 
 	for (size_t i = 0; status == EXIT_DONE && i < FILES; i++) {
-		if (strncmp(new_files[i].path, language, n) != 0 || new_files[i].path[n] != '/')
+		const char *file = file_in(new_files[i].path, language);
+		if (!file && !(file = file_in(new_files[i].path, "all")))
 			continue;
-		char *path = path_of(new_files[i].path + n + 1, names);
+		char *path = path_of(file, names);
 		const int r = path ? write_file(path, new_files[i].text, names) : -ENOMEM;
 		if (r < 0)
 			status = cli_fail(EXIT_CALL_FAILED, "%s: %s", path ? path : names->name, strerror(-r));

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The files that `objpool new` writes, made part of the program. Included by the Makefile.
-NEW_FILES := $(wildcard cli/new/c/* cli/new/python/*)
+NEW_FILES := $(wildcard cli/new/all/* cli/new/c/* cli/new/python/*)
 
 $(B)/generated/new-files.h: scripts/embed-files.py $(NEW_FILES)
 	@mkdir -p $(@D)
