@@ -55,7 +55,7 @@ static void print_help(void)
 	       "  --listen ADDRESS   also listen on unix:PATH, tcp:HOST:PORT or tls:HOST:PORT (port 0: any)\n"
 	       "  --until-eof        stop when standard input ends: for a program that has a daemon of its own\n"
 	       "  --check            check the configuration, load each pool's plugin, check its class and arguments, and exit:\n"
-	       "                     0 if all is good. --check=preload: the classes preload, too. --check=syntax: no plugin is "
+	       "                     0 if all is good, else 1. --check=preload: the classes preload, too. --check=syntax: no plugin is "
 	       "loaded\n"
 	       "  --user NAME        with --check, for root: the user who loads the plugins (default: " OBJPOOL_USER
 	       ", or else nobody); never root\n"

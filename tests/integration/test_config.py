@@ -306,11 +306,32 @@ def test_conf_d_beside_a_name_with_brackets(place):
 
 
 def test_exit_status(place):
-    path = place / "x.conf"
-    path.write_text("[daemon]\ncolour = red\n")
-    assert run("--config", path).returncode == 78               # <sysexits.h>: EX_CONFIG
-    assert run("--config", place / "missing").returncode == 78
-    assert run("--config", path, "--check").returncode == 1
+    """objpoold(8) lists them."""
+    place.chmod(0o755)
+    head = f"[daemon]\nlisten = unix:{place}/s\nplugin_dir = {BUILD / 'plugins'}\n"
+    texts = {
+        "wrong": "[daemon]\ncolour = red\n",
+        "good": head + "[pool p]\nplugin = probe\nclass = Probe\n[user a]\nuid = 0\ncall = p.echo\n",
+        "no-plugin": head + "[pool p]\nplugin = nothing-here\nclass = C\n",
+        "no-certificate": f"[daemon]\nlisten = tls:127.0.0.1:0\ntls_cert = {place}/none.pem\n",
+        "no-place": f"[daemon]\nlisten = unix:{place}/none/s\n",
+    }
+    for name, text in texts.items():
+        (place / name).write_text(text)
+    acl = ("--check", "--acl")
+    for name, words, status in [
+            ("good", ("--check",), 0), ("good", ("--check=syntax",), 0), ("good", ("--print-config",), 0),
+            ("good", (*acl, "a", "call", "p.echo"), 0), ("good", (*acl, "a", "call", "p.sleep"), 1),
+            ("good", (*acl, "nobody", "call", "p.echo"), 2), ("good", (*acl, "a", "sing", "p"), 2),
+            ("good", ("--check-plugin", BUILD / "plugins/probe.so"), 0), ("good", ("--check-plugin", place / "none.so"), 1),
+            ("good", ("--nonsense",), 2), ("good", ("extra",), 2),
+            ("wrong", (), 78), ("missing", (), 78), ("wrong", ("--check",), 1), ("wrong", ("--check=syntax",), 1),
+            ("wrong", ("--print-config",), 1), ("wrong", (*acl, "a", "call", "p.echo"), 78),
+            ("no-plugin", ("--check",), 1), ("no-plugin", ("--check=syntax",), 0),
+            ("no-certificate", (), 78), ("no-certificate", ("--check=syntax",), 1),
+            ("no-place", (), 1), ("no-place", ("--check=syntax",), 0)]:
+        done = run("--config", place / name, *words)
+        assert done.returncode == status, (name, words, done)       # 78 is EX_CONFIG of <sysexits.h>
     with open("/dev/full", "w") as full:
         done = subprocess.run([BUILD / "objpoold", "--config", "/dev/null", "--print-config"], stdout=full, stderr=subprocess.PIPE, text=True)
         assert done.returncode == 1 and "No space left" in done.stderr
