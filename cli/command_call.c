@@ -5,6 +5,7 @@
  */
 #include "cli/cli.h"
 #include "cli/json.h"
+#include "cli/meant.h"
 #include "cli/progress.h"
 #include "cli/results.h"
 #include "cli/words.h"
@@ -102,7 +103,8 @@ static enum exit_status read_options(struct request *request, struct arguments *
 	    !is_one_of(options->args_as, shapes))
 		return cli_fail(EXIT_USAGE, "call: --errors, --sticky or --args-as has another value than those in --help");
 	if (!options->target && !strchr(arguments->words[0], '.'))
-		return cli_fail(EXIT_USAGE, "call: \"%s\" is no TARGET.METHOD", cli_shown(shown, arguments->words[0]));
+		return cli_fail(EXIT_USAGE, "call: \"%s\" is no TARGET.METHOD, as in pool.method",
+				cli_shown(shown, arguments->words[0]));
 	const enum exit_status status = results_begin(&request->results, arguments, "call");
 	if (status == EXIT_DONE && request->results.format != RESULTS_JSON && arguments_get(arguments, "json"))
 		return cli_fail(EXIT_USAGE, "call: --json and --format exclude each other");
@@ -184,6 +186,8 @@ static enum exit_status perform(struct cli *cli, struct request *request)
 					 EXIT_CALL_FAILED);
 	} else if (rc < 0) {
 		status = cli_complain(rc, result.error);
+		if (result.error && !options->target)
+			meant_tell(cli->client, cli->arguments.words[0], result.error);
 	} else {
 		const bool collected = options->errors && strcmp(options->errors, "collect") == 0;
 		status = print_value(request, result.value, json);

@@ -280,3 +280,17 @@ def test_a_pickled_exception_is_not_shown(fake):
     address = fake(lambda method: says(None)(method) if method == "objpool.hello" else msgpack.packb(error) + b"\xc0")
     assert run("call", "p.echo", address=address).stderr == "objpool: FAILED: OSError: no such file\n"
     assert "$bin" in run("call", "--json", "p.echo", address=address).stdout
+
+
+def test_a_name_that_is_near_is_told(start):
+    daemon = start({"probes": {"workers": 1}})
+
+    def said(word):
+        done = run("call", word, address=daemon.address)
+        assert done.returncode == 1 and not done.stdout
+        return done.stderr.splitlines()[1:]
+
+    assert said("prbes.echo") == ["did you mean probes.echo?"]
+    assert said("prbes:all.echo") == ["did you mean probes:all.echo?"]
+    assert said("probes:0.ehco") == ["did you mean probes:0.echo?"]
+    assert said("nothing.echo") == said("probes.nothing_like_it") == said("objpool.pols") == []

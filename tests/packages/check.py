@@ -23,8 +23,8 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-PACKAGES = ["objpool", "libobjpool0", "libobjpool-dev", "objpool-plugins", "objpool-plugin-probe", "objpool-plugin-python",
-            "python3-objpool"]
+PACKAGES = ["objpool", "objpool-gateway", "libobjpool0", "libobjpool-dev", "objpool-plugins", "objpool-plugin-probe",
+            "objpool-plugin-python", "python3-objpool"]
 CONF = "/etc/objpool/objpoold.conf"
 POOLS = "[pool dice]\nplugin = sampler\nclass = Sampler\nworkers = 2\n\n[pool probe]\nplugin = probe\nclass = Probe\nworkers = 2\n"
 LAB = "/etc/objpool/lab"  # of another daemon of the machine
@@ -209,8 +209,8 @@ def check_instance():
     write(f"{LAB}/objpoold.conf", "[daemon]\n")
     write(f"{LAB}/conf.d/lots.conf", POOLS.replace("dice", "lots"))
     run("systemctl", "start", "objpoold@lab")
-    expect("pools of the other daemon", run("sh", "-c", "objpool -s /run/objpool/lab.sock pools | awk 'NR > 1 {print $1}'").split(),
-           ["lots", "probe"])
+    pools = run("sh", "-c", "objpool -s /run/objpool/lab.sock pools | awk 'NR > 1 {print $1}'")
+    expect("pools of the other daemon", pools.split(), ["lots", "probe"])
 
 
 def check_upgrade(load):
