@@ -10,7 +10,7 @@ WHEEL_TREE := $(WHEEL)/tree
 WHEEL_PYTHON := $(WHEEL)/tools/bin/python
 WHEEL_PLUGINS := $(filter-out %/probe.so %/python.so,$(PLUGINS))
 
-.PHONY: wheel wheel-tree sdist check-wheel
+.PHONY: wheel wheel-tree sdist check-wheel check-wheel-short
 wheel: # a package for pip, in build/wheel: Python client, daemon, plugins, and the libraries that they need
 	@sh scripts/deps.sh build wheel
 	@$(MAKE) --no-print-directory B=$(WHEEL_TREE) PORTABLE=1 wheel-tree $(WHEEL_PYTHON)
@@ -22,6 +22,11 @@ sdist: # the source as a package that pip builds, in build/wheel
 
 check-wheel: wheel sdist # installs both with Python 3.9 to 3.13 (VERSIONS=3.13: that one), runs examples and tests there (PyPI)
 	$(WHEEL_PYTHON) packaging/wheel/check.py $(WHEEL) $(VERSIONS)
+
+# Of Debian's Python alone, in a folder of its own: what `make wheel` has built stays.
+check-wheel-short: # a package for pip for Debian's Python alone: its first example and its commands, two minutes (PyPI)
+	@$(MAKE) --no-print-directory WHEEL=build/wheel-short FOR=/usr/bin/python3 wheel sdist
+	build/wheel-short/tools/bin/python packaging/wheel/check.py --short build/wheel-short
 
 # auditwheel says which machines the package is for.
 $(WHEEL_PYTHON):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Installs the package objpoold as a user would, with each Python of this machine, and tries it: check.py FOLDER [VERSION...]
+"""Installs the package objpoold as a user would, with each Python of this machine, and tries it: check.py [--short] FOLDER [VERSION...]
 
 FOLDER has the wheel and the source archive. Each Python has a new virtual environment outside the checkout, for which pip gets
-what the tests import. Programs run there see nothing of the checkout. The source archive is built with the first Python.
+what the tests import. Programs run there see nothing of the checkout. The source archive is built with /usr/bin/python3.
+
+--short: only the first example and the commands, of the wheel alone, with /usr/bin/python3.
 """
 import glob
 import os
@@ -148,22 +150,37 @@ def run_suites(installed, needs):
                          *files, OBJPOOL_PACKAGE=site, OBJPOOL_BUILD=build, OBJPOOL_PYTHON=f"{installed.bin}/python")
 
 
-def check(version, python, wheel, needs):
+def try_first(installed, version, wheel):
+    """What takes no package but msgpack."""
     begin = time.monotonic()
+    installed.pip(wheel)
+    try_example(installed)
+    print(f"Python {version}: {time.monotonic() - begin:.1f} s from `pip install` to the first answer", flush=True)
+    try_commands(installed)
+
+
+def try_removal(installed):
+    installed.run(f"{installed.bin}/pip", "uninstall", "--quiet", "--yes", "objpoold")
+    venv = f"{installed.place}/venv"
+    left = glob.glob(f"{venv}/bin/objpool*") + glob.glob(f"{venv}/lib/python3*/site-packages/objpool*")
+    assert not left, left
+
+
+def check(version, python, wheel, needs):
     with tempfile.TemporaryDirectory(prefix="objpool-") as place:
         installed = Installed(python, place)
-        made = time.monotonic()
-        installed.pip(wheel)
-        try_example(installed)
-        print(f"Python {version}: {made - begin:.1f} s to make an environment, {time.monotonic() - made:.1f} s from "
-              "`pip install` to the first answer", flush=True)
-        try_commands(installed)
+        try_first(installed, version, wheel)
         installed.pip(*THEN)
         try_notebook(installed)
         print(f"Python {version}:", run_suites(installed, needs).strip().splitlines()[-1], flush=True)
-        installed.run(f"{installed.bin}/pip", "uninstall", "--quiet", "--yes", "objpoold")
-        left = glob.glob(f"{place}/venv/bin/objpool*") + glob.glob(f"{place}/venv/lib/python3*/site-packages/objpool*")
-        assert not left, left
+        try_removal(installed)
+
+
+def check_short(python, wheel):
+    with tempfile.TemporaryDirectory(prefix="objpool-") as place:
+        installed = Installed(python, place)
+        try_first(installed, pythons.look(python)[0], wheel)
+        try_removal(installed)
 
 
 def check_source(python, archive):
@@ -181,11 +198,14 @@ def _interpreter(version):
     return next(iter(pythons.pyenv(version)), None) or shutil.which(f"python{version}", path="/usr/bin:/usr/local/bin")
 
 
-def main(folder, *versions):
+def main(folder, *versions, short=False):
     found = {version: _interpreter(version) for version in versions or pythons.VERSIONS}
     wheel, = glob.glob(f"{os.path.abspath(folder)}/objpoold-*.whl")
     archive, = glob.glob(f"{os.path.abspath(folder)}/objpoold-*.tar.gz")
     subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, archive], check=True)
+    if short:
+        check_short("/usr/bin/python3", wheel)
+        return
     for version, python in found.items():
         if python:
             check(version, python, wheel, f"{os.path.abspath(folder)}/tree/needs.mk")
@@ -195,4 +215,5 @@ def main(folder, *versions):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    words = [word for word in sys.argv[1:] if word != "--short"]
+    main(*words, short=len(words) < len(sys.argv) - 1)

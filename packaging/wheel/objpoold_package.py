@@ -200,6 +200,11 @@ def _fill(wheel, tree, with_libraries):
     return wheel
 
 
+def _remove_older(folder, ending):
+    for path in glob.glob(f"{glob.escape(folder)}/objpoold-*{ending}"):
+        os.unlink(path)
+
+
 def portable_wheel(tree, folder):
     """One wheel for all Pythons that the tree has modules for. Returns its name."""
     for part in (*PROGRAMS, *(f"plugins/{name}.so" for name in ("queue", "sampler", "spell")), *DICTIONARY):
@@ -207,8 +212,7 @@ def portable_wheel(tree, folder):
             sys.exit(f"objpoold_package.py: there is no {os.path.join(tree, part)}, which the package has to have")
     machine = os.uname().machine
     platforms = _platforms(_fill(_Wheel(f"py3-none-linux_{machine}"), tree, True))
-    for old in glob.glob(f"{glob.escape(folder)}/objpoold-*.whl"):
-        os.unlink(old)
+    _remove_older(folder, ".whl")
     return _fill(_Wheel(f"py3-none-{platforms}"), tree, True).write(folder)
 
 
@@ -263,6 +267,12 @@ def build_sdist(sdist_directory, config_settings=None):
     return name
 
 
+def source_archive(folder):
+    """The one of this version alone, in that folder. Returns its name."""
+    _remove_older(folder, ".tar.gz")
+    return build_sdist(folder)
+
+
 def _as_nobodys(entry):
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
@@ -273,5 +283,5 @@ def _as_nobodys(entry):
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    made = build_sdist(sys.argv[2]) if sys.argv[1] == "--source" else portable_wheel(*sys.argv[1:])
+    made = source_archive(sys.argv[2]) if sys.argv[1] == "--source" else portable_wheel(*sys.argv[1:])
     print(f"{sys.argv[2]}/{made}")
