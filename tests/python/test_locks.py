@@ -248,3 +248,28 @@ end.set()
 def test_threads_of_the_package_need_no_look_at_all_objects(program):
     """A program that makes pools again and again has such threads, and is forked faster than one with threads of its own."""
     assert program(QUIET).communicate(timeout=SOON)[0].split() == ["False", "True"]
+
+
+ENDING = """
+import gc, threading, time
+from objpool import _locks
+class Garbage:
+    def __init__(self): self.own = self
+    def __del__(self): time.sleep(0.001)
+gc.set_threshold(1)
+for _ in range(50):
+    threads = [threading.Thread(target=time.sleep, args=[0.001]) for _ in range(3)]
+    gc.disable()
+    for thread in threads: thread.start()
+    Garbage()
+    gc.enable()
+    _locks.has_threads()
+    assert gc.isenabled()
+    for thread in threads: thread.join()
+print("done")
+"""
+
+
+def test_threads_that_end_while_others_are_counted(program):
+    """A finalizer releases the GIL, and a thread that ends has it meanwhile."""
+    assert program(ENDING).communicate(timeout=SOON) == ("done\n", "")

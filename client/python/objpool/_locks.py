@@ -43,9 +43,21 @@ def quiet() -> Iterator[None]:
         _quiet.discard(threading.get_ident())
 
 
+def _threads() -> Set[int]:
+    """The threads of Python. Python 3.11 holds a lock meanwhile that threads need to end: with garbage collection, a finalizer that
+    releases the GIL would wait for ever for such a thread, which has the GIL."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return set(sys._current_frames())
+    finally:
+        if collects:
+            gc.enable()
+
+
 def has_threads() -> bool:
     """Are there threads of Python but this one, and those that are quiet?"""
-    return bool(sys._current_frames().keys() - _quiet - {threading.get_ident()})
+    return bool(_threads() - _quiet - {threading.get_ident()})
 
 
 @contextlib.contextmanager
