@@ -72,6 +72,19 @@ def check(place, text, *arguments):
     ("[pool p]\nplugin = a\nclass = b\n[pool p]\n", 4, ["p"]),
     ("[pool p]\nplugin = a\nplugin = b\n", 3, ["plugin", "twice"]),
     ("[pool p]\nplugin = a\nclass = b\0c\nworkers = 1\n", 3, []),
+    ("[cluster]\nname = h1\n", 1, ["needs bus"]),
+    ("[cluster]\nname = h.1\nbus = nats://x:1\n", 1, ["name = h.1"]),
+    ("[cluster]\nbus = tcp://x:1\n", 2, ["nats://HOST:PORT"]),
+    ("[cluster]\nbus = nats://me:secret@x:1\n", 2, ["bus_creds"]),
+    ("[cluster]\nname = h\nbus = nats://x:1\nbus_key = /k\n", 1, ["bus_cert and bus_key"]),
+    ("[cluster]\nname = h\nbus = nats://x:1\ndomain = a b\n", 1, ["domain = a b"]),
+    ("[cluster x]\n", 1, ["[cluster x]"]),
+    ("[remote p]\nhosts = *\n", 1, ["[remote p]", "[cluster]"]),
+    ("[remote p]\nhosts = a.b\n", 2, ["names of hosts"]),
+    ("[remote objpool]\n", 1, ["objpool"]),
+    ("[remote p]\n[remote p]\n", 2, ["twice"]),
+    ("[pool p]\nplugin = a\nclass = b\nshare = yes\nunpickle = yes\n", 1, ["trust = HOSTS"]),
+    ("[user h1/*]\nuid = 0\n", 2, ["[user h1/*]", "other hosts"]),
 ])
 def test_mistakes_name_file_and_line(place, text, line, words):
     done, path = check(place, text, "--check")
@@ -472,11 +485,18 @@ def test_plugins_are_found_beside_the_program(place):
 
 def test_the_manual_has_the_keys_of_users():
     text = (ROOT / "packaging/man/objpoold.conf.5").read_text()
-    text = text[text.index(".Ss [user] and"):text.index(".Sh FILES")]
+    text = text[text.index(".Ss [user] and"):text.index(".Ss [cluster] and")]
     code = (ROOT / "daemon/supervisor/config/config.c").read_text()
     of_user = code[code.index("user_options[]"):]
     keys = re.findall(r'RIGHT\("(\w+)"', code) + re.findall(r'\{"(\w+)", T_', of_user[:of_user.index("};")])
     assert sorted(keys) == sorted(re.findall(r"^\.It Ic (\w+) No =", text, re.M)) and len(keys) == 20
+
+
+def test_the_manual_has_the_keys_of_clusters():
+    text = (ROOT / "packaging/man/objpoold.conf.5").read_text()
+    text = text[text.index(".Ss [cluster] and"):text.index(".Sh FILES")]
+    keys = sorted(table("cluster") | table("remote"))
+    assert keys == sorted(re.findall(r"^\.It Ic (\w+) No =", text, re.M)) and len(keys) == 10
 
 
 def test_the_ranges_are_as_the_manual_says(place):
@@ -497,8 +517,9 @@ def test_the_ranges_are_as_the_manual_says(place):
 def packaged():
     """The parts of the file, by section."""
     text = (ROOT / "packaging/objpoold.conf").read_text()
-    daemon, users, pools = re.split(r"^# ====.*$", text, flags=re.M)
-    return {"daemon": daemon[daemon.index("[daemon]"):], "user": users, "pool": pools}
+    daemon, users, pools, hosts = re.split(r"^# ====.*$", text, flags=re.M)
+    remote = hosts.index("[remote")
+    return {"daemon": daemon[daemon.index("[daemon]"):], "user": users, "pool": pools, "cluster": hosts[:remote], "remote": hosts[remote:]}
 
 
 def table(section):
@@ -516,7 +537,7 @@ NOT_HERE = {"socket_group", "user", "group", "tls_cert", "tls_key", "tls_client_
             "run_as"}
 
 
-@pytest.mark.parametrize("section", ["daemon", "pool"])
+@pytest.mark.parametrize("section", ["daemon", "pool", "cluster", "remote"])
 def test_the_packaged_configuration_explains_every_key(section):
     text, known = packaged()[section], table(section)
     defaults, examples, in_force = (dict(form.findall(text)) for form in (DEFAULT, EXAMPLE, IN_FORCE))

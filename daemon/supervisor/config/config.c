@@ -14,6 +14,7 @@ static const char *const admins[] = {"all", "unix", "none", NULL};              
 static const char *const tls_clients[] = {"none", "optional", "required", NULL}; /* as enum config_tls_client */
 static const char *const isolations[] = {"process", "thread", NULL};             /* as enum config_isolation */
 static const char *const syscalls[] = {"none", "default", "strict", NULL};        /* as enum cage_syscalls */
+static const char *const preferences[] = {"local", "load", NULL};                 /* as enum config_prefer */
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 #define AT(member) offsetof(struct config, member)
@@ -81,6 +82,8 @@ static const struct config_option pool_options[] = {
 	{"workers_min", T_COUNT, AT(workers_min), NULL, NULL, 0, CONFIG_WORKERS_MAX},
 	{"workers_max", T_COUNT, AT(workers_max), NULL, NULL, 1, CONFIG_WORKERS_MAX},
 	{"idle_timeout", T_SECONDS, AT(idle_timeout), "60", NULL, 0, 0},
+	{"share", T_BOOL, AT(share), "no", NULL, 0, 0},
+	{"trust", T_MACHINES, AT(trust), NULL, NULL, 0, 0},
 	{"run_as", T_TEXT, AT(run_as), NULL, NULL, 0, 0},
 	{"user", T_TEXT, AT(cage.user), NULL, NULL, 0, 0},
 	{"group", T_TEXT, AT(cage.group), NULL, NULL, 0, 0},
@@ -125,6 +128,24 @@ static const struct config_option user_options[] = {
 	{"max_priority", T_INTEGER, AT(max_priority), NULL, NULL, (uint64_t)CALL_PRIORITY_MIN, CALL_PRIORITY_MAX},
 };
 #undef AT
+#define AT(member) offsetof(struct config_cluster, member)
+static const struct config_option cluster_options[] = {
+	{"name", T_TEXT, AT(name), NULL, NULL, 0, 0},
+	{"domain", T_TEXT, AT(domain), "default", NULL, 0, 0},
+	{"bus", T_BUS, AT(bus), NULL, NULL, 0, 0},
+	{"bus_ca", T_TEXT, AT(bus_ca), NULL, NULL, 0, 0},
+	{"bus_cert", T_TEXT, AT(bus_cert), NULL, NULL, 0, 0},
+	{"bus_key", T_TEXT, AT(bus_key), NULL, NULL, 0, 0},
+	{"bus_creds", T_TEXT, AT(bus_creds), NULL, NULL, 0, 0},
+	{"gateway_program", T_TEXT, AT(program), NULL, NULL, 0, 0},
+};
+#undef AT
+#define AT(member) offsetof(struct config_remote, member)
+static const struct config_option remote_options[] = {
+	{"hosts", T_MACHINES, AT(hosts), NULL, NULL, 0, 0},
+	{"prefer", T_CHOICE, AT(prefer), "local", preferences, 0, 0},
+};
+#undef AT
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 _Static_assert(COUNT(daemon_options) <= CONFIG_TABLE_MAX && COUNT(pool_options) <= CONFIG_TABLE_MAX, "a table is no larger");
@@ -133,6 +154,8 @@ const struct config_table config_of_daemon = {.options = daemon_options, .count 
 const struct config_table config_of_pool = {.options = pool_options, .count = COUNT(pool_options)};
 const struct config_table config_of_role = {.options = role_options, .count = COUNT(role_options)};
 const struct config_table config_of_user = {.options = user_options, .count = COUNT(user_options)};
+const struct config_table config_of_cluster = {.options = cluster_options, .count = COUNT(cluster_options)};
+const struct config_table config_of_remote = {.options = remote_options, .count = COUNT(remote_options)};
 
 bool config_is_policy(const struct config_table *table, const struct config_option *option)
 {
@@ -249,6 +272,23 @@ static bool copy_text(char **text)
 	return !*text || (*text = strdup(*text));
 }
 
+/* The list is a copy by bytes. False: out of memory; it has what could be copied. */
+static bool copy_words(struct config_words *list)
+{
+	const struct config_words from = *list;
+
+	*list = (struct config_words){.words = from.count > 0 ? calloc(from.count, sizeof *list->words) : NULL};
+	for (uint32_t i = 0; list->words && i < from.count; i++) {
+		const struct config_word *word = &from.words[i];
+		struct config_word *copy = &list->words[list->count++];
+		*copy = (struct config_word){.text = strdup(word->text), .number = word->number};
+		copy->place = word->place ? strdup(word->place) : NULL;
+		if (!copy->text || (word->place && !copy->place))
+			return false;
+	}
+	return list->count == from.count;
+}
+
 /* The field is a copy by bytes, of which nothing is its own yet. */
 static bool copy_field(void *field, enum config_type type)
 {
@@ -256,6 +296,8 @@ static bool copy_field(void *field, enum config_type type)
 
 	if (config_has_text(type))
 		return copy_text(field);
+	if (config_has_words(type))
+		return copy_words(field);
 	if (type != T_JSON)
 		return true;
 	if (json->packed)
@@ -287,6 +329,13 @@ static void free_role(struct config_role *role, const struct config_table *table
 	free(role->place);
 }
 
+static void free_remote(struct config_remote *remote)
+{
+	free_section(remote, &config_of_remote);
+	free(remote->name);
+	free(remote->place);
+}
+
 void config_free(struct config *config)
 {
 	for (uint32_t i = 0; i < config->pool_count; i++)
@@ -298,6 +347,11 @@ void config_free(struct config *config)
 	for (uint32_t i = 0; i < config->user_count; i++)
 		free_role(&config->users[i].own, &config_of_user);
 	free(config->users);
+	for (uint32_t i = 0; i < config->remote_count; i++)
+		free_remote(&config->remotes[i]);
+	free(config->remotes);
+	free_section(&config->cluster, &config_of_cluster);
+	free(config->cluster.place);
 	free(config->policy);
 	while (config->listen_count > 0)
 		config_drop_listen(config);

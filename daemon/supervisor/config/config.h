@@ -84,6 +84,24 @@ struct config_cage {
 	uint32_t syscalls; /* enum cage_syscalls (proto/cage.h) */
 };
 
+/* The section [cluster]: this host, and the bus over which it meets others. */
+struct config_cluster {
+	char *place; /* file:line of its section; NULL: there is none */
+	char *name, *domain;
+	struct config_words bus; /* addresses */
+	char *bus_ca, *bus_cert, *bus_key, *bus_creds; /* files; NULL: not given */
+	char *program; /* NULL: found */
+};
+
+enum config_prefer { PREFER_LOCAL, PREFER_LOAD };
+
+/* A section [remote NAME]: a pool that other hosts serve. */
+struct config_remote {
+	char *name, *place;
+	struct config_words hosts; /* none: as "*" */
+	uint32_t prefer;           /* enum config_prefer */
+};
+
 struct config_pool {
 	char *name;
 	char *plugin, *class;
@@ -104,6 +122,8 @@ struct config_pool {
 	uint64_t workers_min, workers_max; /* CONFIG_UNSET: as workers */
 	uint64_t idle_timeout;       /* nanoseconds; NEVER */
 	struct config_cage cage;
+	bool share;             /* other hosts may call it */
+	struct config_words trust; /* hosts that may share it although it unpickles; "*": all */
 	char *run_as;           /* the user whose rights calls without a caller have; NULL: none */
 	char *offered; /* the abstract socket where a fork of a client's program waits to be the template; NULL: nowhere */
 	char *place;            /* file:line of its section */
@@ -141,6 +161,9 @@ struct config {
 	uint32_t role_count;
 	struct config_user *users;
 	uint32_t user_count;
+	struct config_cluster cluster;
+	struct config_remote *remotes;
+	uint32_t remote_count;
 	char *places[CONFIG_TABLE_MAX]; /* file:line of the keys of [daemon], as in its table; NULL: not given */
 	char reason[512];      /* the first error */
 };
@@ -192,6 +215,9 @@ int config_pool_copy(struct config_pool *copy, const struct config_pool *pool);
 
 /* Charges the values that the section keeps to the account. */
 void config_pool_charge(struct config_pool *pool, struct account *account);
+
+/* Does the list of hosts have that one, or "*"? */
+bool config_has_host(const struct config_words *hosts, struct span host);
 
 /* Packs the section's keys that a plugin may ask for, and max_message, as a map. */
 void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer);

@@ -3,6 +3,7 @@
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/config/config_cage.h"
+#include "daemon/supervisor/config/config_cluster.h"
 #include "daemon/supervisor/config/config_table.h"
 #include "daemon/supervisor/config/config_users.h"
 #include "daemon/supervisor/config/python_options.h"
@@ -87,7 +88,9 @@ int config_check_pool(struct config *config, const struct config_pool *pool)
 	if (pool->isolation == ISOLATION_THREAD && pool->max_rss)
 		return config_fail(config, "%s: pool %s: max_rss limits a process: it needs isolation = process", pool->place,
 				   pool->name);
-	return check_size(config, pool) < 0 || check_json(config, pool) < 0 ? -1 : config_cage_check(config, pool);
+	if (check_size(config, pool) < 0 || check_json(config, pool) < 0 || config_check_share(config, pool) < 0)
+		return -1;
+	return config_cage_check(config, pool);
 }
 
 /* The addresses that the text stands for: one, or two for localhost. */
@@ -216,5 +219,5 @@ int config_check(struct config *config)
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		if (config_check_pool(config, &config->pools[i]) < 0)
 			return -1;
-	return config_check_users(config);
+	return config_check_cluster(config) < 0 ? -1 : config_check_users(config);
 }

@@ -22,9 +22,10 @@ static struct config_pool *find_pool(struct config *config, const char *name)
 	return NULL;
 }
 
-static bool is_pool_name(const char *name)
+bool config_is_pool_name(const char *name)
 {
-	return name[0] && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(name);
+	return name[0] && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(name) &&
+	       strcmp(name, "objpool") != 0;
 }
 
 /* The array has room for the next power of two of pools. */
@@ -44,7 +45,7 @@ int config_add_named_pool(struct config *config, const char *name, const char *p
 {
 	const struct config_pool *other = find_pool(config, name);
 
-	if (!is_pool_name(name) || !strcmp(name, "objpool"))
+	if (!config_is_pool_name(name))
 		return config_fail(config, "%s: \"%.100s\" can't be a pool's name: use letters, digits, _ and -, and not objpool",
 				   place, name);
 	if (other)

@@ -3,7 +3,12 @@
 #ifndef SUPERVISOR_CONFIG_POOL_H
 #define SUPERVISOR_CONFIG_POOL_H
 
+#include <stdbool.h>
+
 struct config;
+
+/* Can a pool have that name? */
+bool config_is_pool_name(const char *name);
 
 /* Adds a pool with nothing but its presets. 0, or -1 with config->reason. */
 int config_add_named_pool(struct config *config, const char *name, const char *place);

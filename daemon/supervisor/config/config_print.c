@@ -119,6 +119,8 @@ static void print_value(const void *field, const struct config_option *option, F
 	case T_TOKENS:
 	case T_HOSTS:
 	case T_ORIGINS:
+	case T_MACHINES:
+	case T_BUS:
 		print_words(field, to);
 		break;
 	}
@@ -189,6 +191,14 @@ static void print_daemon(const struct config *config, bool secrets, FILE *to)
 	for (uint32_t i = 0; i < config->user_count; i++) {
 		fprintf(to, "\n[user %s]\n", config->users[i].own.name);
 		print_section(&config->users[i], &config_of_user, secrets, to);
+	}
+	if (config->cluster.place) {
+		fputs("\n[cluster]\n", to);
+		print_section(&config->cluster, &config_of_cluster, secrets, to);
+	}
+	for (uint32_t i = 0; i < config->remote_count; i++) {
+		fprintf(to, "\n[remote %s]\n", config->remotes[i].name);
+		print_section(&config->remotes[i], &config_of_remote, secrets, to);
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config_read: the file and those in conf.d, line by line; an error names file and line. */
 #include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/config/config_cluster.h"
 #include "daemon/supervisor/config/config_pool.h"
 #include "daemon/supervisor/config/config_table.h"
 #include "daemon/supervisor/config/config_users.h"
@@ -36,6 +37,7 @@ static const struct kind {
 	{"pool", &config_of_pool, config_add_named_pool, config_last_pool},
 	{"role", &config_of_role, config_add_role, config_last_role},
 	{"user", &config_of_user, config_add_user, config_last_user},
+	{"remote", &config_of_remote, config_add_remote, config_last_remote},
 };
 
 static int add_section(struct file *file, const struct kind *kind, const char *name, int line)
@@ -57,11 +59,27 @@ static int refuse_section(const struct file *file, const char *section, int line
 	char hint[SIMILAR_HINT];
 
 	similar_offer(&similar, "daemon");
+	similar_offer(&similar, "cluster");
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		similar_offer(&similar, kinds[i].name);
 	return config_fail(file->config,
-			   "%s:%d: there is no section [%s]: write [daemon], [pool NAME], [role NAME] or [user NAME]%s",
+			   "%s:%d: there is no section [%s]: write [daemon], [pool NAME], [role NAME], [user NAME], [cluster] or "
+			   "[remote NAME]%s",
 			   file->path, line, section, similar_hint(&similar, "", hint));
+}
+
+/* It may come again in another file, as [daemon] may. */
+static int open_cluster(struct file *file, int line)
+{
+	struct config_cluster *cluster = &file->config->cluster;
+
+	file->table = &config_of_cluster;
+	file->base = cluster;
+	if (!cluster->place && asprintf(&cluster->place, "%s:%d", file->path, line) < 0) {
+		cluster->place = NULL;
+		return config_no_memory(file->config);
+	}
+	return 0;
 }
 
 static int on_section(void *data, const char *section, int line)
@@ -75,6 +93,8 @@ static int on_section(void *data, const char *section, int line)
 		file->base = file->config;
 		return 0;
 	}
+	if (!strcmp(section, "cluster"))
+		return open_cluster(file, line);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		const size_t n = strlen(kinds[i].name);
 		if (!strncmp(section, kinds[i].name, n) && section[n] == ' ')
@@ -249,6 +269,7 @@ int config_load(struct config *config, const char *path)
 {
 	*config = (struct config){.tls_client = TLS_CLIENT_UNSET};
 	config_preset(config, &config_of_daemon);
+	config_preset(&config->cluster, &config_of_cluster);
 	config->plugin_dir = paths_find("plugins", paths_plugins);
 	if (!config->plugin_dir)
 		return config_no_memory(config);

@@ -20,7 +20,7 @@ enum config_type {
 	T_RATE,
 	/* Lists of words: struct config_words. */
 	T_METHODS, T_POOLS, T_YES, T_NAMES, T_UIDS, T_GIDS, T_CERTIFICATES, T_TOKENS,
-	T_HOSTS, T_ORIGINS
+	T_HOSTS, T_ORIGINS, T_MACHINES, T_BUS
 };
 
 /* Is the key's value a list of words? */
@@ -56,7 +56,8 @@ struct config_table {
 };
 
 /* The keys of [daemon], in struct config; of [pool NAME], in struct config_pool; and so on. */
-extern const struct config_table config_of_daemon, config_of_pool, config_of_role, config_of_user;
+extern const struct config_table config_of_daemon, config_of_pool, config_of_role, config_of_user,
+	config_of_cluster, config_of_remote;
 
 /* Is it `admin` or `create` of [daemon]? Where there are users, rights decide in the place of these. */
 bool config_is_policy(const struct config_table *table, const struct config_option *option);

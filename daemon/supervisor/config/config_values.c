@@ -274,6 +274,7 @@ static set_fn *const setters[] = {
 	[T_NAMES] = config_set_words, [T_UIDS] = config_set_words, [T_GIDS] = config_set_words,
 	[T_CERTIFICATES] = config_set_words, [T_TOKENS] = config_set_words,
 	[T_HOSTS] = config_set_words, [T_ORIGINS] = config_set_words,
+	[T_MACHINES] = config_set_words, [T_BUS] = config_set_words,
 	[T_SIZE] = set_size, [T_MEMORY] = set_memory, [T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers,
 	[T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
 	[T_INTEGER] = set_integer, [T_CPUS] = set_cpus,

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/config/config_words.h"
 
 #include "daemon/supervisor/config/config.h"
+#include "proto/gateway_link.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -113,10 +114,29 @@ static const char *check_origin(struct config_word *word)
 	return (http || https) && *host && !host[strcspn(host, "/?#*")] ? NULL : "must be as https://HOST or https://HOST:PORT";
 }
 
+static const char *check_machine(struct config_word *word)
+{
+	return config_is_host_name(word->text) || !strcmp(word->text, "*")
+		       ? NULL
+		       : "must be names of hosts, as their [cluster] sections say them, or *";
+}
+
+/* Who may use the bus is no part of its address: objpool.config shows it, and so does ps. */
+static const char *check_bus(struct config_word *word)
+{
+	const bool nats = !strncmp(word->text, "nats://", 7), tls = !strncmp(word->text, "tls://", 6);
+	const char *host = word->text + (nats ? 7 : 6);
+
+	if (strchr(word->text, '@'))
+		return "must have no user and password: these go into the file that bus_creds names";
+	return (nats || tls) && *host && !host[strcspn(host, "/?#,")] ? NULL : "must be as nats://HOST:PORT or tls://HOST:PORT";
+}
+
 static check_fn *const checks[] = {
 	[T_METHODS] = check_method, [T_POOLS] = check_pool, [T_NAMES] = check_name,
 	[T_UIDS] = check_uid,       [T_GIDS] = check_gid,   [T_CERTIFICATES] = check_certificate,
 	[T_TOKENS] = check_token,   [T_HOSTS] = check_host, [T_ORIGINS] = check_origin,
+	[T_MACHINES] = check_machine, [T_BUS] = check_bus,
 };
 
 /* ---- lists ---- */
@@ -177,4 +197,19 @@ bool config_is_user_name(const char *name)
 	const bool any = name[n] == '*' && (n == 0 || name[n - 1] == '/'); /* "*", and "HOST/" with a star */
 
 	return n + any > 0 && n + any <= CONFIG_USER_NAME_MAX && !name[n + any];
+}
+
+bool config_is_host_name(const char *name)
+{
+	const size_t n = strspn(name, LETTERS_AND_DIGITS "_-");
+
+	return n > 0 && n <= GATEWAY_NAME_MAX && !name[n];
+}
+
+bool config_has_host(const struct config_words *hosts, struct span host)
+{
+	for (uint32_t i = 0; i < hosts->count; i++)
+		if (!strcmp(hosts->words[i].text, "*") || span_is(host, hosts->words[i].text))
+			return true;
+	return false;
 }

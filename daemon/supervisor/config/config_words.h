@@ -16,4 +16,7 @@ int config_words_place(struct config_words *list, const char *place);
 /* Is this a name of a role or a user? "*" is one of a user. */
 bool config_is_user_name(const char *name);
 
+/* Is this a name of a host, or of a domain, as [cluster] gives it? */
+bool config_is_host_name(const char *name);
+
 #endif

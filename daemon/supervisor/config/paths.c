@@ -8,6 +8,7 @@
 
 const char paths_plugins[] = OBJPOOL_PLUGIN_DIR;
 const char paths_worker[] = OBJPOOL_LIBEXEC_DIR "/objpool-worker";
+const char paths_gateway[] = OBJPOOL_LIBEXEC_DIR "/objpool-gateway";
 const char paths_config[] = OBJPOOL_SYSCONF_DIR "/objpoold.conf";
 
 char *paths_find(const char *name, const char *installed)

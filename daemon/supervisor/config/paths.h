@@ -6,6 +6,7 @@
 
 extern const char paths_plugins[]; /* the folder of plugins */
 extern const char paths_worker[];  /* objpool-worker */
+extern const char paths_gateway[]; /* objpool-gateway */
 extern const char paths_config[];  /* the default of --config */
 
 /* What has this name in the folder of this program, as in a build tree, or else a copy of `installed`. To be freed; NULL: out of
