@@ -102,6 +102,7 @@ enum exit_status command_forget(struct cli *cli);
 enum exit_status command_pause(struct cli *cli);
 enum exit_status command_resume(struct cli *cli);
 enum exit_status command_clients(struct cli *cli);
+enum exit_status command_hosts(struct cli *cli);
 enum exit_status command_kick(struct cli *cli);
 enum exit_status command_log_level(struct cli *cli);
 enum exit_status command_config(struct cli *cli);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_inspect: pools, clients, describe and status: what the daemon has, for people. With --json, one value per line. */
+/* command_inspect: pools, clients, hosts, describe and status: what the daemon has, for people. With --json, one value per line. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/generate/generate.h"
@@ -94,6 +94,74 @@ static const struct column client_columns[] = {
 enum exit_status command_clients(struct cli *cli)
 {
 	return print_table(cli, "objpool.clients", client_columns);
+}
+
+/* ---- hosts ----------------------------------------------------------------------------------------------------------------- */
+
+static const struct column host_columns[] = {
+	{"HOST", "name", false},   {"STATE", "state", false},   {"POOL", "pool", false},        {"CLASS", "class", false},
+	{"SLOTS", "slots", true},  {"READY", "ready", true},    {"QUEUE", "queue", true},       {"RUNNING", "running", true},
+	{"RTT/us", "rtt_us", true}, {"CALLS", "calls", true},   {"IN FLIGHT", "inflight", true}, {"LOST", "lost", true},
+	{0},
+};
+
+struct host_rows {
+	struct table *table;
+	struct objpool_bytes host;
+	bool any; /* of its pools has a row */
+};
+
+static void add_host_pool(void *context, struct objpool_bytes pool)
+{
+	struct host_rows *rows = context;
+
+	table_add_two(rows->table, pool, rows->any ? (struct objpool_bytes){0} : rows->host);
+	rows->any = true;
+}
+
+/* The host stands in the row of its first pool. */
+static void add_host(void *context, struct objpool_bytes host)
+{
+	struct host_rows rows = {.table = context, .host = host};
+
+	field_each(field(host, "pools"), add_host_pool, &rows);
+	if (!rows.any)
+		table_add(rows.table, host);
+}
+
+static void print_hosts(struct objpool_bytes hosts)
+{
+	struct table table;
+
+	fputs("host ", stdout);
+	field_show(stdout, field(hosts, "name"));
+	fputs(" of domain ", stdout);
+	field_show(stdout, field(hosts, "domain"));
+	fputs(": ", stdout);
+	field_show(stdout, field(field(hosts, "bus"), "state"));
+	fputs(": ", stdout);
+	field_show(stdout, field(field(hosts, "bus"), "text"));
+	fputc('\n', stdout);
+	table_begin(&table, host_columns);
+	field_each(field(hosts, "hosts"), add_host, &table);
+	table_end(&table, stdout, "");
+}
+
+enum exit_status command_hosts(struct cli *cli)
+{
+	struct objpool_result result;
+	enum exit_status status = cli_ask(cli, &result, "objpool.hosts", "[]");
+
+	if (status != EXIT_DONE)
+		return status;
+	if (wants_json(cli))
+		cli_print(result.value);
+	else if (!field_is_set(field(result.value, "name")))
+		status = cli_fail(EXIT_CALL_FAILED, "this daemon is in no cluster: it needs [cluster], see objpoold.conf(5)");
+	else
+		print_hosts(result.value);
+	objpool_result_free(&result);
+	return cli_end_output(status);
 }
 
 /* ---- describe
@@ -371,6 +439,20 @@ static void print_uptime(double seconds)
 		printf(", up %lds", s);
 }
 
+static void print_cluster(struct objpool_bytes cluster)
+{
+	if (!field_is_set(cluster))
+		return;
+	fputs("  is host ", stdout);
+	field_show(stdout, field(cluster, "name"));
+	fputs(" of domain ", stdout);
+	field_show(stdout, field(cluster, "domain"));
+	print_count(field(cluster, "bus"), "");
+	print_nouns(field(cluster, "hosts"), " other host");
+	print_count(field(cluster, "requests"), " under way there");
+	fputc('\n', stdout);
+}
+
 static void print_status(struct objpool_bytes status)
 {
 	field_show(stdout, field(status, "server"));
@@ -384,6 +466,7 @@ static void print_status(struct objpool_bytes status)
 	print_nouns(field(status, "sessions"), " session");
 	fputc('\n', stdout);
 	field_each(field(status, "listen"), print_address, NULL);
+	print_cluster(field(status, "cluster"));
 	field_each(field(status, "pools"), print_pool, NULL);
 	print_users(field(status, "users"));
 }

@@ -14,7 +14,8 @@
 
 static const struct command commands[] = {
 	{"call", "TARGET.METHOD [ARG...]", "call a method and print its result",
-	 "TARGET is POOL, POOL:SLOT, POOL:all, POOL:key=KEY, POOL:map or POOL:scatter.\nEach ARG is JSON, or else a string.",
+	 "TARGET is POOL, POOL:SLOT, POOL:all, POOL:key=KEY, POOL:map or POOL:scatter; POOL@HOST and POOL@* are on other hosts.\n"
+	 "Each ARG is JSON, or else a string.",
 	 call_options, 1, -1, command_call},
 	{"map", "POOL.METHOD", "call a method for each line of JSON, and print the results",
 	 "Items come from standard input, one JSON value a line; results leave in the same order as they come.", map_options, 1,
@@ -28,6 +29,7 @@ static const struct command commands[] = {
 	 top_options, 0, 1, command_top},
 	{"clients", "", "list the connections: who, from where, and what they wait for", NULL, look_options, 0, 0,
 	 command_clients},
+	{"hosts", "", "list the hosts of the cluster, with the pools that they share", NULL, look_options, 0, 0, command_hosts},
 	{"create", "POOL [KEY=VALUE...]", "make a pool, and wait until its instances are built",
 	 "The keys are those of a [pool] section; each VALUE is JSON, or else a string. The daemon keeps the pool until it is "
 	 "dropped.",

@@ -44,12 +44,17 @@ static char *show(struct objpool_bytes value)
 	return fclose(out) == 0 ? text : NULL;
 }
 
+void table_add_two(struct table *table, struct objpool_bytes map, struct objpool_bytes other)
+{
+	for (const struct column *column = table->columns; column->title; column++) {
+		const struct objpool_bytes value = field(map, column->key);
+		add_cell(table, show(value.data ? value : field(other, column->key)));
+	}
+}
+
 void table_add(void *context, struct objpool_bytes map)
 {
-	struct table *table = context;
-
-	for (const struct column *column = table->columns; column->title; column++)
-		add_cell(table, show(field(map, column->key)));
+	table_add_two(context, map, (struct objpool_bytes){0});
 }
 
 /* Counts characters: of the bytes of a character in UTF-8 only the first counts. */

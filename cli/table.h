@@ -26,6 +26,9 @@ void table_begin(struct table *table, const struct column *columns);
 /* Adds a row from a packed map. For field_each: `context` is the table. */
 void table_add(void *context, struct objpool_bytes map);
 
+/* The same, with what the first map lacks from the other. */
+void table_add_two(struct table *table, struct objpool_bytes map, struct objpool_bytes other);
+
 /* Prints each line with `indent` before it, and frees the table. */
 void table_end(struct table *table, FILE *out, const char *indent);
 

@@ -178,6 +178,7 @@ static void read_daemon(struct top_look *look, struct objpool_bytes status)
 	look->uptime_s = field_number(field(status, "uptime_s"), NAN);
 	look->sessions = field_number(field(status, "sessions"), NAN);
 	look->late = field_number(field(status, "late"), NAN);
+	look->hosts = field_number(field(field(status, "cluster"), "hosts"), NAN);
 	look->calls_rate = NAN;
 }
 

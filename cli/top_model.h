@@ -60,6 +60,7 @@ struct top_look {
 	size_t used;
 	const char *server, *version, *state;
 	double pid, uptime_s, sessions, late;
+	double hosts;  /* others of the cluster that are ready; NaN: there is no cluster */
 	double workers, ready, calls_rate; /* of all pools together */
 	struct top_pool *pools;
 	size_t count;

@@ -254,6 +254,8 @@ static void put_header(struct text_line *line, const struct top_view *view, cons
 	put_number(line, (double)look->count, TOP_COUNT, "pool", "pools");
 	put_format(line, ", %s/%s instances", top_number(ready, look->ready, TOP_COUNT),
 		   top_number(workers, look->workers, TOP_COUNT));
+	if (!isnan(look->hosts))
+		put_number(line, look->hosts, TOP_COUNT, "other host", "other hosts");
 	put_number(line, look->calls_rate, TOP_RATE, "calls/s", "calls/s");
 	put_number(line, look->late, TOP_COUNT, "late", "late");
 	if (localtime_r(&view->time, &tm) && strftime(clock, sizeof clock, "%H:%M:%S", &tm) > 0)

@@ -56,7 +56,9 @@ enum { GATEWAY_FD = 3 };
 
 enum {
 	GATEWAY_AHEAD = 1 << 20, /* bytes: see TAKEN */
+	GATEWAY_RPC_MAX = 256 << 20, /* bytes of the rpc of a MESSAGE */
 	GATEWAY_POOLS_MS = 250,
+	GATEWAY_PATIENCE_MS = 10000, /* a gateway that has sent nothing for so long is killed */
 	GATEWAY_NAME_MAX = 63,   /* bytes of a host's name, of a domain's, and of a user's on another host */
 };
 

@@ -8,6 +8,7 @@
 #include "daemon/supervisor/admin/reload.h"
 #include "daemon/supervisor/admin/rollout.h"
 #include "daemon/supervisor/admin/service.h"
+#include "daemon/supervisor/cluster/cluster.h"
 #include "daemon/supervisor/connections/session.h"
 #include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/http/pool_views.h"
@@ -210,5 +211,7 @@ const struct daemon_ops hooks_daemon = {
 	.signal = on_signal,
 	.worker_read = slowlog_on_read,
 	.worker_gone = on_worker_gone,
+	.child_ended = cluster_on_child,
+	.find_abroad = cluster_find_abroad,
 	.break_off_call = http_break_off_greediest,
 };

@@ -6,6 +6,7 @@
 #include "daemon/supervisor/admin/pending_admin.h"
 #include "daemon/supervisor/admin/rollout.h"
 #include "daemon/supervisor/base/closer.h"
+#include "daemon/supervisor/cluster/cluster.h"
 #include "daemon/supervisor/base/signals.h"
 #include "daemon/supervisor/connections/descriptors.h"
 #include "daemon/supervisor/connections/memory.h"
@@ -149,6 +150,7 @@ static void react_to_slots(struct daemon *daemon)
 	pending_admin_run(daemon);
 	rollouts_run(daemon);
 	descriptors_share(daemon);
+	cluster_on_slots_changed(daemon->cluster);
 	if (daemon->ready)
 		systemd_status(daemon);
 }
@@ -231,6 +233,7 @@ static void end_turn(struct daemon *daemon)
 		stop_go_on(daemon);
 	event_readers_run(daemon);
 	flush_all(daemon);
+	cluster_end_turn(daemon->cluster);
 	memory_end_turn(daemon);
 	if (daemon->state != DAEMON_RUNNING)
 		stop_go_on(daemon); /* what was sent may have been the last */

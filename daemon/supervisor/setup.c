@@ -7,6 +7,7 @@
 #include "daemon/supervisor/base/pidfile.h"
 #include "daemon/supervisor/base/signals.h"
 #include "daemon/supervisor/base/spawn.h"
+#include "daemon/supervisor/cluster/cluster.h"
 #include "daemon/supervisor/connections/descriptors.h"
 #include "daemon/supervisor/connections/handshake.h"
 #include "daemon/supervisor/connections/listener.h"
@@ -170,7 +171,7 @@ int setup(struct daemon *daemon, struct config *config, struct tls_context *tls,
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		listener_start(listener);
 	systemd_start_watchdog(daemon);
-	return 0;
+	return cluster_settle(daemon);
 }
 
 void setup_undo(struct daemon *daemon)
@@ -182,6 +183,7 @@ void setup_undo(struct daemon *daemon)
 		session_end(session);
 	while ((session = TAILQ_FIRST(&daemon->departed_sessions)))
 		session_end(session);
+	daemon->cluster = cluster_free(daemon->cluster);
 	core_end_event(&daemon->core);
 	loop_free_ended(daemon);
 	stop_listening(daemon);

@@ -4,6 +4,7 @@
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/admin/event_reader.h"
+#include "daemon/supervisor/cluster/cluster.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/connections/session.h"
 #include "daemon/supervisor/http/http.h"
@@ -69,6 +70,7 @@ static void break_off_all(struct daemon *daemon)
 	daemon->state = DAEMON_STOPPING;
 	daemon->stop_at = 0;
 	http_end_viewers(daemon->http);
+	cluster_break_off(daemon->cluster);
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		break_off(pool);
 }
@@ -89,7 +91,7 @@ static bool has_arrivals(const struct daemon *daemon)
 
 static bool is_idle(const struct daemon *daemon)
 {
-	return status_calls(daemon) == 0 && status_direct_channels(daemon) == 0 && !has_arrivals(daemon);
+	return status_calls(daemon) == 0 && cluster_requests(daemon->cluster) == 0 && status_direct_channels(daemon) == 0 && !has_arrivals(daemon);
 }
 
 void stop_begin(struct daemon *daemon, bool now)
@@ -104,6 +106,7 @@ void stop_begin(struct daemon *daemon, bool now)
 		close_listeners_for_next(daemon);
 		daemon->arrivals_until = daemon->core.now + ARRIVAL;
 		pool_drain_all(&daemon->core);
+		cluster_drain(daemon->cluster);
 		daemon->slots_changed = true; /* pools that were paused go on, and requests may wait for their pause */
 	}
 	if (now)
@@ -128,6 +131,7 @@ void stop_go_on(struct daemon *daemon)
 	if (!daemon->stop_at)
 		daemon->stop_at = daemon->core.now + LAST_WAIT;
 	event_readers_end_all(daemon);
-	if ((!has_unsent(daemon) && !daemon->cgroups.first) || daemon->core.now >= daemon->stop_at)
+	const bool sent = !has_unsent(daemon) && cluster_has_finished(daemon->cluster);
+	if ((sent && !daemon->cgroups.first) || daemon->core.now >= daemon->stop_at)
 		daemon->state = DAEMON_DONE;
 }

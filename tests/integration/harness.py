@@ -44,11 +44,15 @@ class Client:
     def __init__(self, address, deadline=DEADLINE):
         kind, _, rest = address.partition(":")
         if kind == "unix":
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.connect(rest)
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(rest)
         else:
             host, _, port = rest.rpartition(":")
-            self.socket = socket.create_connection((host.strip("[]"), int(port)))
+            connection = socket.create_connection((host.strip("[]"), int(port)))
+        self.use(connection, deadline)
+
+    def use(self, connection, deadline):
+        self.socket = connection
         self.deadline = deadline
         self.socket.settimeout(deadline)
         self.unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=1 << 30)

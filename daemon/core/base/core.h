@@ -18,6 +18,7 @@
 struct client;
 struct error;
 struct pool;
+struct remote;
 struct slot;
 struct rpc;
 
@@ -39,7 +40,8 @@ struct core_ops {
 	void (*slot_nudge)(struct slot *slot);
 	/* A slot has changed its state, or its pool is paused and it runs nothing: for the log, and for requests that wait. */
 	void (*slot_changed)(struct slot *slot);
-	/* May the client make sticky calls of the pool? The pointer may be NULL: then every client may. */
+	/* May the client make sticky calls of the pool (NULL: of one that other hosts have)? The pointer may be NULL: then every
+	 * client may. */
 	bool (*may_stick)(const struct client *client, const struct pool *pool);
 	/* A request of the client was refused with DENIED. The pointer may be NULL. */
 	void (*denied)(const struct client *client, const struct error *error);
@@ -101,6 +103,7 @@ struct core {
 	uint64_t last_walk;         /* number of the last walk through the slots: see nested.c */
 	uint64_t denied;            /* requests that were refused because their clients have no right to them */
 	uint64_t late;              /* results that came when nobody waited for them any more */
+	struct remote *remote;      /* the way to other hosts; NULL: there is none */
 	bool draining;              /* takes no new calls */
 	/* Gets each line of core_trace. NULL: the log doesn't want them. */
 	void (*trace)(const struct pool *pool, const struct slot *slot, const char *text);

@@ -7,6 +7,7 @@
 #include "daemon/core/calls/recall.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/queue.h"
+#include "daemon/core/records/remote.h"
 #include "daemon/core/records/slot.h"
 #include "daemon/core/dispatch/to_worker.h"
 #include "daemon/core/dispatch/yield.h"
@@ -46,6 +47,12 @@ void client_on_sent(struct client *client)
 
 /* ---- a client goes ---- */
 
+static void leave_other_hosts(struct client *client)
+{
+	if (client->abroad)
+		client->core->remote->leave(client);
+}
+
 void client_hang_up(struct client *client)
 {
 	if (client->hung_up)
@@ -53,6 +60,7 @@ void client_hang_up(struct client *client)
 	client->hung_up = true;
 	client_exit(client);
 	client_abandon(&client->tickets);
+	leave_other_hosts(client);
 	direct_on_client_gone(client);
 	sendq_clear(&client->out);
 	sendq_lose_kept(&client->kept);
@@ -110,6 +118,7 @@ void client_gone(struct client *client)
 
 	client_hang_up(client);
 	client_abandon(&client->notifications);
+	leave_other_hosts(client); /* notifications may have come since */
 	lease_on_client_gone(client);
 	TAILQ_FOREACH(pool, &client->core->pools, link)
 		tell_pool(pool, client->id);

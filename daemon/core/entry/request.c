@@ -8,6 +8,7 @@
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/calls/nested.h"
 #include "daemon/core/records/pool.h"
+#include "daemon/core/records/remote.h"
 #include "daemon/core/life/sizing.h"
 #include "proto/pack.h"
 #include "proto/plural.h"
@@ -63,7 +64,7 @@ static int check_rights(const struct call *call, const struct client *client, co
 }
 
 /* Finds the pool and the method that the target names, and checks that the client may call there. A pool that has shrunk to no
- * slot gets one. */
+ * slot gets one. 1: the call is for other hosts. */
 static int settle_target(struct call *call, const struct client *client, const struct target *target, struct error *error)
 {
 	struct core *core = client->core;
@@ -72,15 +73,13 @@ static int settle_target(struct call *call, const struct client *client, const s
 
 	if (check_rights(call, client, target, error) < 0)
 		return -EACCES;
-	if (target->host.size > 0) {
-		error_say(error, ERROR_UNREACHABLE, RAN_NO,
-			  "this daemon is in no cluster: a target with @ needs [cluster] in its configuration, see objpoold.conf(5)");
-		return -EHOSTUNREACH;
-	}
 	if (core->draining && !nested_is(client) && !client->arriving) {
 		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and takes no new calls");
 		return -EINVAL;
 	}
+	const int away = remote_is_for_others(core, target, pool, error);
+	if (away != 0)
+		return away;
 	if (!pool) {
 		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%s\"", error_shown(target->pool, room));
 		return -EINVAL;
@@ -195,6 +194,32 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	return request_refuse(client, rpc, error);
 }
 
+/* ---- what is for other hosts ---- */
+
+static int check_away(struct client *client, struct error *error)
+{
+	if (!client_is_greedy(client))
+		return client->quota ? quota_take_call(client->quota, error) : 0;
+	client_say_greedy(client, RAN_NO, error);
+	return -EINVAL;
+}
+
+/* The call has been read to check it: its request is given away as it came. */
+static int send_away(struct call *call, struct client *client, const struct rpc *rpc, struct error *error)
+{
+	struct remote *remote = client->core->remote;
+
+	if (check_away(client, error) < 0)
+		return refuse_call(call, client, rpc, error);
+	const int r = remote->send(remote, client, rpc, call->block, call->input.fed, error);
+	if (r == 0)
+		client_count_calls(client, 1);
+	else if (r != -EEXIST)
+		return refuse_call(call, client, rpc, error);
+	call_free(call);
+	return r;
+}
+
 /* ---- pool.method ---- */
 
 static int is_array(struct span value)
@@ -218,9 +243,13 @@ static bool use_memo(struct call *call, const struct client *client, struct span
 	return true;
 }
 
-static void remember(struct client *client, const struct call *call, struct span method)
+/* A method string with a host in it, or of a pool that other hosts offer, too, is looked up each time. */
+static void remember(struct client *client, const struct call *call, const struct target *target, struct span method)
 {
-	if (call->select != SELECT_ANY || !call->method || method.size > CLIENT_METHOD_MEMO)
+	const struct remote *remote = client->core->remote;
+
+	if (call->select != SELECT_ANY || !call->method || method.size > CLIENT_METHOD_MEMO || target->host.size > 0 ||
+	    (remote && remote->offers(remote, target->pool)))
 		return;
 	client->memo = (struct client_memo){
 		.epoch = client->core->epoch, .size = method.size, .pool = call->pool, .method = call->method};
@@ -242,9 +271,14 @@ int request_call(struct client *client, struct rpc *rpc, struct block *block)
 		return refuse_call(call, client, rpc, &error);
 	}
 	if (!use_memo(call, client, rpc->method)) {
-		if (target_parse(rpc->method, &target, &error) < 0 || settle_target(call, client, &target, &error) < 0)
+		int r = target_parse(rpc->method, &target, &error);
+		if (r == 0)
+			r = settle_target(call, client, &target, &error);
+		if (r > 0)
+			return send_away(call, client, rpc, &error);
+		if (r < 0)
 			return refuse_call(call, client, rpc, &error);
-		remember(client, call, rpc->method);
+		remember(client, call, &target, rpc->method);
 	}
 	call->args = rpc->params;
 	return begin(call, client, rpc, &target, &error);
@@ -308,21 +342,21 @@ static int read_args(struct call *call, struct reader *reader, struct error *err
 /* Where there are users, the right "all" decides, which check_rights has asked for. */
 static bool may_stick(const struct client *client, const struct pool *pool)
 {
-	const struct core_ops *ops = pool->core->ops;
+	const struct core_ops *ops = client->core->ops;
 	const struct client *head = client->rights ? NULL : nested_head(client);
 
 	return client->rights || !ops->may_stick || (head && !head->is_one_call && ops->may_stick(head, pool));
 }
 
-static int check_sticky(const struct call *call, const struct client *client, struct error *error)
+static int check_sticky(const struct call *call, const struct client *client, struct span pool, struct error *error)
 {
 	if (!call->sticky)
 		return 0;
 	if (!may_stick(client, call->pool)) {
 		error_say(error, ERROR_DENIED, RAN_NO,
-			  "this connection may not make calls of pool %s sticky (see admin in objpoold.conf(5))",
-			  call->pool->name);
-		error->pool = call->pool->name;
+			  "this connection may not make calls of pool %.*s sticky (see admin in objpoold.conf(5))",
+			  SPAN_TEXT(pool, 100));
+		error->pool = call->pool ? call->pool->name : NULL;
 	} else if (call->block && call->block->files) {
 		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "a sticky call takes no descriptors: its arguments are kept");
 	} else {
@@ -361,6 +395,7 @@ static int settle_input(struct call *call, const struct client *client, const st
 	return 0;
 }
 
+/* 1: the call is for other hosts. */
 static int read_full(struct call *call, const struct client *client, const struct rpc *rpc, struct target *target,
 		     struct error *error)
 {
@@ -386,15 +421,21 @@ static int read_full(struct call *call, const struct client *client, const struc
 	    call_read_options(call, n > 3 ? &reader : &absent, error) < 0)
 		return -EINVAL;
 	const bool items = call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+	const bool streams = call->stream.on || call->progress;
 	if (settle_input(call, client, rpc, error) < 0)
 		return -EINVAL;
 	if (!items && call->shape != SHAPE_ZIP) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option args_as goes with map and scatter only");
 		return -EINVAL;
 	}
-	if (settle_target(call, client, target, error) < 0 || check_sticky(call, client, error) < 0)
+	const int r = settle_target(call, client, target, error);
+	if (r < 0 || check_sticky(call, client, target->pool, error) < 0)
 		return -EINVAL;
-	return items ? 0 : merge_bind(call, error);
+	if (r > 0 && streams && client->internal) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "what a method calls on another host can't stream, or tell its progress");
+		return -EINVAL;
+	}
+	return r > 0 ? 1 : items ? 0 : merge_bind(call, error);
 }
 
 int request_full_call(struct client *client, struct rpc *rpc, struct block *block)
@@ -407,7 +448,10 @@ int request_full_call(struct client *client, struct rpc *rpc, struct block *bloc
 		error_no_memory(&error, RAN_NO);
 		return request_refuse(client, rpc, &error);
 	}
-	if (read_full(call, client, rpc, &target, &error) < 0)
+	const int r = read_full(call, client, rpc, &target, &error);
+	if (r > 0)
+		return send_away(call, client, rpc, &error);
+	if (r < 0)
 		return refuse_call(call, client, rpc, &error);
 	return begin(call, client, rpc, &target, &error);
 }
@@ -424,7 +468,7 @@ static struct call *fed_call(struct client *client, const struct rpc *rpc, struc
 	if (read_array(reader, count) < 0 || *count < 1 || read_uint(reader, &msgid) < 0 || msgid > UINT32_MAX)
 		return NULL;
 	struct ticket *ticket = idmap_get(&client->inflight, msgid);
-	return ticket && ticket->fed ? call_of_ticket(ticket) : NULL;
+	return ticket && ticket->fed && !ticket->remote ? call_of_ticket(ticket) : NULL;
 }
 
 /* Gives the pool an instance again if it has shrunk to none while no items came. */
@@ -436,13 +480,32 @@ static int wake_pool(struct call *call)
 	return -ENOMEM;
 }
 
+/* Has another host the request that the notification is about? Then it is told. */
+static bool tell_away(struct client *client, const struct rpc *rpc, struct block *block)
+{
+	struct reader reader = reader_of(rpc->params);
+	uint32_t count;
+	uint64_t msgid;
+
+	if (!client->abroad || read_array(&reader, &count) < 0 || count < 1 || read_uint(&reader, &msgid) < 0 || msgid > UINT32_MAX)
+		return false;
+	struct ticket *ticket = idmap_get(&client->inflight, msgid);
+	if (!ticket || !ticket->remote)
+		return false;
+	if (ticket->fed)
+		client->core->remote->tell(client->core->remote, ticket, rpc, block);
+	return true;
+}
+
 void request_feed(struct client *client, const struct rpc *rpc, struct block *block)
 {
 	struct reader reader;
 	struct error error;
 	uint32_t count;
-	struct call *call = fed_call(client, rpc, &reader, &count);
 
+	if (tell_away(client, rpc, block))
+		return;
+	struct call *call = fed_call(client, rpc, &reader, &count);
 	if (!call || wake_pool(call) < 0)
 		return;
 	if (count == 2 && read_array(&reader, &count) == 0) {
@@ -475,8 +538,10 @@ void request_feed_end(struct client *client, const struct rpc *rpc)
 	struct error error;
 	struct span value;
 	uint32_t count;
-	struct call *call = fed_call(client, rpc, &reader, &count);
 
+	if (tell_away(client, rpc, NULL))
+		return;
+	struct call *call = fed_call(client, rpc, &reader, &count);
 	if (!call || wake_pool(call) < 0)
 		return;
 	const bool failed = count > 1 && read_nil(&reader) < 0 && read_value(&reader, &value) == 0;

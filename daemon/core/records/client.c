@@ -90,7 +90,7 @@ void client_set_rights(struct client *client, struct rights *rights)
 bool client_accepts(const struct client *client)
 {
 	const struct core_limits *limits = &client->core->limits;
-	return client->out.bytes <= limits->max_unsent && client->inflight.count + client->notified < limits->max_inflight &&
+	return !client->held && client->out.bytes <= limits->max_unsent && client->inflight.count + client->notified < limits->max_inflight &&
 	       client->pending <= limits->max_pending && (client->refused || !client_is_greedy(client));
 }
 
@@ -160,7 +160,7 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
 		void (*abandoned)(struct ticket *, const struct error *))
 {
 	ticket->client = NULL;
-	ticket->fed = false;
+	ticket->fed = ticket->remote = false;
 	ticket->notification = rpc->type == RPC_NOTIFICATION;
 	ticket->msgid = ticket->notification ? 0 : rpc->msgid;
 	ticket->abandoned = abandoned;

@@ -19,6 +19,7 @@
 
 enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64, CLIENT_KEPT = 16 /* descriptors that it may have */ };
 
+struct abroad;
 struct call;
 struct method;
 struct pool;
@@ -29,6 +30,7 @@ struct ticket {
 	uint32_t msgid;
 	bool notification; /* no answer is owed */
 	bool fed;          /* its caller may feed it more items (objpool.feed) */
+	bool remote;       /* other hosts have the request: see remote.h */
 	/* Gives up what was begun for the ticket. `cause` is NULL: the client has gone, and the ticket is closed. Else the client
 	 * has cancelled, and `cause` is the error to answer. */
 	void (*abandoned)(struct ticket *ticket, const struct error *cause);
@@ -68,6 +70,7 @@ struct client {
 	struct sendq out;        /* answers */
 	TAILQ_HEAD(, call) yielding; /* calls whose methods wait until the client reads: see yield.h */
 	struct client_memo memo;
+	struct abroad *abroad;   /* as whom it asks other hosts: see daemon/supervisor/cluster; NULL: it has asked none */
 	char name[CLIENT_NAME];  /* that it gave in hello */
 	enum error_form error_form;
 	void (*wrote)(struct client *client); /* is called when there are answers; NULL: ops->client_wrote, unless internal */
@@ -80,6 +83,7 @@ struct client {
 	bool recalled;           /* since then the tasks that no worker had begun were taken back */
 	bool entered;            /* it has asked something: see client_enter */
 	bool arriving;           /* it has connected, and asked nothing but hello: its first call is taken while the core drains */
+	bool held;               /* it isn't read: what it has for other hosts waits to be sent */
 	bool left;               /* client_leave was called: it sends nothing more */
 	bool hung_up;            /* it can't be answered any more: only its notifications are accepted */
 };

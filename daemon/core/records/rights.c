@@ -45,6 +45,7 @@ static void rights_free(struct rights *rights)
 		free(list->rules);
 	}
 	quota_unref(rights->quota);
+	free(rights->host);
 	free(rights->user);
 	free(rights->place);
 	free(rights);
@@ -183,6 +184,8 @@ struct ruling rights_judge(const struct rights *rights, enum right right, struct
 	const struct span none = {0};
 
 	if (pool.size > RIGHTS_NAME_MAX || method.size > RIGHTS_NAME_MAX)
+		return refused(rights, NULL);
+	if (rights->sees && pool.size > 0 && !rights->sees(rights, pool))
 		return refused(rights, NULL);
 	if (right_has_methods(right))
 		return judge_method(rights, right, pool, method);

@@ -43,6 +43,10 @@ struct rights {
 	uint32_t references;
 	char *user;  /* the names of the [user] sections, with commas; NULL: of nobody's user */
 	char *place; /* of the first of these sections; NULL: there is none */
+	/* May its clients see the pool at all? NULL: nothing is hidden from them. `host` and `seer` are for this function. */
+	bool (*sees)(const struct rights *rights, struct span pool);
+	const void *seer;
+	char *host; /* where its clients come from; NULL: from here */
 	struct quota *quota; /* of the user, or of these users together; NULL: nothing is limited. rights_set_quota sets it */
 	struct rules of[RIGHTS];
 };

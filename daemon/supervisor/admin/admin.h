@@ -34,6 +34,9 @@ int admin_refuse_params(struct request *request, const char *what);
 /* Reads the next argument as the name of a pool for which the client must have the right. NULL: the error is made. */
 struct pool *admin_pool(struct request *request, enum right right);
 
+/* Takes the name of this host off the end of "pool@host". */
+void admin_take_own_host(const struct request *request, struct span *name);
+
 /* Checks that the client has the right to the pool, whether or not there is one. 0, or -1 with the error made. An empty name: to
  * any pool. */
 int admin_check(struct request *request, enum right right, struct span name);
@@ -47,7 +50,7 @@ int admin_no_memory(struct request *request);
 /* Does the policy (enum config_admin) allow the session this? */
 bool admin_is_allowed(const struct session *session, uint32_t policy);
 
-/* The core's ops->may_stick: may the client make sticky calls of the pool? It must have the right of objpool.forget, or have
+/* The core's ops->may_stick: may the client make sticky calls of the pool (NULL: one of other hosts)? It must have the right of objpool.forget, or have
  * made the pool. */
 bool admin_may_stick(const struct client *client, const struct pool *pool);
 
@@ -57,6 +60,7 @@ admin_fn admin_lease, admin_release;
 admin_fn admin_attach, admin_detached;
 admin_fn admin_whoami, admin_acl;
 admin_fn admin_clients, admin_kick;
+admin_fn admin_hosts;
 admin_fn admin_log_level, admin_config, admin_drain, admin_logs, admin_events;
 admin_fn admin_cancel_direct; /* objpool.cancel [channel, number] */
 

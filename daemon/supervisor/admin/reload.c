@@ -5,6 +5,7 @@
 #include "daemon/core/life/pause.h"
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/life/sizing.h"
+#include "daemon/supervisor/cluster/cluster.h"
 #include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/connections/session_identity.h"
@@ -437,6 +438,7 @@ static void take_over(struct daemon *daemon, struct fresh *fresh, struct changes
 	update_pools(daemon, &daemon->config, changes);
 	start_all_new(daemon, &daemon->config, changes);
 	slowlog_on_reload(daemon);
+	(void)cluster_settle(daemon); /* the log tells of a failure */
 }
 
 static struct changes *reload_now(struct daemon *daemon, char reason[RELOAD_REASON])

@@ -3,6 +3,7 @@
 
 #include "daemon/core/calls/direct.h"
 #include "daemon/core/records/pool.h"
+#include "daemon/core/records/remote.h"
 #include "daemon/core/entry/request.h"
 #include "daemon/supervisor/admin/admin.h"
 #include "daemon/supervisor/admin/admin_log.h"
@@ -42,6 +43,16 @@ int admin_check_sight(struct request *request, struct span name)
 	return rights_have_any(rights, RIGHT_WATCH) ? 0 : admin_check(request, RIGHT_DESCRIBE, name);
 }
 
+void admin_take_own_host(const struct request *request, struct span *name)
+{
+	const struct remote *remote = request->daemon->core.remote;
+	const size_t n = remote ? remote->self.size : 0;
+
+	if (n > 0 && name->size > n && name->bytes[name->size - n - 1] == '@' &&
+	    memcmp(name->bytes + name->size - n, remote->self.bytes, n) == 0)
+		name->size -= n + 1;
+}
+
 struct pool *admin_pool(struct request *request, enum right right)
 {
 	struct span name;
@@ -53,6 +64,7 @@ struct pool *admin_pool(struct request *request, enum right right)
 		return NULL;
 	}
 	request->count--;
+	admin_take_own_host(request, &name);
 	const int r = right == RIGHT_WATCH ? admin_check_sight(request, name) : admin_check(request, right, name);
 	if (r < 0)
 		return NULL;
@@ -228,7 +240,9 @@ static int on_cancel(struct request *request)
 		return admin_refuse_params(
 			request, "the msgid of a call in flight, or a direct channel and the number of a message on it");
 	struct ticket *ticket = idmap_get(&client->inflight, msgid);
-	if (ticket) {
+	if (ticket && ticket->remote) {
+		client->core->remote->cancel(ticket);
+	} else if (ticket) {
 		error_say(&reason, ERROR_CANCELLED, RAN_NO, "the call was cancelled by its caller");
 		ticket->abandoned(ticket, &reason);
 	}
@@ -314,6 +328,7 @@ enum {
 	BEGINS = 1, /* something that a daemon which stops does not begin any more */
 	STEERS = 2, /* changes something for others: the log is told who did it */
 	STREAMS = 4, /* may answer with a stream, if objpool.call asks for one */
+	TRAVELS = 8, /* is about a pool, its first parameter, which may be one of other hosts */
 };
 
 struct own_method {
@@ -330,23 +345,24 @@ static const struct own_method methods[] = {
 	{"objpool.whoami", admin_whoami, ANYBODY, NEEDS_NOTHING, 0},
 	{"objpool.acl", admin_acl, ANYBODY, NEEDS_WATCH, 0},
 	{"objpool.pools", admin_pools, ANYBODY, NEEDS_POOL, 0},
-	{"objpool.describe", admin_describe, ANYBODY, NEEDS_POOL, 0},
-	{"objpool.status", admin_status, ANYBODY, NEEDS_POOL, 0},
+	{"objpool.describe", admin_describe, ANYBODY, NEEDS_POOL, TRAVELS},
+	{"objpool.status", admin_status, ANYBODY, NEEDS_POOL, TRAVELS},
 	{"objpool.cancel", on_cancel, ANYBODY, NEEDS_OWN, 0},
-	{"objpool.lease", admin_lease, ANYBODY, NEEDS_POOL, BEGINS},
-	{"objpool.release", admin_release, ANYBODY, NEEDS_OWN, 0},
+	{"objpool.lease", admin_lease, ANYBODY, NEEDS_POOL, BEGINS | TRAVELS},
+	{"objpool.release", admin_release, ANYBODY, NEEDS_OWN, TRAVELS},
 	{"objpool.attach", admin_attach, ANYBODY, NEEDS_POOL, BEGINS},
 	{"objpool.detached", admin_detached, ANYBODY, NEEDS_OWN, 0},
 	{"objpool.metrics", on_metrics, ANYBODY, NEEDS_POOL, 0},
 	{"objpool.logs", admin_logs, ADMINS, NEEDS_WATCH, 0},
 	{"objpool.events", admin_events, ANYBODY, NEEDS_POOL, STREAMS},
+	{"objpool.hosts", admin_hosts, ANYBODY, NEEDS_POOL, 0},
 	{"objpool.clients", admin_clients, ADMINS, NEEDS_WATCH, 0},
 	{"objpool.create", admin_create, CREATORS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.drop", admin_drop, ANYBODY, NEEDS_POOL, STEERS},
 	{"objpool.scale", admin_scale, ADMINS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.restart", admin_restart, ADMINS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.reload_code", on_reload_code, ADMINS, NEEDS_POOL, BEGINS | STEERS},
-	{"objpool.forget", admin_forget, ADMINS, NEEDS_POOL, STEERS},
+	{"objpool.forget", admin_forget, ADMINS, NEEDS_POOL, STEERS | TRAVELS},
 	{"objpool.pause", admin_pause, ADMINS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.resume", admin_resume, ADMINS, NEEDS_POOL, STEERS},
 	{"objpool.kick", admin_kick, ADMINS, NEEDS_OPERATE, STEERS},
@@ -463,6 +479,44 @@ static int unwrap(struct request *request)
 	return -1;
 }
 
+/* ---- what is for other hosts ---- */
+
+/* Whether or not there is such a pool. */
+static int check_travel(struct request *request, const struct own_method *method, struct span pool)
+{
+	if (method->run == admin_status)
+		return admin_check_sight(request, pool);
+	if (method->need == NEEDS_OWN)
+		return 0;
+	return admin_check(request, method->run == admin_lease    ? RIGHT_CALL
+				    : method->run == admin_forget ? RIGHT_ADMIN
+								  : RIGHT_DESCRIBE, pool);
+}
+
+/* 1: the pool that the request names is one of other hosts, which have got the request. 0: it is for this one. */
+static int travel(struct request *request, const struct own_method *method)
+{
+	struct core *core = &request->daemon->core;
+	struct reader look = request->args;
+	struct target target;
+	struct span name;
+
+	if (request->count == 0 || read_text(&look, &name) < 0 || (!core->remote && !memchr(name.bytes, '@', name.size)))
+		return 0; /* of parameters that are none, the method tells */
+	if (target_parse_bare(name, &target, &request->error) < 0)
+		return target.host.size > 0 ? -1 : 0;
+	const struct pool *pool = pool_find(core, target.pool);
+	const bool offered = !pool && core->remote && core->remote->offers(core->remote, target.pool);
+	if (target.host.size == 0 && !offered)
+		return 0;
+	if (check_travel(request, method, target.pool) < 0)
+		return -1;
+	const int away = offered ? 1 : remote_is_for_others(core, &target, pool, &request->error);
+	if (away <= 0)
+		return away < 0 ? -1 : 0;
+	return core->remote->send(core->remote, &request->session->client, request->rpc, NULL, false, &request->error) < 0 ? -1 : 1;
+}
+
 static int run(struct request *request)
 {
 	if (unwrap(request) < 0)
@@ -483,7 +537,8 @@ static int run(struct request *request)
 	if (check_policy(request, method) < 0 || check_rate(request, method) < 0 ||
 	    (method->does & BEGINS && refuse_begin(request, method->name)))
 		return -1;
-	return method->run(request);
+	const int away = method->does & TRAVELS ? travel(request, method) : 0;
+	return away != 0 ? away : method->run(request);
 }
 
 /* request_refuse tells of those that failed. */

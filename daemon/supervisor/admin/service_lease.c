@@ -107,6 +107,7 @@ static struct pool *pool_to_release(struct request *request)
 
 	if (request->count == 0 || read_text(&look, &name) < 0)
 		return admin_pool(request, RIGHT_CALL);
+	admin_take_own_host(request, &name);
 	TAILQ_FOREACH(lease, &request->session->client.leases, of_client)
 		if (lease->pool && span_is(name, lease->pool->name)) {
 			request->args = look;

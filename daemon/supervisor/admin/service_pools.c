@@ -118,9 +118,9 @@ int admin_scale(struct request *request)
 bool admin_may_stick(const struct client *client, const struct pool *pool)
 {
 	const struct session *session = container_of(client, const struct session, client);
-	const struct template *template = template_of(pool);
+	const bool is_own = pool && template_of(pool)->creator == client->id;
 
-	return template->creator == client->id || admin_is_allowed(session, template->daemon->config.admin);
+	return is_own || admin_is_allowed(session, session->daemon->config.admin);
 }
 
 int admin_forget(struct request *request)
@@ -239,6 +239,7 @@ static const char *names_code(const struct config_pool *section)
 	       : section->preload.text                         ? "preload"
 	       : section->offered                              ? "template"
 	       : section->unpickle                             ? "unpickle = yes"
+	       : section->share                                ? "share = yes"
 							       : NULL;
 }
 

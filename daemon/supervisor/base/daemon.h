@@ -20,8 +20,10 @@
 
 struct daemon;
 struct handshakes;
+struct cluster;
 struct http;
 struct keeper;
+struct known;
 struct listener;
 struct pidfile;
 struct pool_views;
@@ -52,7 +54,11 @@ struct daemon_ops {
 	void (*stop)(struct daemon *daemon, bool now);
 	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon ignores this signal */
 	void (*worker_read)(struct worker *worker);        /* a worker with a slow task has sent something: slowlog_on_read */
+	bool (*child_ended)(struct daemon *daemon, pid_t pid, int status); /* false: it is no child that anybody knows */
 	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
+	/* Who the local client of that number abroad is, by these users: cluster_find_abroad. */
+	int (*find_abroad)(const struct daemon *daemon, uint64_t number, struct users *users, struct known *known,
+			   struct rights **rights);
 	/* Memory is short: http_break_off_greediest. */
 	bool (*break_off_call)(struct daemon *daemon, const struct account *over, uint64_t least);
 };
@@ -131,6 +137,7 @@ struct daemon {
 	bool sessions_held;            /* some sessions are not read because memory is short */
 	unsigned far_over;             /* sweeps in a row at which it held far more than max_memory: see memory.h */
 	struct ticker watchdog;
+	struct cluster *cluster;       /* NULL: this host is in none */
 	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
 	bool ready;                    /* READY=1 has been said */
 	bool forks_wanted;             /* a template has something to start */

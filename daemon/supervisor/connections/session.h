@@ -11,6 +11,7 @@
 #include "daemon/core/records/client.h"
 #include "daemon/supervisor/base/certificate.h"
 #include "daemon/supervisor/base/daemon.h"
+#include "daemon/supervisor/connections/behalf.h"
 #include "daemon/supervisor/transport/intake.h"
 #include "daemon/supervisor/transport/transport.h"
 #include "daemon/supervisor/users/users.h"
@@ -41,8 +42,10 @@ struct session {
 	bool refused;    /* session_identity_prepare has found that it may not go on */
 	uint8_t token[TOKEN_HASH]; /* the hash of the token that it has given */
 	struct certificate *certificate; /* is freed with the session; NULL: it has none */
+	struct behalf *behalf; /* for whom the gateway has opened it; NULL: it is its client's own. Owned */
 	struct known known;   /* who its client is */
 	struct known next;    /* who it will be: see session_identity_prepare */
+	struct rights *next_rights; /* likewise, of one that has a `behalf` */
 	uint8_t pressed;  /* sweeps in a row at which it held more than its share of the memory */
 	struct transport transport;
 	struct intake intake;

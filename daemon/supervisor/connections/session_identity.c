@@ -33,7 +33,7 @@ bool session_identity_of_kernel(const struct session *session, struct ucred *pee
 {
 	socklen_t size = sizeof *peer;
 
-	return session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, peer, &size) == 0;
+	return session->is_unix && !session->behalf && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, peer, &size) == 0;
 }
 
 bool session_identity_owns_daemon(const struct session *session)
@@ -62,7 +62,7 @@ static int read_credentials(const struct session *session, struct credentials *c
 /* ---- who it is ---- */
 
 /* 0: *found is set; -EEXIST: two users have its certificate; -ENOMEM. */
-static int find(const struct session *session, struct users *users, struct known *found)
+static int find_own(const struct session *session, struct users *users, struct known *found)
 {
 	struct credentials credentials;
 	char reason[320];
@@ -82,20 +82,40 @@ static int find(const struct session *session, struct users *users, struct known
 	return r;
 }
 
-static void take(struct session *session, const struct known *known)
+int session_identity_find(const struct session *session, struct users *users, struct known *found, struct rights **rights)
+{
+	const struct behalf *behalf = session->behalf;
+
+	*rights = NULL;
+	if (behalf && behalf->host[0])
+		return behalf_find(&session->daemon->core, users, behalf, found, rights);
+	if (behalf) {
+		*found = (struct known){.by = KNOWN_BY_HOST};
+		return session->daemon->ops->find_abroad(session->daemon, behalf->local, users, found, rights);
+	}
+	const int r = find_own(session, users, found);
+	if (r == 0 && found->identity)
+		*rights = rights_ref(found->identity->rights);
+	return r;
+}
+
+/* Takes the reference to the rights. */
+static void take(struct session *session, const struct known *known, struct rights *rights)
 {
 	session->known = *known;
-	client_set_rights(&session->client, known->identity ? known->identity->rights : NULL);
+	client_set_rights(&session->client, rights);
+	rights_unref(rights);
 }
 
 int session_identity_settle(struct session *session)
 {
 	struct known found;
-	const int r = find(session, session->daemon->users, &found);
+	struct rights *rights;
+	const int r = session_identity_find(session, session->daemon->users, &found, &rights);
 
 	if (r < 0)
-		return r == -EEXIST ? -EACCES : r;
-	take(session, &found);
+		return r == -EEXIST || r == -ENOENT ? -EACCES : r;
+	take(session, &found, rights);
 	return 0;
 }
 
@@ -103,6 +123,10 @@ const char *session_identity_name(const struct session *session, const char **by
 {
 	struct ucred peer;
 
+	if (session->behalf && session->behalf->host[0]) {
+		*by = users_known_by(KNOWN_BY_HOST);
+		return session->behalf->name;
+	}
 	if (session->known.identity) {
 		*by = users_known_by(session->known.by);
 		return session->known.identity->name;
@@ -114,7 +138,10 @@ const char *session_identity_name(const struct session *session, const char **by
 
 void session_identity_peer(const struct session *session, char *text, size_t size)
 {
-	peer_describe(session->transport.fd, session->transport.tls, text, size);
+	if (session->behalf)
+		snprintf(text, size, "the gateway");
+	else
+		peer_describe(session->transport.fd, session->transport.tls, text, size);
 }
 
 /* ---- tokens ---- */
@@ -166,9 +193,10 @@ int session_identity_prepare(struct daemon *daemon, struct users *users)
 	struct session *session;
 
 	TAILQ_FOREACH(session, &daemon->sessions, link) {
-		const int r = find(session, users, &session->next);
-		session->refused = r == -EEXIST;
-		if (r < 0 && r != -EEXIST)
+		rights_set(&session->next_rights, NULL);
+		const int r = session_identity_find(session, users, &session->next, &session->next_rights);
+		session->refused = r == -EEXIST || r == -ENOENT;
+		if (r < 0 && !session->refused)
 			return r;
 	}
 	return 0;
@@ -176,7 +204,8 @@ int session_identity_prepare(struct daemon *daemon, struct users *users)
 
 static void end(struct session *session)
 {
-	client_set_rights(&session->client, users_nobody(session->daemon->users)->rights);
+	if (session->daemon->users)
+		client_set_rights(&session->client, users_nobody(session->daemon->users)->rights);
 	session->known = (struct known){0};
 	session->ending = true;
 	session_mark_dirty(session);
@@ -194,7 +223,8 @@ void session_identity_change(struct daemon *daemon, struct users *users)
 		if (session->refused)
 			end(session);
 		else
-			take(session, &session->next);
+			take(session, &session->next, session->next_rights);
+		session->next_rights = NULL;
 		direct_settle_rights(&session->client, "refused");
 	}
 	TAILQ_FOREACH(session, &daemon->departed_sessions, link)

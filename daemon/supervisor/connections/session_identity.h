@@ -13,6 +13,10 @@
 /* Finds who the client is, and gives it its rights. 0; -EACCES: two users have its certificate, which the log says; -ENOMEM. */
 int session_identity_settle(struct session *session);
 
+/* Finds who the client is by these users (NULL: there are none). *rights gets a reference; NULL: everything is allowed. 0; -EEXIST:
+ * two users have its certificate, which the log says; -ENOENT: it stands for a client that has gone; -ENOMEM. */
+int session_identity_find(const struct session *session, struct users *users, struct known *found, struct rights **rights);
+
 /* Who has connected over a Unix socket, as the kernel knows it. False: the connection is another. */
 bool session_identity_of_kernel(const struct session *session, struct ucred *peer);
 

@@ -22,7 +22,7 @@
 static void log_come(const struct session *session)
 {
 	const struct happened_about about = {.session = session->client.id};
-	const char *kind = session->is_unix ? "Unix socket" : session->transport.tls ? "TLS" : "TCP";
+	const char *kind = session->behalf ? "the gateway" : session->is_unix ? "Unix socket" : session->transport.tls ? "TLS" : "TCP";
 	char peer[ADDRESS_TEXT], tls[512] = "";
 
 	if (!log_wants(LOG_DEBUG) && !happened_is_wanted(HAPPENED_CLIENT_CONNECTED))
@@ -71,14 +71,17 @@ static int check_connection(struct session *session)
 	return -EBUSY;
 }
 
-struct session *session_new(struct daemon *daemon, struct transport *transport, bool is_unix)
+/* `behalf` may be NULL. */
+static struct session *begin(struct daemon *daemon, struct transport *transport, bool is_unix, struct behalf *behalf)
 {
 	struct session *session = calloc(1, sizeof *session);
 	if (!session || (transport->tls && tls_certificate(transport, &session->certificate) < 0)) {
 		transport_close(transport, &daemon->core.memory);
 		free(session);
+		free(behalf);
 		return NULL;
 	}
+	session->behalf = behalf;
 	client_init(&session->client, &daemon->core);
 	session->daemon = daemon;
 	session->since = daemon->core.now;
@@ -104,6 +107,16 @@ struct session *session_new(struct daemon *daemon, struct transport *transport, 
 		session_want_turn(session); /* bytes that came with the end of a handshake */
 	session_settle(session);
 	return session;
+}
+
+struct session *session_new(struct daemon *daemon, struct transport *transport, bool is_unix)
+{
+	return begin(daemon, transport, is_unix, NULL);
+}
+
+struct session *session_new_on_behalf(struct daemon *daemon, struct transport *transport, struct behalf *behalf)
+{
+	return begin(daemon, transport, true, behalf);
 }
 
 /* Drops the pools that the client created for as long as it stays. A pool that one of its notifications is for is left. */
@@ -179,5 +192,7 @@ void session_free(struct session *session)
 {
 	assert(session->over);
 	certificate_free(session->certificate);
+	rights_unref(session->next_rights);
+	free(session->behalf);
 	free(session);
 }

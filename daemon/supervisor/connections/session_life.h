@@ -13,6 +13,9 @@
 /* Takes over a new connection. NULL: out of memory, and it is closed. */
 struct session *session_new(struct daemon *daemon, struct transport *transport, bool is_unix);
 
+/* The same for a connection of the gateway, on behalf of somebody; takes `behalf`. */
+struct session *session_new_on_behalf(struct daemon *daemon, struct transport *transport, struct behalf *behalf);
+
 /* Closes the connection; the log says the reason, unless it is NULL. The session ends now, or with the last of its
  * notifications. */
 void session_close(struct session *session, const char *reason);

@@ -109,7 +109,7 @@ static const char lost_descriptors[] = "descriptors that were lost: there are to
 static int on_message(struct session *session, struct span message, struct block *block, bool deep)
 {
 	struct error error;
-	struct rpc rpc = {0};
+	struct rpc rpc = {.levels = session->intake.deepest};
 	int r;
 
 	if (session->intake.lost && session->intake.refs > 0)

@@ -251,6 +251,7 @@ int intake_next(struct intake *intake, struct span *message, struct block **bloc
 			return 0;
 		intake->given_up = false;
 		intake->deep = intake->scan.deep;
+		intake->deepest = intake->scan.deepest;
 		intake->refs = intake->scan.refs;
 		intake->begins = intake->arrivals.read - size;
 		scan_begin(&intake->scan, intake->limit);

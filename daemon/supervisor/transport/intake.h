@@ -32,6 +32,7 @@ struct intake {
 	struct account *account; /* bytes that are kept are charged to it */
 	bool dropping;         /* the rest of a message over the limit, or one that was given up */
 	bool given_up;         /* intake_give_up was called for the unfinished message */
+	uint32_t deepest;      /* levels of the message just taken */
 	bool deep;             /* the message just taken is nested beyond what the scan keeps count of */
 	struct scan scan;
 	struct payload_pool *payloads; /* NULL: no payloads are made */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/users/users.h"
 
+#include "daemon/core/base/glob.h"
 #include "daemon/supervisor/config/config_users.h"
 
 #include <errno.h>
@@ -551,6 +552,32 @@ int users_identify(struct users *users, const struct credentials *credentials, c
 	return settle(identity, by, &users->nobody, KNOWN_BY_NOTHING);
 }
 
+static const struct user *longest_match(const struct users *users, struct span name)
+{
+	const struct user *found = NULL;
+
+	for (uint32_t i = 0; i < users->count; i++) {
+		const struct user *user = &users->users[i];
+		const char *pattern = user->identity.name;
+		if (strchr(pattern, '/') && strchr(pattern, '*') && glob_matches(pattern, name) &&
+		    (!found || strlen(pattern) > strlen(found->identity.name)))
+			found = user;
+	}
+	return found;
+}
+
+const struct identity *users_of_host(const struct users *users, struct span name)
+{
+	const struct identity *identity = users_find(users, name);
+
+	if (identity)
+		return identity;
+	const struct user *user = longest_match(users, name);
+	if (!user)
+		user = users->anyone;
+	return user ? &user->identity : &users->nobody;
+}
+
 const struct identity *users_nobody(const struct users *users)
 {
 	return &users->nobody;
@@ -612,6 +639,7 @@ const char *users_known_by(enum known_by by)
 	static const char *const names[] = {
 		[KNOWN_AS_ROOT] = "root", [KNOWN_BY_CERT] = "cert",     [KNOWN_BY_TOKEN] = "token",  [KNOWN_BY_UID] = "uid",
 		[KNOWN_BY_GID] = "gid",   [KNOWN_AS_ANYONE] = "anyone", [KNOWN_BY_NOTHING] = "none",
+		[KNOWN_BY_HOST] = "host",
 	};
 	return names[by];
 }

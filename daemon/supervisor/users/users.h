@@ -20,7 +20,7 @@ enum { TOKEN_HASH = 32, TOKEN_MAX = 4096 /* bytes of a token */ };
 struct users;
 
 /* By what a client was recognized. */
-enum known_by { KNOWN_AS_ROOT, KNOWN_BY_CERT, KNOWN_BY_TOKEN, KNOWN_BY_UID, KNOWN_BY_GID, KNOWN_AS_ANYONE, KNOWN_BY_NOTHING };
+enum known_by { KNOWN_AS_ROOT, KNOWN_BY_CERT, KNOWN_BY_TOKEN, KNOWN_BY_UID, KNOWN_BY_GID, KNOWN_AS_ANYONE, KNOWN_BY_NOTHING, KNOWN_BY_HOST };
 
 /* What a client shows of itself. */
 struct credentials {
@@ -58,6 +58,12 @@ void users_free(struct users *users);
 /* Who is that? 0: *identity and *by are set. -EEXIST: the certificate is that of two users, and *reason names them. -ENOMEM. */
 int users_identify(struct users *users, const struct credentials *credentials, const struct identity **identity,
 		   enum known_by *by, char *reason, size_t size);
+
+/*
+ * Who is that user of another host, NAME of HOST? The section of this name; else the longest one whose name ends in a star, and that
+ * matches; else "*"; else nobody.
+ */
+const struct identity *users_of_host(const struct users *users, struct span name);
 
 /* Makes the hash of a token. */
 void users_hash_token(struct span token, uint8_t hash[TOKEN_HASH]);

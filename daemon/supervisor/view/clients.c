@@ -39,7 +39,7 @@ static void describe_wait(const struct client *client, struct ticket *ticket, ch
 	else if (pool)
 		snprintf(text, size, "a lease of %s", pool->name);
 	else
-		snprintf(text, size, "the daemon");
+		snprintf(text, size, "%s", ticket->remote ? "other hosts" : "the daemon");
 }
 
 /* The slot that has the call. NULL: it waits, or it is more than one task. */

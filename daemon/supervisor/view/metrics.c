@@ -4,6 +4,7 @@
 #include "daemon/core/records/methods.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/procfs.h"
+#include "daemon/supervisor/cluster/state.h"
 #include "daemon/supervisor/connections/handshake.h"
 #include "daemon/supervisor/transport/tls_context.h"
 #include "daemon/supervisor/users/users.h"
@@ -517,6 +518,96 @@ static int put_users(const struct daemon *daemon, const struct page *page)
 	return 0;
 }
 
+/* ---- the cluster: in one, for those who may watch ---- */
+
+static void put_host_states(const struct hosts *hosts, const struct page *page)
+{
+	family(page, "objpool_cluster_hosts", "gauge", NULL, "Hosts of the cluster, by how they are.");
+	for (int state = 0; state < HOST_STATES; state++)
+		fprintf(page->to, "objpool_cluster_hosts{state=\"%s\"} %u\n", host_state_name((enum host_state)state),
+			hosts_in(hosts, (enum host_state)state));
+}
+
+typedef double host_value_fn(const struct host *host);
+
+static double host_ready(const struct host *host)
+{
+	return host->state == HOST_READY || host->state == HOST_SELF;
+}
+
+static double host_rtt(const struct host *host)
+{
+	return host->rtt_us < 0 ? 0 : (double)host->rtt_us / 1e6;
+}
+
+static double host_inflight(const struct host *host)
+{
+	return (double)host->counts[HOST_INFLIGHT];
+}
+
+static double host_calls(const struct host *host)
+{
+	return (double)host->counts[HOST_CALLS];
+}
+
+static double host_served(const struct host *host)
+{
+	return (double)host->counts[HOST_SERVED];
+}
+
+static double host_lost(const struct host *host)
+{
+	return (double)host->counts[HOST_LOST_CALLS];
+}
+
+static double host_resent(const struct host *host)
+{
+	return (double)host->counts[HOST_RESENT];
+}
+
+static const struct {
+	const char *name, *type, *unit, *help;
+	host_value_fn *value;
+} host_families[] = {
+	{"objpool_host_ready", "gauge", NULL, "1 while the host can be called.", host_ready},
+	{"objpool_host_rtt_seconds", "gauge", "seconds", "A packet's way there and back; 0: not known.", host_rtt},
+	{"objpool_host_inflight_calls", "gauge", NULL, "Requests that the host owes an answer.", host_inflight},
+	{"objpool_host_calls", "counter", NULL, "Requests that were sent to the host.", host_calls},
+	{"objpool_host_served_calls", "counter", NULL, "Requests of the host that were carried out here.", host_served},
+	{"objpool_host_lost_calls", "counter", NULL, "Requests to the host that ended with HOST_LOST.", host_lost},
+	{"objpool_host_resent_packets", "counter", NULL, "Packets to the host that had to be sent again.", host_resent},
+};
+
+static void put_host_family(const struct hosts *hosts, size_t i, const struct page *page)
+{
+	family(page, host_families[i].name, host_families[i].type, host_families[i].unit, host_families[i].help);
+	for (uint32_t n = 0; n < hosts->count; n++) {
+		fprintf(page->to, "%s%s{", host_families[i].name, suffix_of(host_families[i].type));
+		put_label(page->to, "host", hosts->hosts[n].name);
+		fprintf(page->to, "} %.15g\n", host_families[i].value(&hosts->hosts[n]));
+	}
+}
+
+static void put_cluster(const struct daemon *daemon, const struct page *page)
+{
+	const struct cluster *cluster = daemon->cluster;
+
+	if (!cluster || !rights_have_any(page->rights, RIGHT_WATCH))
+		return;
+	single(page, "objpool_cluster_connected", "gauge", NULL, "1 while the gateway is connected to the bus.",
+	       strcmp(cluster->bus_state, "connected") == 0);
+	single(page, "objpool_cluster_reconnects", "counter", NULL, "Times that the bus was connected again.",
+	       (double)cluster->hosts.bus.reconnects);
+	single(page, "objpool_cluster_requests", "gauge", NULL, "Requests of clients here that the gateway has.", cluster->errands);
+	single(page, "objpool_cluster_calls", "counter", NULL, "Requests that were given to the gateway.", (double)cluster->calls);
+	single(page, "objpool_cluster_lost", "counter", NULL, "Requests that ended with the gateway.", (double)cluster->lost);
+	single(page, "objpool_cluster_gateway_starts", "counter", NULL, "Times that the gateway was started.",
+	       (double)cluster->starts);
+	put_host_states(&cluster->hosts, page);
+	for (size_t i = 0; i < sizeof host_families / sizeof *host_families; i++)
+		put_host_family(&cluster->hosts, i, page);
+}
+
 /* ---- methods ---- */
 
 static void put_method_labels(const struct pool *pool, const char *method, FILE *to)
@@ -608,6 +699,7 @@ char *metrics_text(const struct daemon *daemon, const struct rights *rights, enu
 	put_pools(daemon, &page);
 	bool failed = put_slots(daemon, &page) < 0;
 	failed = put_users(daemon, &page) < 0 || failed;
+	put_cluster(daemon, &page);
 	put_methods(daemon, &page);
 	if (format == METRICS_OPENMETRICS)
 		fputs("# EOF\n", page.to);

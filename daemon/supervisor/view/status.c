@@ -8,6 +8,7 @@
 #include "daemon/core/dispatch/sticky.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/base/packtext.h"
+#include "daemon/supervisor/view/cluster_view.h"
 #include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/workers/template.h"
 #include "daemon/supervisor/workers/worker.h"
@@ -375,7 +376,7 @@ void status_pack(const struct daemon *daemon, const struct pool *only, const str
 	const bool watches = rights_have_any(rights, RIGHT_WATCH);
 	const struct pool *pool;
 
-	msgpack_pack_map(packer, watches ? 11 : 6);
+	msgpack_pack_map(packer, !watches ? 6 : daemon->cluster ? 12 : 11);
 	pair_text(packer, "server", "objpool");
 	pair_text(packer, "version", OBJPOOL_VERSION);
 	pair_number(packer, "pid", (uint64_t)getpid());
@@ -383,6 +384,10 @@ void status_pack(const struct daemon *daemon, const struct pool *only, const str
 	pair_text(packer, "state", states[daemon->state]);
 	if (watches)
 		pack_whole(daemon, packer);
+	if (watches && daemon->cluster) {
+		pack_text(packer, "cluster");
+		cluster_view_pack_short(daemon, packer);
+	}
 	pack_text(packer, "pools");
 	msgpack_pack_array(packer, count_seen(daemon, only, rights));
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)

@@ -64,7 +64,8 @@ void children_reap(struct daemon *daemon)
 			template->maker->on_exit(template, status);
 		} else if (worker) {
 			worker_on_exit(worker, status);
-		} else if (!keeper_on_child(daemon->keeper, pid) && !slowlog_on_child(daemon, pid, status)) {
+		} else if (!keeper_on_child(daemon->keeper, pid) && !slowlog_on_child(daemon, pid, status) &&
+			   !daemon->ops->child_ended(daemon, pid, status)) {
 			unclaimed_add(&daemon->unclaimed, pid, status);
 		}
 	}

@@ -99,6 +99,7 @@ static struct lines *lines_new(struct daemon *daemon, enum lines_kind kind, cons
 		[LINES_OUTPUT] = {.name = "stdout", .level = LOG_INFO},
 		[LINES_ERRORS] = {.name = "stderr", .level = LOG_WARNING},
 		[LINES_BACKTRACE] = {.level = LOG_WARNING},
+		[LINES_GATEWAY] = {.level = LOG_WARNING},
 	};
 	struct lines *lines = calloc(1, sizeof *lines);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lines: what a worker, a template or objpool-backtrace prints, line by line to the log, with pool and slot in front. */
+/* lines: what a worker, a template, objpool-backtrace or objpool-gateway prints, line by line to the log, with pool and slot in
+ * front. */
 #ifndef SUPERVISOR_LINES_H
 #define SUPERVISOR_LINES_H
 
@@ -7,9 +8,10 @@
 
 struct lines;
 
-enum lines_kind { LINES_OUTPUT, LINES_ERRORS, LINES_BACKTRACE };
+enum lines_kind { LINES_OUTPUT, LINES_ERRORS, LINES_BACKTRACE, LINES_GATEWAY };
 
-/* Makes a pipe and logs what comes through it until its end. *fd is the writing end, which the caller closes. slot may be NULL.
+/* Makes a pipe and logs what comes through it until its end. *fd is the writing end, which the caller closes. slot may be
+ * NULL; of LINES_GATEWAY, pool too.
  * NULL with errno: it could not be made. */
 struct lines *lines_open(struct daemon *daemon, enum lines_kind kind, const struct pool *pool, const struct slot *slot, int *fd);
 
