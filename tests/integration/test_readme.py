@@ -80,6 +80,7 @@ def test_the_demo_cleans_up_when_a_call_fails(place):
 
 
 def test_a_pool_of_your_own(place, start):
+    place.chmod(0o755)      # where root checks, the service's user reads it
     configure, use = block("sh", "objpoold.conf <<CONF"), block("sh", "export OBJPOOL_ADDRESS")
     written = configure[:configure.index("build/objpoold --config")]
     run("sh", "-ec", written.replace("> build/", f"> {place}/").replace("$PWD/build", str(BUILD)))
@@ -109,6 +110,7 @@ def test_the_example_on_the_front_page(place):
 
 
 def test_calls_by_http(start, place):
+    place.chmod(0o755)
     configure, *use = blocks((ROOT / "docs/HTTP.md").read_text(), "sh")
     written = configure[:configure.index("build/objpoold --config")]
     run("sh", "-ec", written.replace("> build/", f"> {place}/").replace("$PWD/build", str(BUILD)))
