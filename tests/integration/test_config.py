@@ -84,7 +84,6 @@ def check(place, text, *arguments):
     ("[remote objpool]\n", 1, ["objpool"]),
     ("[remote p]\n[remote p]\n", 2, ["twice"]),
     ("[pool p]\nplugin = a\nclass = b\nshare = yes\nunpickle = yes\n", 1, ["trust = HOSTS"]),
-    ("[user h1/*]\nuid = 0\n", 2, ["[user h1/*]", "other hosts"]),
 ])
 def test_mistakes_name_file_and_line(place, text, line, words):
     done, path = check(place, text, "--check")

@@ -110,17 +110,15 @@ static int check_roles(struct config *config, const struct config_user *user)
 	return 0;
 }
 
-/* [user *] is who is nobody else, [user HOST/ *] who comes from that host: they have nothing to be known by. */
+/* [user *] is who is nobody else: it has nothing to be known by. */
 static int check_anyone(struct config *config, const struct config_user *user)
 {
 	const struct config_words *const known_by[] = {&user->uids, &user->gids, &user->certificates, &user->tokens};
-	const char *star = strchr(user->own.name, '*'), *name = user->own.name;
 
-	for (size_t i = 0; i < sizeof known_by / sizeof *known_by && star; i++)
+	for (size_t i = 0; i < sizeof known_by / sizeof *known_by && !strcmp(user->own.name, "*"); i++)
 		if (known_by[i]->count > 0)
-			return config_fail(config, "%s: [user %s] is for %s: it takes no uid, gid, cert or token_sha256",
-					   known_by[i]->words[0].place, name,
-					   star == name ? "clients that are no other user" : "clients of other hosts");
+			return config_fail(config, "%s: [user *] is for clients that are no other user: it takes no uid, gid, "
+					   "cert or token_sha256", known_by[i]->words[0].place);
 	return 0;
 }
 
