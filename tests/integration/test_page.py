@@ -462,6 +462,19 @@ def test_a_reload_ends_streams_that_would_be_refused_now(site, change, why):
     assert pages.get("/events", strange)[0] in (401, 403)
 
 
+def test_a_stream_without_tls_ends_when_the_address_gets_it(site, place):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    pages, daemon = site(daemon={"http": f"tcp:127.0.0.1:{port}"})
+    with pages.events() as viewer:
+        assert viewer.next()
+        cert, key, _ = Authority(place, "test CA").issue("localhost")
+        daemon.daemon.update(http=f"tls:127.0.0.1:{port}", tls_cert=cert, tls_key=key)
+        reload(daemon)
+        assert ends(viewer) == "this address has TLS now"
+
+
 def test_a_page_is_listed_as_a_client_and_can_be_kicked(site):
     pages, daemon = site(users=USERS + "[user root]\nuid = 0\nwatch = yes\noperate = yes\n")
     with daemon.client() as client, pages.events("?clients=yes", {**bearer("all"), "User-Agent": AWKWARD.encode().decode("latin-1")}) as viewer:

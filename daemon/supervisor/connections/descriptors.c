@@ -78,8 +78,8 @@ static void tell_if_short(struct daemon *daemon, uint64_t needed, bool is_short)
 {
 	if (is_short && !daemon->files_short)
 		log_say(LOG_WARNING,
-			"the process may open %llu files, and its pools need %llu: when clients hold the rest, workers can't start; "
-			"raise LimitNOFILE= or ulimit -n to %llu",
+			"the process may open %llu files, and its pools need %llu: when clients hold the rest, workers can't "
+			"start; raise LimitNOFILE= or ulimit -n to %llu",
 			(unsigned long long)daemon->files_limit, (unsigned long long)needed,
 			(unsigned long long)(needed + daemon->config.max_connections));
 	daemon->files_short = is_short;

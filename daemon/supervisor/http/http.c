@@ -206,7 +206,8 @@ void http_use(struct daemon *daemon, struct http *http)
 	daemon->http = http;
 	const bool changes = http && settle_tls(http);
 	if (changes)
-		viewers_end_all(&http->pages.viewers, http->address.tls ? "this address has TLS now" : "this address has no TLS now");
+		viewers_end_all(&http->pages.viewers,
+				http->address.tls ? "this address has TLS now" : "this address has no TLS now");
 	if (http)
 		set_limits(http, &daemon->config);
 	if (!http || (same && !changes))
