@@ -96,9 +96,9 @@ def test_what_is_remembered_is_replaced_by_what_has_run_only(start):
 
 def test_a_slow_sticky_call_does_not_keep_its_slot_down(start):
     """start_timeout is for the constructor; what was slow when it was called may be so when it is replayed."""
-    daemon = start({"p": {"workers": 1, "start_timeout": 0.2}})
+    daemon = start({"p": {"workers": 1, "start_timeout": 0.7}})
     with daemon.client() as client:
-        assert client.full("p:all", "sleep", [0.4], sticky="append") == (None, [0.4])
+        assert client.full("p:all", "sleep", [0.8], sticky="append") == (None, [0.8])
         assert client.full("p:all", "append", [1], sticky="append") == (None, [1])
         os.kill(daemon.pids(client)[0], signal.SIGKILL)
         wait_for(lambda: client.value("p:0.list") == [1], lambda: "it to be as before")
