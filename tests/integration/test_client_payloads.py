@@ -17,13 +17,13 @@ def program(tmp_path_factory):
     sanitize = ["-fsanitize=address,undefined"] if "address" in BUILD.name else ["-fsanitize=thread"] if "thread" in BUILD.name else []
     subprocess.run(["cc", "-g", "-O3", "-Wall", "-Wextra", "-Werror", *sanitize, f"-I{ROOT}/client/include",
                     pathlib.Path(__file__).with_name("client_payloads.c"), BUILD / "libobjpool.a", *MSGPACK, "-lpthread", "-o", path],
-                   check=True, timeout=DEADLINE)
+                   check=True, timeout=4 * DEADLINE)
     return path
 
 
 def run(program, address, *arguments, preexec=None):
     return subprocess.run([*UNDER, program, *arguments], env={**os.environ, "OBJPOOL_ADDRESS": address}, text=True, capture_output=True,
-                          timeout=4 * DEADLINE, preexec_fn=preexec)
+                          timeout=10 * DEADLINE, preexec_fn=preexec)
 
 
 POOLS = {"p": {"workers": 3}}

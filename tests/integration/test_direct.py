@@ -11,6 +11,7 @@ import random
 import re
 import signal
 import socket
+import time
 
 import msgpack
 import pytest
@@ -584,6 +585,7 @@ def test_a_lease_of_any_instance_ends_the_channels_of_one(start):
         channels = [stack.enter_context(client.attach("p", n)) for n in range(3)]
         for channel in channels:
             channel.polite = False  # the leases wait
+        told = time.monotonic()
         asked = one.start("objpool.lease", "p")
         assert channels[0].receive_note() == "leased"
         assert client.error("objpool.attach", "p", 0)["code"] == "UNAVAILABLE"
@@ -595,9 +597,10 @@ def test_a_lease_of_any_instance_ends_the_channels_of_one(start):
         assert channels[1].receive_note() == "leased"
         assert channels[2].value("echo", 1) == 1 and channels[2].notes == []
         channels[1].close()
-        assert one.wait(asked)[1]["slot"] == 1  # it is the older one
+        first = one.wait(asked)[1]["slot"]      # it is the older one; a tenth of a second after its note the worker closes channel 0
+        assert first == 1 or time.monotonic() - told > 0.1
         channels[0].close()
-        assert two.wait(second)[1]["slot"] == 0
+        assert two.wait(second)[1]["slot"] == 1 - first
         assert channels[2].value("echo", 1) == 1 and channels[2].notes == []
 
 
@@ -762,7 +765,7 @@ def test_an_instance_with_direct_calls_is_not_idle(start):
         asked = other.start("sleep", 0.7)
         channel.value("sleep", 0.7)
         other.wait(asked)
-        assert client.value("objpool.pools")[0]["workers"] == 2
+        assert channel.notes == []              # it was told nothing before its answer
         assert channel.rest() == {} and channel.notes == [[2, "objpool.closing", ["removed"]]]  # now it is
 
 

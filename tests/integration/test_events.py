@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from harness import BUILD, DEADLINE, Client, wait_for
+from harness import BUILD, DEADLINE, SLOW, Client, wait_for
 from test_cages import tree  # noqa: F401
 from test_rights import CI, sha
 
@@ -148,7 +148,7 @@ def test_calls_that_are_killed(start, tree):  # noqa: F811
 
 
 def test_an_instance_that_starts_too_slowly(start):
-    daemon = start({"p": {"workers": 1, "start_timeout": 0.05, "kwargs": '{"sleep": 1000}'}})
+    daemon = start({"p": {"workers": 1, "start_timeout": 1, "kwargs": '{"sleep": 1000}'}})
     with Events(daemon) as events:
         killed, _ = events.until("slot.killed")
         failed, _ = events.until("slot.failed")
@@ -305,7 +305,7 @@ def test_the_ring_is_bounded(start):
         answer = client.value("objpool.events")
         assert len(answer["events"]) == KEPT and answer["last"] == answer["events"][-1]["number"] > 4 * KEPT
         change(client, 2 * KEPT)
-        assert daemon.rss() - memory < 1 << 20
+        assert daemon.rss() - memory < (16 << 20 if SLOW else 1 << 20)  # a sanitizer keeps what is freed
 
 
 def test_comings_and_goings_displace_nothing(start):
