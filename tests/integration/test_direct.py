@@ -17,7 +17,7 @@ import msgpack
 import pytest
 
 from harness import DEADLINE, Client, wait_for
-from rings import RingSocket, offered
+from rings import RingSocket, library, offered
 from test_descendants import FAMILY, has_channel
 from test_descriptors import lingering, send_with
 
@@ -29,6 +29,7 @@ SLOW_END = {"plugin": "python", "class": "slow_end:SlowEnd", "python_path": json
 def through(request, monkeypatch):
     """What bytes of the channels go through."""
     monkeypatch.setattr(Owner, "rings", request.param == "rings")
+    library()       # is compiled before something waits for it
 
 
 class Channel(Client):
@@ -760,10 +761,10 @@ def test_a_worker_that_does_not_react_is_replaced_all_the_same(start):
 
 
 def test_an_instance_with_direct_calls_is_not_idle(start):
-    daemon = start({"p": {"workers": 2, "workers_min": 1, "workers_max": 2, "idle_timeout": 0.2}})
+    daemon = start({"p": {"workers": 2, "workers_min": 1, "workers_max": 2, "idle_timeout": 1}})
     with Owner(daemon) as client, client.attach("p", 0) as other, client.attach("p", 1) as channel:
-        asked = other.start("sleep", 0.7)
-        channel.value("sleep", 0.7)
+        asked = other.start("sleep", 1.3)
+        channel.value("sleep", 1.3)
         other.wait(asked)
         assert channel.notes == []              # it was told nothing before its answer
         assert channel.rest() == {} and channel.notes == [[2, "objpool.closing", ["removed"]]]  # now it is
