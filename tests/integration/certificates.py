@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 DAY = datetime.timedelta(days=1)
+CA_USAGE = x509.KeyUsage(**dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+                                          "encipher_only", "decipher_only"), False), key_cert_sign=True, crl_sign=True)
 
 
 def now():
@@ -26,13 +28,17 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.subject = name_of(name)
         constraints = x509.BasicConstraints(ca=True, path_length=None)
-        self.certificate = self.builder(self.subject, self.key).add_extension(constraints, critical=True).sign(self.key, hashes.SHA256())
+        self.certificate = (self.builder(self.subject, self.key).add_extension(constraints, critical=True)
+                            .add_extension(CA_USAGE, critical=True).sign(self.key, hashes.SHA256()))
         self.path = place / f"{name}.pem"
         self.path.write_bytes(pem(self.certificate))
 
     def builder(self, subject, key, begins=None, ends=None):
+        """With the key identifiers without which Python 3.13 and later do not trust a certificate."""
         return (x509.CertificateBuilder().subject_name(subject).issuer_name(self.subject).public_key(key.public_key())
                 .serial_number(x509.random_serial_number())
+                .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
                 .not_valid_before(begins or now() - DAY).not_valid_after(ends or now() + DAY))
 
     def issue(self, name, names=(), begins=None, ends=None, file=None):

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pickle
 import signal
+import sys
 import time
 
 import cloudpickle
@@ -770,7 +771,7 @@ def test_an_orderly_end(start, place):
 
 
 def test_a_virtual_environment(start, place):
-    packages = place / "venv/lib/python3.11/site-packages"
+    packages = place / f"venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
     packages.mkdir(parents=True)
     (place / "venv/pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
     (packages / "only_there.py").write_text("class A:\n def numpy(self):\n  import numpy\n def prefix(self):\n  import sys\n  return sys.prefix\n")

@@ -290,10 +290,10 @@ class Sleeper:
             raise
 
     def spin(self, path, seconds=60):
-        with open(path, "w"):
-            pass
         end = time.monotonic() + seconds
         try:
+            with open(path, "w"):
+                pass
             while time.monotonic() < end:
                 pass
         finally:
