@@ -24,12 +24,21 @@ compiles() {
 look_at_compiler() {
 	if ! command -v "${CC%% *}" >/dev/null 2>&1; then
 		miss "No C compiler: ${CC%% *} is not installed (Debian: build-essential)"
+	elif ! compiles '#if defined __clang__ ? __clang_major__ < 11 : __GNUC__ < 9
+		#error
+		#endif'; then
+		miss "$CC is too old: objpool is compiled by gcc 9 or clang 11 or later"
 	elif ! compiles '#include <stdatomic.h>
 		_Static_assert(ATOMIC_LLONG_LOCK_FREE, "");'; then
 		miss "$CC does not compile C11 with atomic integers of 64 bits (gcc 9 or later does)"
 	elif ! compiles '#include <sys/mman.h>
 		int f(void); int f(void) { return memfd_create("x", MFD_ALLOW_SEALING); }'; then
 		miss "The C library has no memfd_create (glibc 2.27 or later has)"
+	elif ! compiles '#include <features.h>
+		#if defined __GLIBC__ && !__GLIBC_PREREQ(2, 30)
+		#error
+		#endif'; then
+		miss "The C library is older than glibc 2.30"
 	elif ! compiles '#include <linux/landlock.h>'; then
 		miss "The kernel's headers have no linux/landlock.h (those of Linux 5.13 or later have; Debian: linux-libc-dev)"
 	fi
@@ -120,11 +129,11 @@ if [ -z "$missing" ]; then
 	echo "DAEMON_LIBS := $(pkg --libs $daemon | tr ' ' '\n' | grep -vx -- -levent | tr '\n' ' ')"
 	echo "CLI_LIBS := $(pkg --libs $cli)"
 	optional backtrace libdw 'objpool-backtrace (backtraces of slow methods)' libdw-dev
-	optional seccomp libseccomp 'the filter of system calls (cages)' libseccomp-dev
+	optional seccomp 'libseccomp >= 2.5' 'the filter of system calls (cages)' libseccomp-dev
 	optional curses 'ncursesw tinfo' 'the full screen of objpool top' libncurses-dev
 	optional nats 'libnats libevent_core libevent_pthreads' 'objpool-gateway (pools over many machines)' libnats-dev
 	optional spell hunspell 'the plugin spell' libhunspell-dev
-	optional python python3-embed 'the plugin python' python3-dev
+	optional python 'python3-embed >= 3.9' 'the plugin python' python3-dev
 fi
 echo "MISSING := $missing"
 echo "WITHOUT_PARTS := $without"

@@ -60,8 +60,8 @@ def test_libevent_is_there_once():
 
 def test_global_symbols_have_the_prefix():
     names = {line.split()[-1] for line in run("nm", "--defined-only", "--extern-only", BUILD / "libobjpool.a").splitlines() if " " in line}
-    # Those of gcc for i386 are hidden, and any file may have them.
-    assert "objpool_connect" in names and not [name for name in names if not name.startswith(("objpool_", "__x86.get_pc_thunk."))]
+    ours = ("objpool_", "__x86.get_pc_thunk.")  # gcc puts the others into any program for i386, hidden
+    assert "objpool_connect" in names and not [name for name in names if not name.startswith(ours)]
 
 
 @pytest.mark.skipif("-" in BUILD.name, reason="sanitizers can't be linked statically")
@@ -108,6 +108,47 @@ def test_missing_libraries_are_named(place):
 def test_a_msgpack_that_is_too_old(place):
     (place / "msgpack.pc").write_text("Name: msgpack\nDescription: old\nVersion: 1.0\nLibs: -lmsgpackc\n")
     assert "msgpack-c 3.1 or later" in needs(place, *ALL)["MISSING"]
+
+
+def needs_with_old(place, name, version):
+    """What scripts/needs.sh prints where pkg-config knows this version of one library, and the newest of all others."""
+    needs(place, *ALL, "msgpack=msgpackc")
+    (place / f"{name}.pc").write_text(f"Name: {name}\nDescription: old\nVersion: {version}\nLibs: -l{name}\n")
+    return needs(place)
+
+
+@pytest.mark.parametrize("name, old, least", [
+    ("libevent_core", "2.0.22", "2.1"), ("libevent_openssl", "2.0.22", "2.1"), ("inih", "43", "44"), ("jansson", "2.9", "2.10"),
+    ("openssl", "1.1.0", "1.1.1")])
+def test_a_library_that_is_too_old(place, name, old, least):
+    assert needs_with_old(place, name, old)["MISSING"].startswith(f"{name} {least} or later is not found by pkg-config (Debian: lib")
+
+
+@pytest.mark.parametrize("name, old, told", [
+    ("libseccomp", "2.4.4", "the filter of system calls (cages): libseccomp >= 2.5 is not found"),
+    ("python3-embed", "3.8", "the plugin python: python3-embed >= 3.9 is not found")])
+def test_an_optional_library_that_is_too_old(place, name, old, told):
+    found = needs_with_old(place, name, old)
+    assert told in found["WITHOUT_PARTS"] and not found["MISSING"]
+
+
+@pytest.mark.parametrize("header, text, told", [
+    ("features.h", "#include_next <features.h>\n#undef __GLIBC_MINOR__\n#define __GLIBC_MINOR__ 29\n",
+     "The C library is older than glibc 2.30."),
+    ("linux/landlock.h", "#error\n",
+     "The kernel's headers have no linux/landlock.h (those of Linux 5.13 or later have; Debian: linux-libc-dev).")])
+def test_headers_that_are_too_old(place, header, text, told):
+    (place / header).parent.mkdir(exist_ok=True)
+    (place / header).write_text(text)
+    assert needs(place, *ALL, "msgpack=msgpackc", CC=f"cc -I{place}")["MISSING"] == told
+
+
+def test_a_compiler_that_is_too_old(place):
+    old = place / "old-cc"
+    old.write_text("#!/bin/sh\nexec cc -U__GNUC__ -D__GNUC__=8 \"$@\"\n")
+    old.chmod(0o755)
+    found = needs(place, *ALL, "msgpack=msgpackc", CC=str(old))
+    assert found["MISSING"] == f"{old} is too old: objpool is compiled by gcc 9 or clang 11 or later."
 
 
 def test_no_compiler(place):
