@@ -19,7 +19,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -164,6 +164,12 @@ static int start(struct template *template, const char *program)
 	return r;
 }
 
+/* glibc has a function for it since 2.36. */
+static int open_process(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
 /* Ends the process, and what it has started: it leads its group. Returns its status. */
 static int end(struct template *template)
 {
@@ -182,7 +188,7 @@ static int end(struct template *template)
 /* Its channel has ended. */
 static int died(struct template *template)
 {
-	struct pollfd process = {.fd = pidfd_open(template->pid, 0), .events = POLLIN};
+	struct pollfd process = {.fd = open_process(template->pid), .events = POLLIN};
 	siginfo_t info = {0};
 	char how[96];
 
@@ -275,7 +281,7 @@ static int await_any(struct template *template, int process)
 
 static int await(struct template *template)
 {
-	const int process = pidfd_open(template->pid, 0);
+	const int process = open_process(template->pid);
 	const int r = await_any(template, process);
 
 	if (process >= 0)

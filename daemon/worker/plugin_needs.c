@@ -32,7 +32,7 @@ static const ElfW(Shdr) * section(const struct object *object, uint32_t i)
 	const ElfW(Shdr) * all;
 
 	if (!head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 ||
-	    head->e_ident[EI_CLASS] != (__ELF_NATIVE_CLASS == 64 ? ELFCLASS64 : ELFCLASS32) || head->e_shentsize != sizeof *all ||
+	    head->e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32) || head->e_shentsize != sizeof *all ||
 	    i >= head->e_shnum)
 		return NULL;
 	all = part(object, head->e_shoff, head->e_shnum, sizeof *all);

@@ -98,6 +98,10 @@ static struct mapping *find_busy(const struct mappings *mappings, const uint8_t 
 	return NULL;
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* of Linux 5.14; headers may be older */
+#endif
+
 /* Puts a copy of these pages in their place. In a private mapping a recent kernel does so itself, for the pages that are still
  * the file's. */
 static int copy_pages(const struct mapping *mapping, const uint8_t *bytes, size_t size)

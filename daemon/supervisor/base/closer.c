@@ -37,12 +37,16 @@ static void on_break_off(int number)
 	(void)number;
 }
 
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid /* <signal.h> of glibc before 2.38 has no better name for it */
+#endif
+
 /* Has the kernel send BREAK_OFF to this thread. False: nothing breaks a close off. */
 static bool make_timer(timer_t *timer)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = BREAK_OFF};
 
-	event._sigev_un._tid = gettid(); /* <signal.h> of glibc 2.36 has no better name for it */
+	event.sigev_notify_thread_id = gettid();
 	return timer_create(CLOCK_MONOTONIC, &event, timer) == 0;
 }
 

@@ -15,15 +15,21 @@ enum { VARIABLE_MAX = 128 << 10, CPU_GRACE = 5 /* seconds from SIGXCPU to SIGKIL
 
 /* ---- limits ---- */
 
+#ifdef __GLIBC__ /* which has an enumeration of them */
+typedef __rlimit_resource_t resource_number;
+#else
+typedef int resource_number;
+#endif
+
 static int set_limit(const struct cage *cage, const char *key, int resource, int64_t value, int64_t grace)
 {
 	const struct rlimit limit = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value + (rlim_t)grace};
 	struct rlimit now;
 
-	if (value == CAGE_UNSET || setrlimit((__rlimit_resource_t)resource, &limit) == 0)
+	if (value == CAGE_UNSET || setrlimit((resource_number)resource, &limit) == 0)
 		return 0;
 	const int error = errno;
-	if (error == EPERM && getrlimit((__rlimit_resource_t)resource, &now) == 0)
+	if (error == EPERM && getrlimit((resource_number)resource, &now) == 0)
 		return cage_fail(cage, "%s = %" PRId64 " is more than the daemon's own limit, %" PRIu64, key, value,
 				 (uint64_t)now.rlim_max);
 	return cage_fail(cage, "%s = %" PRId64 ": %s", key, value, strerror(error));
