@@ -21,6 +21,7 @@ if [ ! -e "$place/complete" ]; then
 	mkdir -p "$place"
 	debootstrap --variant=minbase --arch="$arch" "$suite" "$root" >"$place/log" || { tail "$place/log" >&2; exit 1; }
 	rm -rf "$root"/var/cache/apt/archives/*.deb
+	echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90mirror" # a mirror of sid may be behind
 	touch "$place/complete"
 fi
 # Nothing of the last run that is no longer in the checkout, but its build.

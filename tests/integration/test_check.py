@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 from certificates import Authority
-from harness import BUILD, SANITIZERS, wait_for
+from harness import BUILD, SANITIZERS, needs, wait_for
+
+pytestmark = needs("python")  # classes that can't start are written in Python
 
 PROBE = "plugin = probe\nclass = Probe\n"
 PYTHON = "plugin = python\nclass = mine:Mine\n"

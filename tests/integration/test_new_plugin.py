@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, DEADLINE, ROOT
+from harness import BUILD, DEADLINE, ROOT, needs
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OBJPOOL_ADDRESS", "CFLAGS", "CPPFLAGS", "LDFLAGS")}
 checkout = pytest.mark.skipif(BUILD != ROOT / "build", reason="another build than a checkout's own")
@@ -29,7 +29,7 @@ def make(folder, environment, *words):
     return done.stdout
 
 
-@pytest.mark.parametrize("language", ["c", "python"])
+@pytest.mark.parametrize("language", ["c", pytest.param("python", marks=needs("python"))])
 def test_with_an_installed_objpool(place, installed, language):
     assert new(place, "plugin", "my-adder", "--lang", language).returncode == 0
     assert "my-adder: all tests passed\n" in make(place / "my-adder", installed, "check")

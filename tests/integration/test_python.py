@@ -14,7 +14,9 @@ import msgpack
 import numpy
 import pytest
 
-from harness import wait_for
+from harness import needs, wait_for
+
+pytestmark = needs("python")
 
 CLASSES = pathlib.Path(__file__).parent / "classes"
 OBJECT, ARRAY = 80, 81

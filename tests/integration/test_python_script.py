@@ -5,10 +5,12 @@ import signal
 import sys
 
 import pytest
-from harness import BUILD, ROOT, wait_for
+from harness import BUILD, ROOT, needs, wait_for
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import pythons  # noqa: E402
+
+pytestmark = needs("python")
 
 MINE = """
 import __main__, os, signal, sys

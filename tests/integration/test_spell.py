@@ -2,7 +2,9 @@
 """Dictionaries that have come with the plugin."""
 import shutil
 
-from harness import BUILD
+from harness import BUILD, needs
+
+pytestmark = needs("spell")
 
 
 def test_a_dictionary_beside_the_plugin_is_found(start, place):
