@@ -20,7 +20,7 @@ CHAPTERS = {
     "Write classes": ["docs/PYTHON.md", "docs/PLUGINS.md"],
     "Operate": ["docs/OPERATIONS.md", "docs/SIZING.md", "docs/TROUBLESHOOTING.md", "docs/RIGHTS.md", "docs/TLS.md", "docs/CLUSTER.md", "SECURITY.md"],
     "Reference": ["docs/PROTOCOL.md", "docs/BENCHMARKS.md", "CHANGELOG.md"],
-    "Change it": ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"],
+    "Change it": ["docs/ARCHITECTURE.md", "CONTRIBUTING.md", "docs/PORTABILITY.md"],
 }
 LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
