@@ -51,11 +51,11 @@ cross() {
 }
 ! command -v ccache >/dev/null || gcc="ccache $gcc"
 mkdir -p "$tree"
-cross -O1 -fPIC -c -o "$tree/prctl.o" tests/foreign/prctl.c
+cross -O1 -fPIC -c -o "$tree/calls.o" tests/foreign/calls.c
 export PKG_CONFIG_LIBDIR="$root/usr/lib/$triplet/pkgconfig:$root/usr/share/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$root"
 units=$(ls tests/unit/test_*.c | sed "s,tests/unit/\(.*\)\.c,$tree/tests/\1,")
 # shellcheck disable=SC2086  # a list of words
-make -s -j"$(nproc)" B="$tree" LTO= LDFLAGS="$tree/prctl.o" CC="$gcc-gcc --sysroot=$root" AR="${gcc#ccache }-ar" OBJCOPY="${gcc#ccache }-objcopy" \
+make -s -j"$(nproc)" B="$tree" LTO= LDFLAGS="$tree/calls.o" CC="$gcc-gcc --sysroot=$root" AR="${gcc#ccache }-ar" OBJCOPY="${gcc#ccache }-objcopy" \
 	WITHOUT='spell python' PYTHON=/usr/bin/python3 all "$tree/sim" $units
 
 # ---- programs that this machine can run: each calls qemu for the foreign one ----

@@ -328,7 +328,7 @@ static void start(struct worker *worker)
 	assert_true(ready && ready->size == 1 && ready->ptr[0].via.u64 == FROM_READY);
 }
 
-static void stop(struct worker *worker)
+static void stop_host(struct worker *worker)
 {
 	(void)close(worker->fd);
 	if (worker->descriptor >= 0)
@@ -625,7 +625,7 @@ static void try_all(enum outcome (*ask)(struct worker *worker), uint64_t payload
 		worker.begin = worker.end = 0;
 		if (outcome != LOST && !last)
 			assert_int_equal(ask(&worker), RIGHT);
-		stop(&worker);
+		stop_host(&worker);
 	}
 	assert_true(refused > 0 && lost <= refused);
 }
@@ -651,7 +651,7 @@ static void test_payload(void **state)
 	start(&worker);
 	atomic_store(&worker.board->payload_min, PIECE);
 	assert_int_equal(ask_pieces(&worker), RIGHT);
-	stop(&worker);
+	stop_host(&worker);
 	for (int n = 0; n < 8; n++)
 		for (int lasting = 0; lasting < 2; lasting++) {
 			start(&worker);
@@ -661,7 +661,7 @@ static void test_payload(void **state)
 			(void)failing_end(worker.plan);
 			if (outcome != LOST)
 				assert_int_equal(ask_pieces(&worker), RIGHT);
-			stop(&worker);
+			stop_host(&worker);
 		}
 }
 
@@ -705,7 +705,7 @@ static void test_a_run_that_answers_last(void **state)
 		message = hear(&worker);
 	assert_int_equal(message->ptr[0].via.u64, FROM_ANSWER);
 	assert_int_equal(message->ptr[3].via.u64, 42);
-	stop(&worker);
+	stop_host(&worker);
 }
 
 static void test_snapshot(void **state)
@@ -725,7 +725,7 @@ static void test_small_answers_need_no_memory(void **state)
 	for (int i = 0; i < 500; i++)
 		assert_int_equal(ask_nothing(&worker), RIGHT);
 	(void)failing_end(worker.plan);
-	stop(&worker);
+	stop_host(&worker);
 }
 
 /* Its method is one that the worker doesn't find; then it sees that it was taken back. */
@@ -753,7 +753,7 @@ static void test_a_call_that_was_taken_back_leaves_no_error(void **state)
 	const msgpack_object_array *passed = hear(&worker);
 	assert_int_equal(passed->ptr[0].via.u64, FROM_PASSED);
 	assert_int_equal(ask_nothing(&worker), RIGHT);
-	stop(&worker);
+	stop_host(&worker);
 }
 
 /* ---- bounds ---- */
@@ -801,7 +801,7 @@ static void test_yields_are_bounded(void **state)
 	assert_non_null(message);
 	assert_int_equal(message->ptr[0].via.u64, FROM_REPLY);
 	assert_int_equal(yields, YIELD_AHEAD / YIELDED);
-	stop(&worker);
+	stop_host(&worker);
 }
 
 static void call_with_arguments(struct worker *worker, const char *method)
@@ -865,7 +865,7 @@ static void test_a_worker_keeps_no_memory_of_its_tasks(void **state)
 	for (int i = 0; i < 4000; i++) /* a buffer may have grown meanwhile; what each call kept would be more */
 		use(&worker);
 	assert_in_range(ask_memory(&worker), 0, before + (128 << 10));
-	stop(&worker);
+	stop_host(&worker);
 }
 
 /* ---- runs of items ---- */
@@ -923,7 +923,7 @@ static void test_each_item_of_a_run_has_its_own_answer(void **state)
 	start(&worker);
 	expect_run(&worker, all, sizeof all, "1 E nil I 5 I D 8 ");
 	expect_run(&worker, (const uint8_t[]){GIVE}, 1, "9 "); /* what it does without an item is forgotten */
-	stop(&worker);
+	stop_host(&worker);
 }
 
 /* The host calls it again for the items that are left. */
@@ -937,7 +937,7 @@ static void test_a_method_may_return_in_the_middle_of_a_run(void **state)
 	expect_run(&worker, all, sizeof all, "1 E 3 4 ");
 	map_of(&worker, "asks_for_nothing", all, sizeof all);
 	assert_string_equal(hear_run(&worker, sizeof all), "I I I I ");
-	stop(&worker);
+	stop_host(&worker);
 }
 
 static void test_a_run_ends_where_the_board_says(void **state)
@@ -953,7 +953,7 @@ static void test_a_run_ends_where_the_board_says(void **state)
 	assert_int_equal(kill(worker.pid, SIGCONT), 0);
 	assert_string_equal(hear_run(&worker, sizeof all), "1 2 -");
 	expect_run(&worker, all, 1, "3 ");
-	stop(&worker);
+	stop_host(&worker);
 }
 
 static void test_a_run_that_is_cancelled_begins_no_item_more(void **state)
@@ -965,7 +965,7 @@ static void test_a_run_that_is_cancelled_begins_no_item_more(void **state)
 	start(&worker);
 	expect_run(&worker, all, sizeof all, "1 2 C C ");
 	expect_run(&worker, all, 1, "3 ");
-	stop(&worker);
+	stop_host(&worker);
 }
 
 static void test_a_call_that_comes_alone_is_a_run_of_one(void **state)
@@ -982,7 +982,7 @@ static void test_a_call_that_comes_alone_is_a_run_of_one(void **state)
 	call(&worker, "asks_for_nothing");
 	message = hear(&worker);
 	assert_true(message && is_text(&message->ptr[2].via.array.ptr[0], "FAILED"));
-	stop(&worker);
+	stop_host(&worker);
 }
 
 static uint64_t taken(struct task *task, uint8_t id, uint8_t bytes)
