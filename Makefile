@@ -38,6 +38,7 @@ ALL_LDFLAGS = $(HARDEN_LINK) $(OWN_LDFLAGS) $(LDFLAGS) $(LTO) $(if $(LTO),-O2 $(
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(1)))))
 PROTO  := $(call objs,proto)
+JSON   := $(call objs,json)
 CORE   := $(call objs,daemon/core/*)
 SUPER  := $(call objs,daemon/supervisor daemon/supervisor/*)
 WORKER := $(call objs,daemon/worker daemon/worker/types)
@@ -70,7 +71,7 @@ $(B)/%.o: %.c Makefile $(NEEDS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
+$(B)/objpoold: $(SUPER) $(CORE) $(JSON) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(DAEMON_LIBS) $(MSGPACK_LIBS)
 
 $(B)/objpool-worker: $(WORKER) $(CAGE) $(PROTO)

@@ -19,8 +19,9 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Which parts a part may use, beside itself and the public headers.
 MAY_USE = {
     "proto": set(),
+    "json": {"proto"},
     "daemon/core": {"proto"},
-    "daemon/supervisor": {"proto", "daemon/core"},
+    "daemon/supervisor": {"proto", "json", "daemon/core"},
     "daemon/worker": {"proto"},
     "daemon/backtrace": {"proto"},
     "gateway": {"proto", "gateway/core", "gateway/bus"},

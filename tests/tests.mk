@@ -43,12 +43,12 @@ $(B)/tests/test_history: $(addprefix $(B)/daemon/supervisor/,view/history.o log/
 $(B)/tests/test_happened: $(addprefix $(B)/daemon/supervisor/,view/events.o log/happened.o base/packtext.o)
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
-$(B)/tests/test_json: $(addprefix $(B)/daemon/supervisor/http/,from_json.o to_json.o)
+$(B)/tests/test_json: $(JSON)
 LIBS_json := -levent_core
 LIBS_words := $(CLI_LIBS)
 $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o
 $(B)/tests/test_intake: $(addprefix $(B)/daemon/supervisor/,transport/intake.o transport/socket.o base/closer.o)
-$(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER))
+$(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER)) $(JSON)
 LIBS_transport := $(DAEMON_LIBS)
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
@@ -93,7 +93,7 @@ $(B)/gateway-sim: $(call objs,tests/gateway_sim) $(GATEWAY_CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 # What a fuzz target needs beside proto/.
-FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c daemon/supervisor/*/*.c)) $(wildcard daemon/core/*/*.c)
+FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c daemon/supervisor/*/*.c)) $(wildcard daemon/core/*/*.c json/*.c)
 FUZZ_SUPER_LIBS = $(DAEMON_LIBS) $(MSGPACK_LIBS)
 FUZZ_PARTS_scan =
 FUZZ_PARTS_request = $(wildcard daemon/core/*/*.c)
@@ -104,7 +104,7 @@ FUZZ_PARTS_config = $(FUZZ_SUPER)
 FUZZ_PARTS_http = $(FUZZ_SUPER)
 FUZZ_PARTS_rights = $(FUZZ_SUPER)
 FUZZ_PARTS_tls = $(FUZZ_SUPER)
-FUZZ_PARTS_json = daemon/supervisor/http/from_json.c daemon/supervisor/http/to_json.c
+FUZZ_PARTS_json = json/from_json.c json/to_json.c
 FUZZ_PARTS_reply = $(filter-out %/example.c cli/main.c $(LEFT_OUT),$(wildcard client/c/*.c cli/*.c cli/generate/*.c))
 FUZZ_LIBS_scan = $(MSGPACK_LIBS)
 FUZZ_LIBS_request = $(MSGPACK_LIBS)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text that is meant as JSON: what is packed of it must be one whole value, and what is written of that must be packed as the same
  * bytes. Or, when the input begins with 0xc1: packed values of strangers, which are written. */
-#include "daemon/supervisor/http/from_json.h"
-#include "daemon/supervisor/http/to_json.h"
+#include "json/from_json.h"
+#include "json/to_json.h"
 #include "proto/scan.h"
 
 #include <stdlib.h>

@@ -5,8 +5,8 @@ import subprocess
 
 from harness import ROOT
 
-SOURCES = [("daemon", "*.c"), ("cli", "*.c"), ("client/c", "*.c"), ("proto", "*.c"), ("plugins/python", "*.[ch]"), ("plugins/python", "*.py"),
-           ("client/python/objpool", "*.py")]
+SOURCES = [("daemon", "*.c"), ("cli", "*.c"), ("client/c", "*.c"), ("proto", "*.c"), ("json", "*.c"),
+           ("plugins/python", "*.[ch]"), ("plugins/python", "*.py"), ("client/python/objpool", "*.py")]
 
 
 def with_dots(source, is_python):

@@ -104,7 +104,7 @@ def make(*words):
 
 # Without optimization over all files, for which a linker takes some ten seconds.
 WORDS = ["B=build/usr", "LTO=-fno-lto"]
-PARTS = ["cli", "client", "daemon", "generated", "man3", "packaging", "plugins", "proto", "python"]
+PARTS = ["cli", "client", "daemon", "generated", "json", "man3", "packaging", "plugins", "proto", "python"]
 
 
 def copy_build(target):

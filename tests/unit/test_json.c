@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* from_json and to_json: JSON of calls by HTTP becomes msgpack, and results become JSON. */
-#include "daemon/supervisor/http/from_json.h"
-#include "daemon/supervisor/http/to_json.h"
+#include "json/from_json.h"
+#include "json/to_json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

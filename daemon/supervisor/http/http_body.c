@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/http/http_body.h"
 
-#include "daemon/supervisor/http/from_json.h"
+#include "json/from_json.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "proto/traceparent.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/http/http_call.h"
 
+#include "daemon/core/base/error_status.h"
 #include "daemon/core/calls/client_end.h"
 #include "daemon/core/entry/request.h"
 #include "daemon/supervisor/connections/peer.h"
@@ -272,6 +273,6 @@ void http_call_break_off(struct http_call *call, const struct error *error)
 		return;
 	}
 	let_go(call);
-	http_call_refuse(request, http_reply_status(error->code), error);
+	http_call_refuse(request, error_status_of(error->code), error);
 	end(call);
 }

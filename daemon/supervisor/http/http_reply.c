@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/http/http_reply.h"
 
+#include "daemon/core/base/error_status.h"
 #include "daemon/supervisor/http/http_answer.h"
 #include "proto/rpc.h"
 
@@ -24,32 +25,6 @@ void http_reply_close(struct http_reply *reply)
 
 /* ---- errors ---- */
 
-static const struct {
-	const char *code;
-	int status;
-} statuses[] = {
-	{"BAD_REQUEST", HTTP_BADREQUEST},  {"BAD_TARGET", HTTP_BADREQUEST},    {"BAD_ARGUMENT", HTTP_BADREQUEST},
-	{"DENIED", HTTP_FORBIDDEN},        {"NO_SUCH_POOL", HTTP_NOTFOUND},    {"NO_SUCH_SLOT", HTTP_NOTFOUND},
-	{"NO_SUCH_METHOD", HTTP_NOTFOUND}, {"TOO_LARGE", HTTP_ENTITYTOOLARGE}, {"OVERLOADED", HTTP_TOO_MANY},
-	{"WORKER_LOST", HTTP_BAD_GATEWAY}, {"UNAVAILABLE", HTTP_SERVUNAVAIL},  {"CANCELLED", HTTP_SERVUNAVAIL},
-	{"HOST_LOST", HTTP_BAD_GATEWAY},   {"UNREACHABLE", HTTP_SERVUNAVAIL},  {"TIMEOUT", HTTP_TOO_LATE},
-};
-
-static int status_of(struct span code)
-{
-	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-		if (span_is(code, statuses[i].code))
-			return statuses[i].status;
-	return HTTP_INTERNAL; /* FAILED, INTERNAL */
-}
-
-int http_reply_status(enum error_code code)
-{
-	const char *name = error_code_name(code);
-
-	return status_of((struct span){.bytes = (const uint8_t *)name, .size = strlen(name)});
-}
-
 /* The error as a map: the message of the wire for clients that want maps. */
 static void note_error(struct http_reply *reply, struct span error)
 {
@@ -63,7 +38,7 @@ static void note_error(struct http_reply *reply, struct span error)
 		if (read_value(&reader, &value) < 0)
 			return;
 		if (span_is(key, "code") && read_text(&look, &text) == 0)
-			reply->status = status_of(text);
+			reply->status = error_status(text);
 		else if (span_is(key, "retry_after_ms"))
 			(void)read_uint(&look, &reply->retry_after);
 	}
@@ -91,7 +66,7 @@ void http_reply_put_error(struct evbuffer *text, const struct error *error)
 static void end_with(struct http_reply *reply, const struct error *error)
 {
 	if (!reply->begun)
-		reply->status = http_reply_status(error->code);
+		reply->status = error_status_of(error->code);
 	http_reply_put_error(reply->text, error);
 	reply->over = true;
 }

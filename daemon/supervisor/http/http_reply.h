@@ -15,7 +15,7 @@
 
 #include "daemon/core/base/error.h"
 #include "daemon/supervisor/http/messages.h"
-#include "daemon/supervisor/http/to_json.h"
+#include "json/to_json.h"
 
 struct http_reply {
 	bool stream;
@@ -39,9 +39,6 @@ void http_reply_go_on(struct http_reply *reply, struct sendq *from, size_t budge
 
 /* Writes {"error": {...}}. */
 void http_reply_put_error(struct evbuffer *text, const struct error *error);
-
-/* The status of HTTP for the error of this code. */
-int http_reply_status(enum error_code code);
 
 void http_reply_close(struct http_reply *reply);
 

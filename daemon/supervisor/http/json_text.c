@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/http/json_text.h"
 
-#include "daemon/supervisor/http/to_json.h"
+#include "json/to_json.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/supervisor/http/to_json.h"
+#include "json/to_json.h"
 
 #include "proto/base64.h"
 #include "proto/escape.h"

@@ -12,8 +12,8 @@
  *      {"$bin": BASE64}  {"$str": BASE64}  {"$ext": [TYPE, BASE64]}  {"$float": "nan" | "inf" | "-inf"}  {"$uint": "DIGITS"}
  *      {"$map": [[KEY, VALUE], ...]}
  */
-#ifndef SUPERVISOR_FROM_JSON_H
-#define SUPERVISOR_FROM_JSON_H
+#ifndef JSON_FROM_JSON_H
+#define JSON_FROM_JSON_H
 
 #include "proto/block.h"
 #include "proto/read.h"

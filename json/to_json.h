@@ -3,8 +3,8 @@
  * to_json: writes packed values as JSON text, in pieces: a large value must not hold the loop. What JSON has no form for is
  * written as from_json reads it. A value nested deeper than TO_JSON_LEVELS is {"$msgpack": BASE64}, and is not read back.
  */
-#ifndef SUPERVISOR_TO_JSON_H
-#define SUPERVISOR_TO_JSON_H
+#ifndef JSON_TO_JSON_H
+#define JSON_TO_JSON_H
 
 #include "proto/read.h"
 
