@@ -24,7 +24,7 @@ struct bus_options {
 	const char *name;           /* of the connection, as the bus's own tools show it */
 	const char *inbox;          /* the beginning of subjects that are this host's alone */
 	const char *ca, *cert, *key; /* files in PEM; NULL: none */
-	const char *creds;          /* the file of an account's user: its token and its key; NULL: none */
+	const char *creds;          /* a file: the credentials of an account's user, or a line USER:PASSWORD, or a token; NULL: none */
 };
 
 struct bus_message {

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 enum {
 	TAKE_IN_TURN = 1024,        /* messages that are taken in a turn of the loop */
@@ -26,6 +27,7 @@ enum {
 	PING_MS = 1000,             /* two pings without an answer: the server has gone */
 	DEFAULT_MAX_MESSAGE = 1 << 20,
 	WORD = 256,
+	LINE = 1024,                /* bytes in a line of a file of credentials */
 };
 
 static const struct timeval begin_again = {.tv_sec = 1};
@@ -489,6 +491,38 @@ static void close_bus(struct bus *bus)
 
 /* ---- options ---- */
 
+/* The file's first line is "USER:PASSWORD", or a token. */
+static natsStatus set_password(natsOptions *to, char *line)
+{
+	line[strcspn(line, "\r\n")] = '\0';
+	char *colon = strchr(line, ':');
+	if (!colon)
+		return *line ? natsOptions_SetToken(to, line) : NATS_INVALID_ARG;
+	*colon = '\0';
+	return natsOptions_SetUserInfo(to, line, colon + 1);
+}
+
+/* A file as `nsc` makes it (https://docs.nats.io/using-nats/developer/connecting/creds), which the library reads whenever it connects;
+ * or one with a line of its own. */
+static natsStatus set_creds(natsOptions *to, const char *path)
+{
+	static const char armour[] = "-----BEGIN";
+	char line[LINE] = "";
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return NATS_NOT_FOUND;
+	const bool read = fgets(line, sizeof line, file) != NULL;
+	(void)fclose(file);
+	natsStatus status = NATS_INVALID_ARG;
+	if (read && strncmp(line, armour, sizeof armour - 1) == 0)
+		status = natsOptions_SetUserCredentialsFromFiles(to, path, NULL);
+	else if (read)
+		status = set_password(to, line);
+	explicit_bzero(line, sizeof line);
+	return status;
+}
+
 static natsStatus set_security(natsOptions *to, const struct bus_options *options)
 {
 	natsStatus status = NATS_OK;
@@ -500,7 +534,7 @@ static natsStatus set_security(natsOptions *to, const struct bus_options *option
 	if (status == NATS_OK && options->cert)
 		status = natsOptions_LoadCertificatesChain(to, options->cert, options->key);
 	if (status == NATS_OK && options->creds)
-		status = natsOptions_SetUserCredentialsFromFiles(to, options->creds, NULL);
+		status = set_creds(to, options->creds);
 	return status;
 }
 
@@ -560,25 +594,35 @@ static natsStatus make_options(struct bus *bus, const struct bus_options *option
 	return status == NATS_OK ? set_callbacks(to, bus) : status;
 }
 
+/* 0; or -1, with a sentence in `reason`: a file can't be read. */
+static int check_files(const struct bus_options *options, char *reason, size_t size)
+{
+	const char *const files[] = {options->ca, options->cert, options->key, options->creds};
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		if (files[i] && access(files[i], R_OK) < 0) {
+			snprintf(reason, size, "%s can't be read: %s", files[i], strerror(errno));
+			return -1;
+		}
+	return 0;
+}
+
 static struct bus *open_bus(const struct bus_options *options, struct event_base *base, const struct bus_events *events,
 			    void *owner, char *reason, size_t size)
 {
-	struct bus *bus = calloc(1, sizeof *bus);
+	snprintf(reason, size, "out of memory");
+	struct bus *bus = check_files(options, reason, size) < 0 ? NULL : calloc(1, sizeof *bus);
 	natsStatus status = NATS_NO_MEMORY;
 
-	if (bus) {
-		bus->base = base;
-		bus->events = events;
-		bus->owner = owner;
-		bus->loop = pthread_self();
-		SLIST_INIT(&bus->subscriptions);
-		pthread_mutex_init(&bus->lock, NULL);
-		pthread_cond_init(&bus->gone, NULL);
-		bus->wake = event_new(base, -1, EV_PERSIST, on_wake, bus);
-		bus->again = evtimer_new(base, on_again, bus);
-		if (bus->wake && bus->again)
-			status = make_options(bus, options);
-	}
+	if (!bus)
+		return NULL;
+	*bus = (struct bus){.base = base, .events = events, .owner = owner, .loop = pthread_self()};
+	pthread_mutex_init(&bus->lock, NULL);
+	pthread_cond_init(&bus->gone, NULL);
+	bus->wake = event_new(base, -1, EV_PERSIST, on_wake, bus);
+	bus->again = evtimer_new(base, on_again, bus);
+	if (bus->wake && bus->again)
+		status = make_options(bus, options);
 	if (status == NATS_OK) {
 		try_to_connect(bus);
 		return bus;

@@ -344,14 +344,15 @@ authorization {
 """
 
 
-def test_permissions_bind_a_hosts_name(cluster):
+def test_permissions_bind_a_hosts_name(cluster, place):
     hosts = cluster((), config=PERMISSIONS)
     for name, password in (("h1", "one"), ("h2", "two")):
-        hosts.add(name, bus=f"nats://{name}:{password}@127.0.0.1:{hosts.server.port}")
+        (place / name).write_text(f"{name}:{password}\n")
+        hosts.add(name, cluster={"bus_creds": place / name})
     hosts.settle()
     with hosts["h1"].client() as c:
         assert c.value("p@h2.tag") == "h2"
-    liar = hosts.add("h3", bus=f"nats://h2:two@127.0.0.1:{hosts.server.port}")
+    liar = hosts.add("h3", cluster={"bus_creds": place / "h2"})
     liar.daemon.wait_log("(?i)permissions violation")
     with liar.client() as c:
         assert c.error("p@h1.tag").startswith("UNREACHABLE: ")
