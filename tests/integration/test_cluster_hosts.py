@@ -92,7 +92,7 @@ def test_keywords_and_errors(cluster):
         assert c.error("p@h2:7.echo", 1)["code"] == "NO_SUCH_SLOT"
         assert c.error("nosuch@h2.echo", 1)["code"] == "DENIED"     # whether there is such a pool is not told
         error = c.error("p@h9.echo", 1)
-        assert error["code"] == "UNREACHABLE" and error["ran"] == "no" and error["host"] == "h9"
+        assert error["code"] == "UNREACHABLE" and error["ran"] == "no"
         assert "h9" in error["message"]
     with hosts["h1"].client() as c:
         assert c.error("p@h9.echo", 1).startswith("UNREACHABLE: ")
