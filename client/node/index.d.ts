@@ -89,6 +89,8 @@ export interface CallOptions {
 	ordered?: boolean;
 	/** Of a streamed map: how many items may be read beyond the results that were taken. */
 	window?: number;
+	/** Of all and scatter: each result is [host, slot, result]. */
+	labels?: boolean;
 	/** Of map: in rounds, each slot once. */
 	sync?: boolean;
 	/** Of all: the daemon replays the call on instances that are built later. */

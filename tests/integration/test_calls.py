@@ -68,6 +68,21 @@ def test_wrong_requests(c, method, params, code):
     assert c.value("p.echo", 1) == 1
 
 
+def test_labels(c):
+    def labelled(*rows):
+        return [[None, slot, value] for slot, value in enumerate(rows)]
+    assert c.full("p:all", "slot", labels=True) == (None, labelled(0, 1, 2))
+    assert c.full("p:scatter", "echo", [[5, [6], "7"]], labels=True) == (None, labelled(5, [6], "7"))
+    assert c.full("p:all", "slot", labels=True, errors="collect") == (None, labelled([None, 0], [None, 1], [None, 2]))
+    assert c.full("p:all", "fail", ["no"], labels=True, errors="collect") == (None, labelled(*[["FAILED: no", None]] * 3))
+    call = c.start("objpool.call", "p:all", "slot", [], {"labels": True, "stream": True})
+    assert [c.receive() for _ in range(3)] == [[2, "objpool.result", [call, i, None, [None, i, i]]] for i in range(3)]
+    assert c.wait(call) == (None, {"items": 3, "failed": 0})
+    for target in ("p", "p:map", "p:0", "p:key=k"):
+        assert c.full(target, "echo", [[1]], labels=True)[0].startswith("BAD_REQUEST: ")
+    assert c.full("p:all", "slot", labels=False) == (None, [0, 1, 2])
+
+
 def test_one_is_said_in_the_singular(c):
     for ask in (c.error("one:3.echo", 1), c.error("objpool.lease", "one", {"slot": 3}), c.error("objpool.restart", "one", 3)):
         assert ask == "NO_SUCH_SLOT: pool one has slot 0 only, and no slot 3"

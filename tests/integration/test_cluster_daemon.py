@@ -179,6 +179,15 @@ def test_values_in_descriptors_go_as_bytes(cluster):
             assert c.wait(7) == (None, size)
 
 
+def test_labels(cluster):
+    daemon, gateway = cluster()
+    with daemon.client() as c:
+        assert c.full("p:all", "slot", labels=True) == (None, [["h1", 0, 0], ["h1", 1, 1]])
+        mine, session, theirs = forwarded(c, gateway, "objpool.call", "p@*:all", "slot", [], {"labels": True})
+        gateway.answer(session, theirs, [["h2", 0, 0]])
+        assert c.wait(mine) == (None, [["h2", 0, 0]])
+
+
 # ---- which calls go ----
 
 

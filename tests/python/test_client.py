@@ -30,6 +30,22 @@ def test_every_target(pool):
     assert "sleep" in dir(pool)
 
 
+def test_pools_of_other_hosts(pool):
+    client = pool._client
+    assert repr(client.pool("p", host="*").all) == repr(client.pool("p@*").all)
+    for asked in client.pool("p", "h2"), client.pool("p", host="*"), client.pool("p@h2")[1], client.pool("p@h2", direct=True):
+        with pytest.raises(objpool.Unreachable, match="in no cluster") as caught:
+            asked.echo(1)
+        assert caught.value.ran == "no" and caught.value.host is None
+    assert pool.all.options(labels=True).slot() == [[None, 0, 0], [None, 1, 1]]
+
+    async def later():
+        async with objpool.aio.connect(client.address) as other:
+            with pytest.raises(objpool.Unreachable):
+                await other.pool("p", host="h2").echo(1)
+    asyncio.run(later())
+
+
 def test_forms_of_addresses():
     rows = json.loads((pathlib.Path(__file__).parents[1] / "addresses.json").read_text())
     assert len(rows) > 20 and [address_form(row["text"]) for row in rows] == [row["is"] for row in rows]

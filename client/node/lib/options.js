@@ -5,7 +5,7 @@ const { Retry } = require("./retry.js");
 
 const WIRE = new Map(Object.entries({
 	timeoutMs: "timeout_ms", kwargs: "kwargs", bind: "bind", bindKwargs: "bind_kwargs", argsAs: "args_as", errors: "errors",
-	chunk: "chunk", idempotent: "idempotent", ordered: "ordered", window: "window", sync: "sync", sticky: "sticky",
+	chunk: "chunk", idempotent: "idempotent", ordered: "ordered", window: "window", sync: "sync", labels: "labels", sticky: "sticky",
 	traceparent: "traceparent", priority: "priority",
 }));
 const LOCAL = new Set(["signal", "progress", "raw", "retry"]);

@@ -2,11 +2,11 @@
 "use strict";
 /* Which instances of a pool a call is for, and the name of that on the wire. */
 
-const POOL = /^[A-Za-z0-9_-]+$/;
+const POOL = /^[A-Za-z0-9_-]+(@([A-Za-z0-9_-]+|\*))?$/;
 
 function pool_target(name) {
 	if (typeof name !== "string" || !POOL.test(name))
-		throw new TypeError(`"${name}" is no name of a pool: it has letters, digits, _ and - only`);
+		throw new TypeError(`"${name}" is no name of a pool: it has letters, digits, _ and - only, and may end in @HOST or @*`);
 	return name;
 }
 

@@ -20,7 +20,7 @@ SLACK = Connection.slack
 LONGEST = 1e9  #: seconds; a longer timeout is none
 
 _WIRE_OPTIONS = frozenset(
-    {"bind", "bind_kwargs", "args_as", "errors", "chunk", "ordered", "window", "sync", "idempotent", "sticky",
+    {"bind", "bind_kwargs", "args_as", "errors", "chunk", "ordered", "window", "sync", "labels", "idempotent", "sticky",
      "traceparent", "priority"})
 OPTIONS = _WIRE_OPTIONS | {"timeout", "progress", "retry", "direct"}
 

@@ -246,12 +246,13 @@ class Client:
 
     # ---- pools ----------------------------------------------------------------------------------------------------------------
 
-    def pool(self, name: str, **options: Any) -> Pool:
+    def pool(self, name: str, host: Optional[str] = None, **options: Any) -> Pool:
         """A pool by its name, with options for all its calls: see Target.options.
 
-        Nothing is sent: if there is no such pool, its first call fails.
+        host: another machine of the daemon's cluster that shares such a pool, or "*" for any of them, and all. Nothing is sent: if
+        there is no such pool, its first call fails.
         """
-        return Pool(self, name, check_options(options))
+        return Pool(self, name if host is None else f"{name}@{host}", check_options(options))
 
     __getitem__ = pool
 
@@ -354,9 +355,9 @@ def _client_for(what: Any) -> Client:
     return default_client()
 
 
-def pool(name: str, **options: Any) -> Pool:
+def pool(name: str, host: Optional[str] = None, **options: Any) -> Pool:
     """A pool of the default client, by its name: see :meth:`Client.pool`."""
-    return default_client().pool(name, **options)
+    return default_client().pool(name, host, **options)
 
 
 def create_pool(what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},

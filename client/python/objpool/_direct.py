@@ -47,9 +47,9 @@ _LOST: Any = {"code": ConnectionLost.code, "message": "the direct channel has en
 
 
 def is_for_one(address: str) -> bool:
-    """Whether a target is one instance: any of a pool, or that of a slot."""
-    _, colon, selector = address.partition(":")
-    return not colon or selector.isdecimal()
+    """Whether a target is one instance of the daemon's own host: any of a pool, or that of a slot."""
+    pool, colon, selector = address.partition(":")
+    return "@" not in pool and (not colon or selector.isdecimal())
 
 
 def has_channels(hello: Dict[str, Any]) -> bool:

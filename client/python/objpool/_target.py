@@ -130,7 +130,7 @@ class Target:
         says. direct=True: calls of one object go straight to its worker, past the daemon, where that can be; it is for many small
         calls, and changes nothing else. traceparent: the trace that the calls belong to, as in W3C Trace Context. priority: from
         -10 to 10; where calls wait, those of higher priority are next. chunk, bind, bind_kwargs, args_as, ordered, window, sync,
-        idempotent, sticky: see docs/PROTOCOL.md.
+        labels, idempotent, sticky: see docs/PROTOCOL.md.
         """
         return self._with({**self._options, **_call.check_options(options)})
 

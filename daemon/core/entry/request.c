@@ -382,6 +382,10 @@ static int settle_input(struct call *call, const struct client *client, const st
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky is for a target with :all only");
 		return -EINVAL;
 	}
+	if (call->labels && call->select != SELECT_ALL && call->select != SELECT_SCATTER) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option labels is for a target with :all or :scatter only");
+		return -EINVAL;
+	}
 	input->fed = input->fed && map && call->stream.on;
 	input->open = input->fed;
 	input->on = map && (call->stream.on || input->sync);

@@ -86,8 +86,10 @@ int call_trace_by(struct call *call, const void *text)
 
 void call_collect(struct call *call)
 {
-	gather_init(&call->gather, call->account);
-	stream_init(&call->stream, call->account);
+	const struct core *labels = call->labels ? call->core : NULL;
+
+	gather_init(&call->gather, call->account, labels);
+	stream_init(&call->stream, call->account, labels);
 }
 
 void call_drop_results(struct call *call)

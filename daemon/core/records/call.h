@@ -110,6 +110,7 @@ struct call {
 	enum errors errors;
 	enum shape shape;
 	bool idempotent;
+	bool labels;            /* each result has its host and slot before it */
 	bool small;             /* it has CALL_SMALL bytes behind it: call_free keeps its memory in core->spare_calls */
 	bool inside;            /* over nested calls, a method of its own pool waits for it: it runs also while the pool is paused */
 	bool answered;          /* the ticket is closed, or the client has gone */

@@ -97,6 +97,11 @@ static int option_idempotent(struct call *call, struct reader *value, struct err
 	return read_bool(value, &call->idempotent) < 0 ? refuse_option(error, "idempotent", "true or false") : 0;
 }
 
+static int option_labels(struct call *call, struct reader *value, struct error *error)
+{
+	return read_bool(value, &call->labels) < 0 ? refuse_option(error, "labels", "true or false") : 0;
+}
+
 static int option_stream(struct call *call, struct reader *value, struct error *error)
 {
 	struct reader look = *value;
@@ -189,6 +194,7 @@ static const struct {
 	{"ordered", option_ordered},
 	{"window", option_window},
 	{"sync", option_sync},
+	{"labels", option_labels},
 	{"progress", option_progress},
 	{"sticky", option_sticky},
 	{"traceparent", option_traceparent},

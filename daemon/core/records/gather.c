@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/records/gather.h"
 
+#include "daemon/core/records/label.h"
 #include "proto/pack.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-void gather_init(struct gather *gather, struct account *account)
+void gather_init(struct gather *gather, struct account *account, const struct core *labels)
 {
-	*gather = (struct gather){.failed = -1, .account = account, .failure.account = account};
+	*gather = (struct gather){.failed = -1, .account = account, .failure.account = account, .labels = labels};
 }
 
 static void drop_pieces(struct gather *gather)
@@ -28,7 +29,7 @@ void gather_free(struct gather *gather)
 {
 	drop_pieces(gather);
 	sendq_clear(&gather->failure);
-	gather_init(gather, gather->account);
+	gather_init(gather, gather->account, gather->labels);
 }
 
 /* The piece to which task `first` can be added: the last one if it ends there, else a new one. */
@@ -51,14 +52,18 @@ static struct piece *piece_for(struct gather *gather, uint64_t first)
 	return last;
 }
 
-/* Writes [nil, value] for each value. */
-static void wrap(struct sendq *to, uint32_t count, struct span values, struct block *block, struct client *client)
+/* Writes [nil, value] for each value, with `collect`, and its label, if it has one. */
+static void wrap(const struct gather *gather, struct sendq *to, uint64_t first, uint32_t count, struct span values,
+		 struct block *block, bool collect, struct client *client)
 {
 	struct reader reader = reader_of(values);
 	struct span value;
 
 	for (uint32_t i = 0; i < count && read_value(&reader, &value) == 0; i++) {
-		sendq_copy(to, "\x92\xc0", 2);
+		if (gather->labels)
+			label_put(to, gather->labels, first + i);
+		if (collect)
+			sendq_copy(to, "\x92\xc0", 2);
 		client_put_value(client, to, block, value);
 	}
 }
@@ -72,8 +77,8 @@ int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct 
 	if (!piece)
 		return -ENOMEM;
 	const size_t before = piece->bytes.bytes;
-	if (collect)
-		wrap(&piece->bytes, count, values, block, client);
+	if (collect || gather->labels)
+		wrap(gather, &piece->bytes, first, count, values, block, collect, client);
 	else if (count == 1)
 		client_put_value(client, &piece->bytes, block, values);
 	else
@@ -89,6 +94,8 @@ static int collect_failure(struct gather *gather, uint64_t index, const struct e
 	if (!piece)
 		return -ENOMEM;
 	const size_t before = piece->bytes.bytes;
+	if (gather->labels)
+		label_put(&piece->bytes, gather->labels, index);
 	sendq_copy(&piece->bytes, "\x92", 1);
 	error_pack(error, form, &piece->bytes);
 	sendq_copy(&piece->bytes, "\xc0", 1);

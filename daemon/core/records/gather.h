@@ -23,9 +23,11 @@ struct gather {
 	int64_t failed;        /* its number; -1: none */
 	uint32_t more;         /* how many fields are appended to the failure when it is answered, if it is a map */
 	bool open;             /* it is one */
+	const struct core *labels; /* each result has its host and slot before it, see label.h; NULL: it hasn't */
 };
 
-void gather_init(struct gather *gather, struct account *account);
+/* `labels` may be NULL. */
+void gather_init(struct gather *gather, struct account *account, const struct core *labels);
 void gather_free(struct gather *gather);
 
 /* Adds the values of `count` tasks, for the client. With `collect` each becomes [nil, value]. Drops the values if a task has

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/records/stream.h"
 
+#include "daemon/core/records/label.h"
 #include "proto/pack.h"
 
 #include <errno.h>
@@ -13,9 +14,10 @@ struct stream_piece {
 	struct sendq bytes;    /* the notifications of these tasks */
 };
 
-void stream_init(struct stream *stream, struct account *account)
+void stream_init(struct stream *stream, struct account *account, const struct core *labels)
 {
 	stream->account = account;
+	stream->labels = labels;
 	TAILQ_INIT(&stream->early);
 }
 
@@ -77,6 +79,8 @@ static void put_values(struct sendq *out, const struct stream *stream, const str
 	for (uint32_t i = 0; i < count && read_value(&reader, &value) == 0; i++) {
 		if (!stream->runs)
 			put_result(out, ticket->msgid, first + i, false);
+		if (stream->labels)
+			label_put(out, stream->labels, first + i);
 		client_put_value(ticket->client, out, block, value);
 	}
 }

@@ -25,10 +25,11 @@ struct stream {
 	struct stream_piece_list early; /* results that came before their turn, in task order */
 	uint64_t early_bytes;
 	struct account *account;        /* `early` is charged to it */
+	const struct core *labels;      /* each value has its host and slot before it, see label.h; NULL: it hasn't */
 };
 
-/* The fields on, ordered and runs are set by the request's options, and stay. */
-void stream_init(struct stream *stream, struct account *account);
+/* The fields on, ordered and runs are set by the request's options, and stay. `labels` may be NULL. */
+void stream_init(struct stream *stream, struct account *account, const struct core *labels);
 void stream_free(struct stream *stream);
 
 /* The values of `count` tasks from `first` on have come; or a task has failed. They leave, or wait for their turn. 0 or

@@ -219,9 +219,9 @@ class Client:
         """Makes the daemon finish the calls that it has, and stop: see objpool.Client.drain."""
         return await self.call("objpool.drain")
 
-    def pool(self, name: str, **options: Any) -> Pool:
-        """A pool by its name, with options for all its calls."""
-        return Pool(self, name, check_options(options))  # type: ignore[arg-type]
+    def pool(self, name: str, host: Optional[str] = None, **options: Any) -> Pool:
+        """A pool by its name, with options for all its calls. host: another machine that shares such a pool, or "*": any, or all."""
+        return Pool(self, name if host is None else f"{name}@{host}", check_options(options))  # type: ignore[arg-type]
 
     __getitem__ = pool
 
