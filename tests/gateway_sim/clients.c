@@ -17,7 +17,7 @@ struct question {
 	enum kind kind;
 	uint32_t token, count;   /* count: of tokens */
 	int host;                /* the node's number; -1: any */
-	unsigned slot, size;
+	unsigned slot, size, sends; /* size: bytes of the answer; sends: of an argument that nobody looks at */
 	bool fails, cancelled, timed, idempotent, streams, ordered, collects, first, labels, runs;
 	uint32_t fed, credit, next, heard, failures; /* fed: items that were; next: index of the next result, if in order */
 	bool ended;
@@ -115,6 +115,17 @@ static void put_items(struct sendq *to, const struct question *question)
 		put_uint(to, question->token + i);
 }
 
+static void put_blob(struct sendq *to, unsigned size)
+{
+	if (size == 0)
+		return;
+	uint8_t head[5] = {BYTE_BIN32}, *bytes = calloc(1, size);
+	(void)pack_be32(head + 1, size);
+	sendq_copy(to, head, 5);
+	sendq_copy(to, bytes, size);
+	free(bytes);
+}
+
 static void put_args(struct sendq *to, const struct question *question)
 {
 	if (question->kind == FED || question->kind == FED_OF_ONE) {
@@ -123,10 +134,11 @@ static void put_args(struct sendq *to, const struct question *question)
 		put_array(to, 1);
 		put_items(to, question);
 	} else {
-		put_array(to, question->size ? 2 : 1);
+		put_array(to, question->sends ? 3 : question->size ? 2 : 1);
 		put_uint(to, question->token);
-		if (question->size)
+		if (question->size || question->sends)
 			put_uint(to, question->size);
+		put_blob(to, question->sends);
 	}
 }
 
@@ -245,6 +257,7 @@ static void ask(struct clients_of_node *clients, struct client *client)
 	question->token = world_tokens(world, question->count + 1);
 	question->fails = world_one_in(world, 12);
 	question->size = world->flavour.large && !is_many(question->kind) && world_one_in(world, 6) ? world_dice(world, LARGE) : 0;
+	question->sends = world->flavour.large && question->kind <= ALL && world_one_in(world, 6) ? world_dice(world, LARGE) : 0;
 	if (question->kind != LEASE && question->kind != RELEASE) {
 		question->timed = world_one_in(world, 8);
 		question->idempotent = world_one_in(world, 5);
@@ -450,7 +463,7 @@ static void check_error(struct clients_of_node *clients, const struct client *cl
 	const bool may = (span_is(code, "FAILED") && question->fails) || (span_is(code, "TIMEOUT") && question->timed) ||
 			 (span_is(code, "CANCELLED") && question->cancelled) ||
 			 (span_is(code, "HOST_LOST") && !flavour->calm) || (span_is(code, "UNREACHABLE") && !flavour->calm) ||
-			 (span_is(code, "WORKER_LOST") && flavour->crashes) || (span_is(code, "NO_SUCH_SLOT") && question->kind == SLOT) ||
+			 (span_is(code, "WORKER_LOST") && flavour->crashes) || (span_is(code, "NO_SUCH_SLOT") && (question->kind == SLOT || (flavour->resizes && question->kind == ALL))) ||
 			 (span_is(code, "UNAVAILABLE") && from_host) ||
 			 (span_is(code, "BAD_ARGUMENT") && (from_host || question->kind == SCATTER));
 	HOLDS(world, may, "question %u of kind %u gets %.*s", question->msgid, question->kind, SPAN_TEXT(code, 40));
@@ -709,6 +722,8 @@ void clients_hear(struct clients_of_node *clients, uint64_t sid, struct span mes
 		if (!client->open || client->sid != sid)
 			continue;
 		client->untaken += message.size;
+		HOLDS(world, client->untaken <= GATEWAY_AHEAD + world->node_count * (1u << 20) + message.size,
+		      "a client that reads nothing is sent %llu bytes", (unsigned long long)client->untaken);
 		HOLDS(world, rpc_parse(message, &rpc) == 0, "what the gateway says is no message");
 		if (rpc.type == RPC_RESPONSE)
 			hear_answer(clients, client, &rpc);

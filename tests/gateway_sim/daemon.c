@@ -361,6 +361,12 @@ void daemon_crash_worker(struct daemon *daemon)
 	give_result(task, &result, "WORKER_LOST");
 }
 
+/* Tasks of slots that are gone still run. */
+void daemon_resize(struct daemon *daemon)
+{
+	daemon->slots = 1 + world_dice(daemon->world, SLOTS_MAX);
+}
+
 static struct slot_of_daemon *shortest(struct daemon *daemon)
 {
 	unsigned best = 0, best_length = 1000000;

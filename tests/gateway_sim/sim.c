@@ -325,15 +325,17 @@ static void act(struct world *world)
 
 	if (dice < 800)
 		clients_act(node->clients);
-	else if (dice < 960)
+	else if (dice < 960 && (!world->flavour.slow || world_one_in(world, 20)))
 		clients_take(node->clients);
-	else if (dice < 966)
+	else if (dice < 960 && world->flavour.resizes && node->daemon && world_one_in(world, 10))
+		daemon_resize(node->daemon);
+	else if (dice >= 960 && dice < 966)
 		clients_leave(node->clients);
-	else if (dice < 980 && world->flavour.kills)
+	else if (dice >= 966 && dice < 980 && world->flavour.kills)
 		kill_something(world);
-	else if (dice < 990 && world->flavour.cuts)
+	else if (dice >= 980 && dice < 990 && world->flavour.cuts)
 		cut_something(world);
-	else if (dice < 1000 && world->flavour.crashes && node->daemon)
+	else if (dice >= 990 && world->flavour.crashes && node->daemon)
 		daemon_crash_worker(node->daemon);
 }
 
@@ -345,6 +347,7 @@ static void choose_flavour(struct world *world)
 
 	flavour->calm = world_one_in(world, 5);
 	flavour->large = world_one_in(world, 3);
+	flavour->slow = world_one_in(world, 3);
 	if (flavour->calm)
 		return;
 	flavour->lossy = world_one_in(world, 2);
@@ -352,6 +355,7 @@ static void choose_flavour(struct world *world)
 	flavour->kills = world_one_in(world, 2);
 	flavour->crashes = world_one_in(world, 2);
 	flavour->twins = world_one_in(world, 6);
+	flavour->resizes = world_one_in(world, 3);
 	if (!flavour->lossy)
 		return;
 	world->loss = world_dice(world, world_one_in(world, 3) ? 300 : 50);

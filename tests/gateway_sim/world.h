@@ -32,6 +32,8 @@ struct flavour {
 	bool twins;    /* two hosts have the same name */
 	bool large;    /* values of many packets */
 	bool crashes;  /* workers die */
+	bool resizes;  /* pools get other numbers of slots */
+	bool slow;     /* clients read seldom */
 };
 
 struct node {
@@ -115,6 +117,7 @@ void daemon_lose_gateway(struct daemon *daemon);
 /* Writes the array of POOLS. */
 void daemon_put_pools(const struct daemon *daemon, struct sendq *to);
 void daemon_crash_worker(struct daemon *daemon);
+void daemon_resize(struct daemon *daemon);
 void daemon_end_leases(struct daemon *daemon);
 bool daemon_is_quiet(const struct daemon *daemon);
 unsigned daemon_slots(const struct daemon *daemon);
