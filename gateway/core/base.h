@@ -25,6 +25,7 @@ struct local;
 struct channel;
 struct conduit;
 struct conduit_ops;
+struct sticky;
 
 /* What the core asks of the program around it. These functions must not call into the core. */
 struct gateway_ops {
@@ -92,6 +93,9 @@ struct gateway {
 	struct sendq to_supervisor;
 	uint64_t last_number;    /* of a local session */
 	struct hosts *hosts;     /* hosts.h */
+	TAILQ_HEAD(, sticky) stickies; /* sticky.h */
+	uint32_t sticky_count, replays; /* replays: hosts that are being sent sticky calls */
+	size_t sticky_bytes;
 	struct clients *clients; /* client.h: the clients of this daemon that call other hosts */
 	const struct conduit_ops *conduit_ops; /* channel.c's */
 	const char *(*channel_opened)(struct channel *channel); /* serve.c's: see channels_open */

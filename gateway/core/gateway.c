@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/gateway.h"
 
+#include "gateway/core/replay.h"
 #include "gateway/core/request.h"
 #include "gateway/core/route.h"
 #include "gateway/core/serve.h"
+#include "gateway/core/sticky.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,10 +23,6 @@ static void host_gone(struct host *host)
 	conduit_host_gone(host);
 }
 
-static void host_came(struct host *host)
-{
-	(void)host;
-}
 
 struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t now, uint64_t seed)
 {
@@ -41,12 +39,14 @@ struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t
 	gateway->memory.limit = MEMORY_MAX;
 	while (gateway->incarnation == 0)
 		gateway->incarnation = gateway_random(gateway);
+	TAILQ_INIT(&gateway->stickies);
 	if (hosts_open(gateway) < 0 || clients_open(gateway) < 0)
 		return gateway_free(gateway);
 	gateway->hosts->gone = host_gone;
-	gateway->hosts->came = host_came;
+	gateway->hosts->came = replay_look;
 	gateway->clients->resumed = request_resume;
 	gateway->clients->idle = request_session_idle;
+	gateway->clients->released = request_release;
 	channels_open(gateway, serve_opened);
 	return gateway;
 }
@@ -79,6 +79,7 @@ struct gateway *gateway_free(struct gateway *gateway)
 			conduit_host_gone(host);
 	conduits_flush(gateway);
 	reap_all(gateway);
+	stickies_close(gateway);
 	if (gateway->clients) {
 		route_close(gateway);
 		idmap_free(&gateway->clients->by_sid);

@@ -11,6 +11,8 @@
 
 enum { SLOTS_MAX = 1 << 16 };
 
+#define REPLAY_TIMEOUT (5 * SECOND)
+
 struct gather;
 
 /* What one host has of it. */
@@ -27,6 +29,9 @@ struct gather {
 	struct results results;
 	bool timed, scatters;
 	bool subs_stream;     /* results come from the hosts one by one */
+	struct sticky *sticky; /* NULL: it is none */
+	void (*done)(void *context); /* of a replay; NULL: it is none */
+	void *context;
 	bool *seen;           /* of each place: it has its result */
 	uint32_t slots, open; /* open: parts that have not ended */
 	uint32_t part_count;
@@ -45,6 +50,7 @@ static void free_call(struct call *call)
 	for (uint32_t i = 0; i < gather->part_count; i++)
 		gather->parts[i].host->users--;
 	results_close(&gather->results);
+	(void)sticky_unref(gather->sticky);
 	free(gather->seen);
 	free(gather);
 }
@@ -95,8 +101,11 @@ static void part_over(struct part *part)
 		return;
 	part->over = true;
 	gather->open--;
-	if (gather->open == 0 && !gather->call.over)
-		results_answer(&gather->results);
+	if (gather->open > 0 || gather->call.over)
+		return;
+	if (gather->sticky && !gather->done && gather->results.failed == gather->slots)
+		sticky_drop(gather->sticky); /* every instance has failed */
+	results_answer(&gather->results);
 }
 
 /* Places of the host that have no result get this error; those that have one keep it. */
@@ -183,9 +192,16 @@ static void on_notice(struct sub *sub, struct span name, struct reader rest, uin
 		take(part, index, error, value, block);
 }
 
+static void lose_part(struct part *part, const struct error *error)
+{
+	if (part->gather->sticky)
+		sticky_lost(part->gather->sticky, part->host, error->ran != RAN_NO);
+	fill_with(part, error);
+}
+
 static void on_lost(struct sub *sub, const struct error *error)
 {
-	fill_with(container_of(sub, struct part, sub), error);
+	lose_part(container_of(sub, struct part, sub), error);
 }
 
 /* ---- what the client says ---- */
@@ -212,10 +228,14 @@ static void give_up(struct call *call)
 
 	for (uint32_t i = 0; i < gather->part_count; i++) {
 		struct sub *sub = &gather->parts[i].sub;
+		if (gather->sticky && !gather->parts[i].over) /* nobody will hear whether the host has had it */
+			sticky_lost(gather->sticky, gather->parts[i].host, true);
 		if (!call->session->closed)
 			sub_cancel(sub);
 		sub_forget(sub);
 	}
+	if (gather->done)
+		gather->done(gather->context);
 }
 
 /* ---- its beginning ---- */
@@ -253,7 +273,7 @@ static void ask_part(struct part *part, const struct ask *ask, const struct slic
 	struct lane *lane = lane_to(gather->call.session, part->host, &error);
 
 	if (!lane) {
-		fill_with(part, &error);
+		lose_part(part, &error);
 		return;
 	}
 	const uint32_t number = lane_number(lane);
@@ -267,7 +287,7 @@ static void ask_part(struct part *part, const struct ask *ask, const struct slic
 	if (lane_end(lane, &part->sub, number, &ops) == 0)
 		return;
 	error_no_memory(&error, RAN_NO);
-	fill_with(part, &error);
+	lose_part(part, &error);
 }
 
 static bool is_asked(const struct gateway *gateway, const struct ask *ask, const struct host *host)
@@ -351,6 +371,10 @@ static void begin(struct gather *gather, const struct ask *ask, struct slices *s
 	gather->subs_stream = ask->stream || ask->errors == ASK_FIRST || ask->progress;
 	call_set_deadline(&gather->call, ask->timeout);
 	gather->open = gather->part_count;
+	for (uint32_t i = 0; i < gather->part_count && gather->sticky; i++)
+		if (sticky_set_had(gather->sticky, gather->parts[i].host) < 0)
+			gateway_log(gather->call.session->gateway, LOG_ERR, "%s: host %s may get a sticky call twice", NO_MEMORY,
+				    gather->parts[i].host->name);
 	for (uint32_t i = 0; i < gather->part_count && !gather->call.over; i++) {
 		ask_part(&gather->parts[i], &each, slices);
 		if (gather->scatters)
@@ -358,31 +382,59 @@ static void begin(struct gather *gather, const struct ask *ask, struct slices *s
 	}
 }
 
-int gather_begin(struct session *session, const struct ask *ask)
+static int begin_with(struct session *session, const struct ask *ask, struct gather *gather, struct error *error)
 {
 	static const struct call_ops ops = {.cancel = cancel, .overdue = overdue, .give_up = give_up, .free = free_call};
 	struct slices slices = {0};
-	struct error error;
-	struct gather *gather = check_options(ask, &error) == 0 ? gather_new(session->gateway, ask, &error) : NULL;
-	int r = gather ? 0 : -EINVAL;
 
-	if (gather) {
-		gather->scatters = ask->target.select == SELECT_SCATTER;
-		r = open_items(gather, &slices, ask, &error);
+	gather->scatters = ask->target.select == SELECT_SCATTER;
+	gather->call.session = session;
+	gather->results.account = &session->gateway->memory;
+	int r = open_items(gather, &slices, ask, error);
+	if (r == 0 && ask->sticky && !gather->sticky) {
+		gather->sticky = sticky_add(session->gateway, ask, session->user, error);
+		r = gather->sticky ? 0 : -EINVAL;
 	}
 	if (r == 0) {
 		r = call_begin(&gather->call, session, &ask->rpc, &ops);
 		if (r == -ENOMEM)
-			error_no_memory(&error, RAN_NO);
+			error_no_memory(error, RAN_NO);
 	}
-	if (r == 0) {
+	if (r == 0)
 		begin(gather, ask, &slices);
-	} else if (gather) {
-		gather->call.session = session;
-		gather->results.account = &session->gateway->memory;
-		free_call(&gather->call);
-	}
+	else if (gather->sticky)
+		sticky_drop(gather->sticky);
 	slices_close(&slices);
+	if (r < 0)
+		free_call(&gather->call);
+	return r;
+}
+
+int gather_replay(struct session *session, struct sticky *sticky, struct host *host, void (*done)(void *context), void *context)
+{
+	struct ask ask = sticky->ask;
+	struct error error;
+
+	ask.target.host = (struct span){.bytes = (const uint8_t *)host->name, .size = strlen(host->name)};
+	ask.timeout = REPLAY_TIMEOUT;
+	ask.stream = ask.progress = ask.labels = false;
+	ask.errors = ASK_WAIT;
+	struct gather *gather = gather_new(session->gateway, &ask, &error);
+	if (!gather)
+		return -EHOSTUNREACH;
+	gather->sticky = sticky;
+	sticky->refs++;
+	gather->done = done;
+	gather->context = context;
+	return begin_with(session, &ask, gather, &error);
+}
+
+int gather_begin(struct session *session, const struct ask *ask)
+{
+	struct error error;
+	struct gather *gather = check_options(ask, &error) == 0 ? gather_new(session->gateway, ask, &error) : NULL;
+	const int r = gather ? begin_with(session, ask, gather, &error) : -EINVAL;
+
 	if (r < 0 && r != -EEXIST)
 		refuse_request(session, &ask->rpc, &error);
 	return r == -EEXIST ? r : 0;

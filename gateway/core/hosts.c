@@ -495,6 +495,10 @@ static void on_beat_due(struct timer *timer)
 	timer_set(&gateway->timers, timer, gateway->now + HOST_BEAT);
 	if (serves(hosts) && gateway->bus_is_up)
 		say_beat(hosts, false);
+	struct host *host;
+	TAILQ_FOREACH(host, &hosts->list, entry)
+		if (gateway->sticky_count > 0)
+			hosts->came(host); /* what it has not had, because it was lost meanwhile */
 	if (hosts->self && (hosts->changed || gateway->now - hosts->said >= SAY_EVERY))
 		hosts_say(hosts);
 }
@@ -584,12 +588,23 @@ static void meet_rival(struct hosts *hosts, const struct beat *beat)
 	timer_set(&gateway->timers, &hosts->listen, gateway->now + RIVAL_IS_OVER);
 }
 
-static bool is_over(const struct host *host, uint64_t incarnation)
+static struct host_before *before(struct host *host, uint64_t incarnation)
 {
 	for (unsigned i = 0; i < HOST_BEFORE; i++)
-		if (host->before[i] == incarnation)
-			return true;
-	return false;
+		if (host->before[i].incarnation == incarnation)
+			return &host->before[i];
+	return NULL;
+}
+
+/* Remembers the incarnation, which is no longer the host's. */
+static void leave_incarnation(struct host *host, bool over)
+{
+	struct host_before *known = before(host, host->incarnation);
+
+	if (!known)
+		known = &host->before[host->before_at++ % HOST_BEFORE];
+	*known = (struct host_before){.incarnation = host->incarnation, .next_epoch = host->next_epoch, .over = over};
+	host->incarnation = 0;
 }
 
 /* Makes this the host's incarnation, if it may be. */
@@ -597,16 +612,18 @@ static bool take_incarnation(struct host *host, const struct beat *beat)
 {
 	if (host->incarnation == beat->incarnation)
 		return true;
-	if (is_over(host, beat->incarnation) || (host->incarnation && host->state == HOST_READY) || beat->bye)
+	const struct host_before *known = before(host, beat->incarnation);
+	const uint64_t epoch = known ? known->next_epoch : 1;
+	if ((known && known->over) || (host->incarnation && host->state == HOST_READY) || beat->bye)
 		return false;
 	if (host->incarnation) {
-		host->before[host->before_at++ % HOST_BEFORE] = host->incarnation;
-		set_state(host, HOST_GONE);
+		set_state(host, HOST_GONE); /* first: its conduit dies, and with it the epoch */
+		leave_incarnation(host, false);
 	}
 	host->incarnation = beat->incarnation;
 	host->first_heard = host->hosts->gateway->now;
 	host->beat = 0;
-	host->next_epoch = 1;
+	host->next_epoch = epoch;
 	host->rtt = 0;
 	return true;
 }
@@ -621,9 +638,8 @@ static void take_beat(struct host *host, const struct beat *beat)
 	host->beat = beat->number;
 	if (beat->bye) {
 		/* What it said before it went may come after this. It must not bring the host back. */
-		host->before[host->before_at++ % HOST_BEFORE] = host->incarnation;
-		host->incarnation = 0;
 		set_state(host, HOST_GONE);
+		leave_incarnation(host, true);
 		timer_set(&gateway->timers, &host->watch, gateway->now + FORGET_AFTER);
 		return;
 	}

@@ -10,7 +10,7 @@
  *
  * A silent host gets no new calls; what it owes may still come. When it is gone, all that it owes ends (hosts->gone). Another
  * incarnation of a name is taken for the host's successor once the host is silent, and not before: as long as both are heard, it
- * is a second host of that name, and the first counts.
+ * is a second host of that name, and the first counts. One that has said goodbye does not come back.
  *
  * The gateway itself listens for a second before its first beat. If it hears its own name, from another incarnation that is older,
  * it refuses to serve until that is silent. No clock of a host is compared with another's: an age is how long ago, by its own
@@ -29,7 +29,14 @@
 enum {
 	HOSTS_MAX = 1024,      /* names that are remembered */
 	HOST_POOLS_MAX = 1024, /* pools of a host */
-	HOST_BEFORE = 8,       /* incarnations that are known to be over */
+	HOST_BEFORE = 16,      /* incarnations that are remembered */
+};
+
+/* An earlier incarnation of a host's name. It may come back: a host that stood still, while another one took its name. */
+struct host_before {
+	uint64_t incarnation;
+	uint64_t next_epoch; /* of a conduit with it: epochs are not used twice */
+	bool over;           /* it has said goodbye: it does not come back */
 };
 
 enum host_state { HOST_READY, HOST_SILENT, HOST_GONE };
@@ -55,7 +62,7 @@ struct host {
 	uint64_t since;         /* it is in this state */
 	uint64_t heard, first_heard;
 	uint64_t incarnation;
-	uint64_t before[HOST_BEFORE]; /* earlier ones */
+	struct host_before before[HOST_BEFORE];
 	unsigned before_at;
 	uint64_t beat;          /* number of the last */
 	struct host_pool *pools;
@@ -63,6 +70,7 @@ struct host {
 	struct timer watch;
 	struct conduit *conduit; /* conduit.h; NULL: none */
 	uint64_t next_epoch;    /* of the next conduit */
+	bool replays;           /* it is being sent sticky calls: calls of any host wait, or go elsewhere */
 	uint32_t users;         /* who holds a pointer to the host */
 	uint64_t rtt;           /* nanoseconds; 0: not known */
 	uint32_t unanswered;    /* own calls that it owes an answer */

@@ -117,6 +117,11 @@ static bool is_collected(const struct remote_call *remote)
 	       (select == SELECT_ALL || select == SELECT_MAP || select == SELECT_SCATTER);
 }
 
+static const struct gateway *sub_gateway(const struct remote_call *remote)
+{
+	return remote->call.session->gateway;
+}
+
 static void on_response(struct sub *sub, const struct rpc *rpc, struct block *block)
 {
 	struct remote_call *remote = of_sub(sub);
@@ -129,6 +134,8 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 	struct sendq *to = call_answer_begin(&remote->call);
 	if (!to)
 		return;
+	if (remote->ask.kind == ASK_LEASE && remote->block && route_is_of_hosts(sub_gateway(remote), &remote->ask))
+		session_add_lease(remote->call.session, remote->ask.target.pool, remote->host->name);
 	if (remote->ask.kind == ASK_LEASE)
 		put_lease(to, rpc->result, remote->host->name);
 	else if (is_collected(remote))
@@ -281,12 +288,29 @@ static void give_up(struct call *call)
 	sub_forget(sub);
 }
 
+/* A lease that any host has given is given back to that host. */
+static struct host *host_for(struct session *session, const struct ask *ask, struct error *error)
+{
+	char name[GATEWAY_NAME_MAX + 1];
+	struct ask named = *ask;
+
+	if (ask->kind != ASK_RELEASE || !route_is_of_hosts(session->gateway, ask))
+		return route_one(session->gateway, ask, NULL, error);
+	if (!session_take_lease(session, ask->target.pool, name)) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "this connection has no lease of pool %.*s that any host has given",
+			  SPAN_TEXT(ask->target.pool, 64));
+		return NULL;
+	}
+	named.target.host = (struct span){.bytes = (const uint8_t *)name, .size = strlen(name)};
+	return route_one(session->gateway, &named, NULL, error);
+}
+
 int remote_call_begin(struct session *session, const struct ask *ask, struct block *block)
 {
 	static const struct call_ops ops = {.cancel = cancel, .feed = feed, .feed_end = feed_end, .overdue = overdue,
 					    .give_up = give_up, .free = free_call};
 	struct error error;
-	struct host *host = route_one(session->gateway, ask, NULL, &error);
+	struct host *host = host_for(session, ask, &error);
 
 	if (!host) {
 		refuse_request(session, &ask->rpc, &error);
@@ -303,7 +327,7 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 		return 0;
 	}
 	remote->ask = *ask;
-	if (block && route_is_of_hosts(session->gateway, ask))
+	if (block && ask->kind != ASK_RELEASE && route_is_of_hosts(session->gateway, ask))
 		remote->block = block_ref(block);
 	if (remote->call.is_request)
 		call_set_deadline(&remote->call, ask->timeout);

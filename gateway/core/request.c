@@ -8,8 +8,10 @@
 #include "gateway/core/map.h"
 #include "gateway/core/remote_call.h"
 #include "gateway/core/route.h"
+#include "gateway/core/sticky.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static void refuse_msgid(struct session *session, const struct rpc *rpc)
 {
@@ -28,12 +30,89 @@ static struct call *named_call(struct session *session, struct reader *reader, u
 	return idmap_get(&session->calls, msgid);
 }
 
+/* A request that waits until a host has had its sticky calls. */
+struct held_request {
+	TAILQ_ENTRY(held_request) entry;
+	uint64_t sid;
+	struct block *block;
+	struct span message;
+};
+
+static void free_held(struct gateway *gateway, struct held_request *held)
+{
+	TAILQ_REMOVE(&gateway->clients->held, held, entry);
+	block_unref(held->block);
+	free(held);
+}
+
+/* The request that waits, and that `about` (cancel, feed, feed_end) names. NULL: none does. */
+static struct held_request *find_held(struct session *session, const struct rpc *about, struct rpc *rpc)
+{
+	struct reader reader = reader_of(about->params);
+	struct held_request *held;
+	uint32_t count;
+	uint64_t msgid;
+
+	if (read_array(&reader, &count) < 0 || read_uint(&reader, &msgid) < 0)
+		return NULL;
+	TAILQ_FOREACH(held, &session->gateway->clients->held, entry)
+		if (held->sid == session->sid && rpc_parse(held->message, rpc) == 0 && rpc->type == RPC_REQUEST && rpc->msgid == msgid)
+			return held;
+	return NULL;
+}
+
+static bool cancel_held(struct session *session, const struct rpc *cancel)
+{
+	struct error error;
+	struct rpc rpc;
+	struct held_request *held = find_held(session, cancel, &rpc);
+
+	if (!held)
+		return false;
+	error_say(&error, ERROR_CANCELLED, RAN_NO, "the call was cancelled by its caller");
+	refuse_request(session, &rpc, &error);
+	free_held(session->gateway, held);
+	return true;
+}
+
+/* Keeps the message until then. False: there is no memory. */
+static bool hold(struct session *session, struct span message, struct block *block)
+{
+	struct gateway *gateway = session->gateway;
+	struct held_request *held = calloc(1, sizeof *held);
+
+	if (!held)
+		return false;
+	held->block = block ? block_ref(block) : block_new(&gateway->memory, message.size);
+	if (!held->block) {
+		free(held);
+		return false;
+	}
+	held->sid = session->sid;
+	held->message = message;
+	if (!block) {
+		memcpy(held->block->bytes, message.bytes, message.size);
+		held->message.bytes = held->block->bytes;
+	}
+	TAILQ_INSERT_TAIL(&gateway->clients->held, held, entry);
+	return true;
+}
+
+/* What is fed to a call that waits, waits behind it. */
+static bool hold_feed(struct session *session, const struct rpc *rpc, struct span message, struct block *block)
+{
+	struct rpc held;
+
+	return !TAILQ_EMPTY(&session->gateway->clients->held) && find_held(session, rpc, &held) && hold(session, message, block);
+}
+
 static void take_cancel(struct session *session, const struct rpc *rpc)
 {
 	struct reader reader = reader_of(rpc->params);
 	uint32_t count;
 	struct call *call = named_call(session, &reader, &count);
 
+	const bool found = call || cancel_held(session, rpc);
 	if (call)
 		call->ops->cancel(call);
 	struct sendq *to = rpc->type == RPC_REQUEST ? session_begin(session) : NULL;
@@ -43,7 +122,7 @@ static void take_cancel(struct session *session, const struct rpc *rpc)
 	put_uint(to, RPC_RESPONSE);
 	put_uint(to, rpc->msgid);
 	put_nil(to);
-	put_bool(to, call != NULL);
+	put_bool(to, found);
 	session_end(session);
 }
 
@@ -70,7 +149,7 @@ static void take_feed_end(struct session *session, const struct rpc *rpc)
 }
 
 /* Where a request goes. */
-enum way { REFUSED, TO_ONE, TO_ALL, TO_MANY };
+enum way { REFUSED, TO_ONE, TO_ALL, TO_MANY, TO_MEMORY };
 
 static enum way refuse_way(struct error *error, enum error_code code, const char *text)
 {
@@ -85,6 +164,8 @@ static enum way choose(const struct gateway *gateway, const struct ask *ask, str
 
 	if (ask->kind == ASK_STATUS && of_hosts)
 		return refuse_way(error, ERROR_BAD_TARGET, "objpool.status of a pool of which host? Name one: pool@HOST");
+	if (ask->kind == ASK_FORGET && of_hosts)
+		return TO_MEMORY;
 	if (ask->kind != ASK_CALL)
 		return TO_ONE;
 	if ((of_hosts || ask->labels) && (select == SELECT_ALL || select == SELECT_SCATTER))
@@ -98,7 +179,7 @@ static enum way choose(const struct gateway *gateway, const struct ask *ask, str
  * that costs no copy. */
 static bool is_kept(const struct ask *ask, enum way way, const struct block *block)
 {
-	return way == TO_MANY || (way == TO_ONE && (ask->idempotent || block));
+	return way == TO_MANY || (way == TO_ONE && (ask->idempotent || ask->kind == ASK_LEASE || block));
 }
 
 /* A reference to the block that holds the message; it is copied into one if need be, and `ask` read from there. NULL: *error is
@@ -124,7 +205,77 @@ static struct block *keep(struct gateway *gateway, struct ask *ask, const struct
 	return block;
 }
 
-static void begin_call(struct session *session, const struct rpc *rpc, struct block *block)
+/* objpool.forget of the pools of several hosts: here, and at each of them. Answers how many calls were remembered here. */
+static void forget(struct session *session, const struct ask *ask)
+{
+	struct gateway *gateway = session->gateway;
+	struct reader reader = reader_of(ask->rest);
+	struct ask each = *ask;
+	struct span method = {0};
+	struct error error;
+	struct host *host;
+
+	if (ask->rest_count > 0 && read_nil(&reader) < 0)
+		(void)read_text(&reader, &method);
+	const uint32_t count = sticky_forget(gateway, ask->target.pool, method);
+	each.rpc.type = RPC_NOTIFICATION;
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
+		struct lane *lane = route_has(gateway, ask, host) ? lane_to(session, host, &error) : NULL;
+		if (!lane)
+			continue;
+		ask_write(&each, lane_begin(lane), 0, host->name, UINT64_MAX);
+		(void)lane_end(lane, NULL, 0, NULL); /* a host that is lost remembers nothing */
+	}
+	struct sendq *to = ask->rpc.type == RPC_REQUEST ? session_begin(session) : NULL;
+	if (!to)
+		return;
+	put_array(to, 4);
+	put_uint(to, RPC_RESPONSE);
+	put_uint(to, ask->rpc.msgid);
+	put_nil(to);
+	put_uint(to, count);
+	session_end(session);
+}
+
+/* Must it wait until a host has had its sticky calls? Any host: only if there is no other. */
+static bool must_wait(struct gateway *gateway, const struct ask *ask)
+{
+	const bool picks = route_is_of_hosts(gateway, ask) && ask->target.select == SELECT_ANY;
+	struct host *host;
+	bool waits = false;
+
+	if (gateway->replays == 0 || (ask->kind != ASK_CALL && ask->kind != ASK_LEASE))
+		return false;
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
+		if (!route_has(gateway, ask, host))
+			continue;
+		if (picks && !host->replays)
+			return false;
+		waits = waits || host->replays;
+	}
+	return waits;
+}
+
+void request_release(struct gateway *gateway)
+{
+	/* Some may be held again: they come behind the last. */
+	struct held_request *last = TAILQ_LAST(&gateway->clients->held, held_request_list);
+
+	for (struct held_request *held; last && (held = TAILQ_FIRST(&gateway->clients->held));) {
+		struct session *session = session_find(gateway, held->sid);
+		struct block *block = block_ref(held->block);
+		const struct span message = held->message;
+		const bool is_last = held == last;
+		free_held(gateway, held);
+		if (session)
+			request_take(session, message, block);
+		block_unref(block);
+		if (is_last)
+			break;
+	}
+}
+
+static void begin_call(struct session *session, const struct rpc *rpc, struct span message, struct block *block)
 {
 	struct gateway *gateway = session->gateway;
 	struct error error;
@@ -140,10 +291,22 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct bl
 		refuse_request(session, rpc, &error);
 		return;
 	}
+	if (must_wait(gateway, &ask)) {
+		if (hold(session, message, block))
+			return;
+		error_no_memory(&error, RAN_NO);
+		refuse_request(session, rpc, &error);
+		return;
+	}
 	const enum way way = choose(gateway, &ask, &error);
 	struct block *kept = NULL;
 	if (way == REFUSED || (is_kept(&ask, way, block) && !(kept = keep(gateway, &ask, rpc, block, &error)))) {
 		refuse_request(session, rpc, &error);
+		return;
+	}
+	if (way == TO_MEMORY) {
+		forget(session, &ask);
+		block_unref(kept);
 		return;
 	}
 	const int r = way == TO_ALL ? gather_begin(session, &ask) : way == TO_MANY ? map_begin(session, &ask, kept)
@@ -151,6 +314,11 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct bl
 	if (r == -EEXIST)
 		refuse_msgid(session, rpc);
 	block_unref(kept);
+}
+
+static bool is_feed(struct span method)
+{
+	return span_is(method, "objpool.feed") || span_is(method, "objpool.feed_end");
 }
 
 void request_take(struct session *session, struct span message, struct block *block)
@@ -161,12 +329,14 @@ void request_take(struct session *session, struct span message, struct block *bl
 		return; /* the supervisor passes on none such */
 	if (span_is(rpc.method, "objpool.cancel"))
 		take_cancel(session, &rpc);
+	else if (is_feed(rpc.method) && hold_feed(session, &rpc, message, block))
+		return;
 	else if (span_is(rpc.method, "objpool.feed"))
 		take_feed(session, &rpc, block);
 	else if (span_is(rpc.method, "objpool.feed_end"))
 		take_feed_end(session, &rpc);
 	else
-		begin_call(session, &rpc, block);
+		begin_call(session, &rpc, message, block);
 }
 
 void request_session_idle(struct session *session)
@@ -183,8 +353,15 @@ void request_session_idle(struct session *session)
 static void close_session(struct session *session, bool carry_on)
 {
 	struct call *call, *next;
+	struct held_request *held, *next_held;
 
-	(void)idmap_remove(&session->gateway->clients->by_sid, session->sid);
+	if (!session->closed)
+		(void)idmap_remove(&session->gateway->clients->by_sid, session->sid);
+	for (held = TAILQ_FIRST(&session->gateway->clients->held); held && !session->closed; held = next_held) {
+		next_held = TAILQ_NEXT(held, entry);
+		if (held->sid == session->sid)
+			free_held(session->gateway, held);
+	}
 	session->closed = true;
 	for (call = TAILQ_FIRST(&session->list); call; call = next) {
 		next = TAILQ_NEXT(call, entry);

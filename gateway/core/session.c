@@ -10,6 +10,7 @@ int clients_open(struct gateway *gateway)
 	if (!gateway->clients)
 		return -ENOMEM;
 	TAILQ_INIT(&gateway->clients->list);
+	TAILQ_INIT(&gateway->clients->held);
 	return 0;
 }
 
@@ -23,6 +24,9 @@ static void reap(struct gateway_ending *ending)
 	struct session *session = container_of(ending, struct session, ending);
 
 	idmap_free(&session->calls);
+	for (uint32_t i = 0; i < session->lease_count; i++)
+		free(session->leases[i].pool);
+	free(session->leases);
 	free(session->user);
 	free(session->client);
 	free(session);
@@ -36,7 +40,7 @@ void session_free_if_over(struct session *session)
 	gateway_end(session->gateway, &session->ending);
 }
 
-static struct session *session_new(struct gateway *gateway, uint64_t sid)
+static struct session *session_make(struct gateway *gateway, uint64_t sid)
 {
 	struct session *session = calloc(1, sizeof *session);
 
@@ -47,6 +51,56 @@ static struct session *session_new(struct gateway *gateway, uint64_t sid)
 	session->sid = sid;
 	TAILQ_INIT(&session->list);
 	TAILQ_INIT(&session->lanes);
+	return session;
+}
+
+struct session *session_of_user(struct gateway *gateway, const char *user)
+{
+	struct session *session = session_make(gateway, 0);
+
+	if (!session)
+		return NULL;
+	session->closed = true;
+	session->user = strdup(user);
+	session->client = strdup("objpool-gateway");
+	TAILQ_INSERT_TAIL(&gateway->clients->list, session, entry);
+	if (session->user && session->client)
+		return session;
+	session_free_if_over(session);
+	return NULL;
+}
+
+void session_add_lease(struct session *session, struct span pool, const char *host)
+{
+	struct remote_lease *leases = realloc(session->leases, (session->lease_count + 1) * sizeof *leases);
+	if (!leases)
+		return;
+	session->leases = leases;
+	leases += session->lease_count;
+	leases->pool = strndup((const char *)pool.bytes, pool.size);
+	memcpy(leases->host, host, strlen(host) + 1);
+	session->lease_count += leases->pool != NULL;
+}
+
+bool session_take_lease(struct session *session, struct span pool, char host[GATEWAY_NAME_MAX + 1])
+{
+	for (uint32_t i = session->lease_count; i-- > 0;) {
+		if (!span_is(pool, session->leases[i].pool))
+			continue;
+		memcpy(host, session->leases[i].host, GATEWAY_NAME_MAX + 1);
+		free(session->leases[i].pool);
+		memmove(session->leases + i, session->leases + i + 1, (--session->lease_count - i) * sizeof *session->leases);
+		return true;
+	}
+	return false;
+}
+
+static struct session *session_new(struct gateway *gateway, uint64_t sid)
+{
+	struct session *session = session_make(gateway, sid);
+
+	if (!session)
+		return NULL;
 	if (idmap_add(&gateway->clients->by_sid, sid, session) < 0) {
 		free(session);
 		return NULL;

@@ -15,6 +15,11 @@ struct lane;
 TAILQ_HEAD(call_list, call);
 TAILQ_HEAD(lane_list, lane);
 
+struct remote_lease {
+	char *pool;
+	char host[GATEWAY_NAME_MAX + 1];
+};
+
 struct session {
 	struct gateway_ending ending;
 	TAILQ_ENTRY(session) entry;
@@ -26,6 +31,8 @@ struct session {
 	struct idmap calls;      /* msgid -> call: those that are owed an answer */
 	struct call_list list;   /* all calls, also those that nobody waits for */
 	struct lane_list lanes;
+	struct remote_lease *leases; /* those that any host has given: objpool.release may not name it */
+	uint32_t lease_count;
 	uint64_t untaken;        /* bytes of messages to the client that it has not taken */
 	size_t begun;            /* to_supervisor->bytes, when a message was begun */
 	bool full;               /* untaken is over GATEWAY_AHEAD */
@@ -42,6 +49,8 @@ struct clients {
 	uint32_t remote_count;
 	void (*resumed)(struct session *session); /* it is not full any more */
 	void (*idle)(struct session *session);    /* it is closed, and its last call has ended */
+	void (*released)(struct gateway *gateway); /* a host has had its sticky calls */
+	TAILQ_HEAD(held_request_list, held_request) held; /* request.c's */
 };
 
 int clients_open(struct gateway *gateway);
@@ -50,6 +59,14 @@ struct session *session_find(const struct gateway *gateway, uint64_t sid);
 
 /* [OPEN, sid, {…}]: the map. A session that exists is changed. 0, -EBADMSG or -ENOMEM. */
 int session_open(struct gateway *gateway, uint64_t sid, struct span map);
+
+/* A session that is no client's, for calls with the rights of this user that the gateway makes itself; it ends with the last. */
+struct session *session_of_user(struct gateway *gateway, const char *user);
+
+/* Remembers that this host has given a lease of the pool. Out of memory: it is not remembered. */
+void session_add_lease(struct session *session, struct span pool, const char *host);
+/* Forgets the last such lease of the pool, and writes its host to `host`. False: there is none. */
+bool session_take_lease(struct session *session, struct span pool, char host[GATEWAY_NAME_MAX + 1]);
 
 /* It has neither calls nor lanes any more, and is closed: frees it at the end of the turn. */
 void session_free_if_over(struct session *session);

@@ -18,6 +18,7 @@ struct question {
 	uint32_t token, count;   /* count: of tokens */
 	int host;                /* the node's number; -1: any */
 	unsigned slot, size, sends; /* size: bytes of the answer; sends: of an argument that nobody looks at */
+	bool sticky;
 	bool fails, cancelled, timed, idempotent, streams, ordered, collects, first, labels, runs;
 	uint32_t fed, credit, next, heard, failures; /* fed: items that were; next: index of the next result, if in order */
 	bool ended;
@@ -151,7 +152,7 @@ static void put_flag(struct sendq *to, const char *name, bool value)
 static void put_options(struct sendq *to, struct world *world, const struct question *question)
 {
 	put_map(to, 0u + question->timed + question->idempotent + question->streams + !question->ordered +
-			    (question->collects || question->first) + question->labels);
+			    (question->collects || question->first) + question->labels + question->sticky);
 	if (question->timed) {
 		put_text(to, "timeout_ms");
 		put_uint(to, world_dice(world, 3) ? world_dice(world, 1000) : 5000);
@@ -173,6 +174,10 @@ static void put_options(struct sendq *to, struct world *world, const struct ques
 	}
 	if (question->labels)
 		put_flag(to, "labels", true);
+	if (question->sticky) {
+		put_text(to, "sticky");
+		put_text(to, "replace");
+	}
 }
 
 static void write_question(struct clients_of_node *clients, struct client *client, struct question *question)
@@ -270,9 +275,11 @@ static void ask(struct clients_of_node *clients, struct client *client)
 		question->runs = question->streams && world_one_in(world, 3);
 		question->labels = (question->kind == ALL || question->kind == SCATTER) && world_one_in(world, 3);
 	}
+	question->sticky = question->kind == ALL && world_one_in(world, 5);
 	for (uint32_t i = 0; i < question->count + 1; i++) {
 		struct token *token = &world->tokens[question->token + i];
 		token->idempotent = question->idempotent;
+		token->sticky = question->sticky;
 		token->runs_on_all = question->kind == ALL || question->kind == ALL_OF_ONE;
 	}
 	question->seen = calloc(1, 256 + question->count);

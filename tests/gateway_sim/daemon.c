@@ -66,6 +66,8 @@ struct daemon {
 	TAILQ_HEAD(, session_of_daemon) sessions;
 	TAILQ_HEAD(, job) jobs;
 	uint64_t last_number;
+	uint32_t *stuck;          /* tokens of sticky calls that have run here */
+	unsigned stuck_count;
 };
 
 /* ---- answers ---- */
@@ -303,7 +305,11 @@ static void start(struct slot_of_daemon *slot)
 	slot->runs = task;
 	struct token *token = &world->tokens[task->token];
 	HOLDS(world, !token->must_not, "token %u runs, though its caller was told that it has not run and never will", task->token);
-	if (token->runs_on_all) {
+	if (token->sticky) {
+		struct daemon *daemon = slot->daemon;
+		daemon->stuck = realloc(daemon->stuck, (daemon->stuck_count + 1) * sizeof *daemon->stuck);
+		daemon->stuck[daemon->stuck_count++] = task->token;
+	} else if (token->runs_on_all) {
 		const uint32_t here = slot->daemon->node->number << 8 | slot->number | 1u << 31;
 		for (unsigned i = 0; i < token->ran && i < 8; i++)
 			HOLDS(world, token->where[i] != here, "token %u runs twice on %s:%u", task->token, slot->daemon->node->name, slot->number);
@@ -490,6 +496,7 @@ static void read_options(struct job *job, struct reader *reader)
 			job->window = (uint32_t)n;
 		} else {
 			HOLDS(daemon->world, !span_is(key, "labels"), "the option labels has come to a daemon");
+			HOLDS(daemon->world, !span_is(key, "sticky") || job->gathers, "a call of one instance is sticky");
 		}
 	}
 }
@@ -524,6 +531,7 @@ static void call(struct session_of_daemon *session, const struct rpc *rpc, const
 		return;
 	}
 	struct job *job = job_new(session, rpc);
+	job->gathers = target->select == SELECT_ALL || target->select == SELECT_MAP || target->select == SELECT_SCATTER;
 	job->fails = span_is(method, "fail");
 	if (options)
 		read_options(job, options);
@@ -916,6 +924,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 		job->answered = true;
 		forget_job(job);
 	}
+	free(daemon->stuck);
 	free(daemon);
 	return NULL;
 }
@@ -931,6 +940,14 @@ void daemon_end_leases(struct daemon *daemon)
 		daemon->slot[i].leased_by = 0;
 		start(&daemon->slot[i]);
 	}
+}
+
+bool daemon_has_run(const struct daemon *daemon, uint32_t token)
+{
+	for (unsigned i = 0; i < daemon->stuck_count; i++)
+		if (daemon->stuck[i] == token)
+			return true;
+	return false;
 }
 
 unsigned daemon_slots(const struct daemon *daemon)

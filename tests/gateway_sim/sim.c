@@ -15,9 +15,11 @@
  *   daemon.c   nothing runs twice that is not idempotent, and nothing that was said not to have run; what comes is a message, for
  *              this host; no more is fed than there is credit for.
  *   bus.c      no packet is larger than the bus takes.
- *   here       nobody waits for ever; when all clients have gone nothing is left, in no table, and not a byte; memory is bounded.
+ *   here       nobody waits for ever; hosts that come later have had the sticky calls; when all clients have gone nothing is left, in no table, and not a byte; memory is bounded.
  */
 #include "tests/gateway_sim/world.h"
+
+#include "gateway/core/sticky.h"
 
 #include <stdlib.h>
 
@@ -462,6 +464,27 @@ static void say_counts(const struct world *world)
 	printf("\n");
 }
 
+/* Each host that a gateway knows has run the sticky calls that this gateway remembers. */
+static void check_sticky(struct world *world, const struct node *origin)
+{
+	const struct sticky *sticky;
+
+	if (!origin->gateway || origin->gateway->state != GATEWAY_SERVING)
+		return;
+	TAILQ_FOREACH(sticky, &origin->gateway->stickies, entry)
+		for (unsigned i = 0; i < world->node_count; i++) {
+			const struct node *node = &world->nodes[i];
+			struct reader reader = reader_of(sticky->ask.args);
+			uint32_t count;
+			uint64_t token;
+			if (!node->gateway || node->gateway->state != GATEWAY_SERVING)
+				continue;
+			HOLDS(world, read_array(&reader, &count) == 0 && read_uint(&reader, &token) == 0, "a sticky call has no token");
+			HOLDS(world, daemon_has_run(node->daemon, (uint32_t)token), "%s has not had the sticky call %u of %s", node->name,
+			      (unsigned)token, origin->name);
+		}
+}
+
 static void play(uint64_t seed, bool verbose)
 {
 	static struct world world_of_seed;
@@ -494,6 +517,8 @@ static void play(uint64_t seed, bool verbose)
 	end_turns(world);
 	run_until(world, world->now + 8 * SECOND);
 	check_quiet(world);
+	for (unsigned i = 0; i < world->node_count; i++)
+		check_sticky(world, &world->nodes[i]);
 	for (unsigned i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];
 		stop_gateway(node, true);

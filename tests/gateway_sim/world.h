@@ -19,6 +19,7 @@ struct token {
 	uint16_t ran;     /* how often it has begun */
 	bool idempotent;  /* it may run twice */
 	bool must_not;    /* somebody was told that it has not run: it must never */
+	bool sticky;      /* of a sticky call that replaces: hosts that were lost meanwhile may get it twice */
 	bool runs_on_all; /* of a call to all slots: once on each */
 	uint32_t where[8]; /* slots on which it ran: node << 8 | slot, the first few */
 };
@@ -120,6 +121,7 @@ void daemon_crash_worker(struct daemon *daemon);
 void daemon_resize(struct daemon *daemon);
 void daemon_end_leases(struct daemon *daemon);
 bool daemon_is_quiet(const struct daemon *daemon);
+bool daemon_has_run(const struct daemon *daemon, uint32_t token);
 unsigned daemon_slots(const struct daemon *daemon);
 unsigned daemon_sessions(const struct daemon *daemon);
 

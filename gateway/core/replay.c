@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/replay.h"
+
+#include "gateway/core/gather.h"
+#include "gateway/core/session.h"
+
+#include <stdlib.h>
+
+struct replay {
+	struct host *host;
+	uint64_t incarnation;
+	struct sticky *sent; /* NULL: nothing yet */
+};
+
+static void end(struct replay *replay)
+{
+	struct host *host = replay->host;
+	struct gateway *gateway = host->hosts->gateway;
+
+	(void)sticky_unref(replay->sent);
+	free(replay);
+	host->replays = false;
+	host->users--;
+	gateway->replays--;
+	if (!gateway->ending)
+		gateway->clients->released(gateway);
+}
+
+/* The host did not take it: it is tried again when replay_look is called next. */
+static bool was_in_vain(const struct replay *replay)
+{
+	return replay->sent && !sticky_has_had(replay->sent, replay->host);
+}
+
+static void go_on(void *context);
+
+/* 0, or negative: then go_on will not be called. */
+static int send(struct replay *replay, struct sticky *sticky)
+{
+	struct gateway *gateway = replay->host->hosts->gateway;
+	struct session *session = sticky_set_had(sticky, replay->host) == 0 ? session_of_user(gateway, sticky->user) : NULL;
+
+	(void)sticky_unref(replay->sent);
+	sticky->refs++;
+	replay->sent = sticky;
+	if (!session)
+		return -1;
+	gateway_log(gateway, LOG_INFO, "host %s gets the sticky call %.*s of pool %.*s", replay->host->name, SPAN_TEXT(sticky->ask.method, 64),
+		    SPAN_TEXT(sticky->ask.target.pool, 64));
+	const int r = gather_replay(session, sticky, replay->host, go_on, replay);
+	if (r < 0) {
+		sticky_lost(sticky, replay->host, false);
+		session_free_if_over(session);
+	}
+	return r;
+}
+
+static void go_on(void *context)
+{
+	struct replay *replay = context;
+	const struct host *host = replay->host;
+	const bool is_there = host->state == HOST_READY && host->incarnation == replay->incarnation && !host->hosts->gateway->ending;
+	struct sticky *due = is_there && !was_in_vain(replay) ? sticky_due(host->hosts->gateway, host) : NULL;
+
+	if (!due || send(replay, due) < 0)
+		end(replay);
+}
+
+void replay_look(struct host *host)
+{
+	struct gateway *gateway = host->hosts->gateway;
+
+	if (host->replays || host->state != HOST_READY || gateway->sticky_count == 0 || (!host->self && gateway->state != GATEWAY_SERVING) ||
+	    !sticky_due(gateway, host))
+		return;
+	struct replay *replay = calloc(1, sizeof *replay);
+	if (!replay)
+		return; /* it is looked at again soon */
+	replay->host = host;
+	replay->incarnation = host->incarnation;
+	host->replays = true;
+	host->users++;
+	gateway->replays++;
+	go_on(replay);
+}
