@@ -87,7 +87,7 @@ static int read_sticky(struct ask *ask, struct reader *value)
 
 static int read_option_value(struct ask *ask, enum ask_option bit, struct reader *value)
 {
-	static const char *const errors[] = {"wait", "first", "collect", NULL}; /* as enum ask_errors */
+	static const char *const errors[] = {"wait", "first", "collect", NULL};                /* as enum ask_errors */
 	static const char *const args_as[] = {"zip", "single", "positional", "keyword", NULL}; /* as enum ask_args */
 	uint64_t n = 0;
 	unsigned choice = 0;
@@ -201,7 +201,8 @@ static int read_full_call(struct ask *ask, struct reader *reader, uint32_t count
 
 static int read_daemon_method(struct ask *ask, struct span name, struct error *error)
 {
-	static const char *const names[] = {"call", "lease", "release", "forget", "describe", "status", NULL}; /* as enum ask_kind */
+	static const char *const names[] = {"call",     "lease",  "release", "forget",
+					    "describe", "status", NULL}; /* as enum ask_kind */
 	struct reader reader = reader_of(ask->rpc.params);
 	struct span text;
 	uint32_t count;
@@ -253,7 +254,8 @@ int ask_read(struct ask *ask, const struct rpc *rpc, struct error *error)
 
 	*ask = (struct ask){.rpc = *rpc, .timeout = UINT64_MAX, .ordered = true};
 	if (rpc->method.size > size && memcmp(rpc->method.bytes, prefix, size) == 0)
-		return read_daemon_method(ask, (struct span){.bytes = rpc->method.bytes + size, .size = rpc->method.size - size}, error);
+		return read_daemon_method(ask, (struct span){.bytes = rpc->method.bytes + size, .size = rpc->method.size - size},
+					  error);
 	return read_plain_call(ask, error);
 }
 

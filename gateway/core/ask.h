@@ -39,19 +39,19 @@ enum ask_option {
 struct ask {
 	enum ask_kind kind;
 	struct rpc rpc;
-	bool full;             /* objpool.call, not a method string */
+	bool full; /* objpool.call, not a method string */
 	struct target target;
-	struct span selector;  /* with its colon; size 0: none */
+	struct span selector; /* with its colon; size 0: none */
 	struct span method;
-	struct span args;      /* of a call: a whole array; size 0: nil, or none */
-	struct span rest;      /* of lease, release, forget, describe, status: the arguments after the target */
+	struct span args; /* of a call: a whole array; size 0: nil, or none */
+	struct span rest; /* of lease, release, forget, describe, status: the arguments after the target */
 	uint32_t rest_count;
-	struct span options;   /* the pairs of the map, without its header */
+	struct span options; /* the pairs of the map, without its header */
 	uint32_t option_count;
-	unsigned given;        /* enum ask_option: those that are there and not nil */
+	unsigned given; /* enum ask_option: those that are there and not nil */
 	/* their values */
-	uint64_t timeout;      /* nanoseconds; UINT64_MAX: none */
-	uint64_t window;       /* 0: none */
+	uint64_t timeout; /* nanoseconds; UINT64_MAX: none */
+	uint64_t window;  /* 0: none */
 	enum ask_errors errors;
 	enum ask_args args_as;
 	enum ask_sticky sticky;

@@ -16,8 +16,8 @@
 #include <syslog.h>
 
 enum {
-	GATEWAY_PACKET = 128 << 10,             /* bytes in a packet; less, if the bus takes less */
-	GATEWAY_MESSAGE_MAX = 256 << 20,        /* bytes in a message of a client, or in an answer; CONFIG may say less */
+	GATEWAY_PACKET = 128 << 10,      /* bytes in a packet; less, if the bus takes less */
+	GATEWAY_MESSAGE_MAX = 256 << 20, /* bytes in a message of a client, or in an answer; CONFIG may say less */
 };
 
 struct gateway;
@@ -35,8 +35,8 @@ struct gateway_ops {
 	int (*publish_beat)(struct gateway *gateway, const void *bytes, size_t size);
 	/* gateway->to_supervisor has become non-empty. */
 	void (*supervisor_wrote)(struct gateway *gateway);
-	/* Opens a session of the own daemon for local->host and local->user: makes a socketpair, and writes SESSION with one end to
-	 * gateway->to_supervisor. 0 or a negative errno: the core then gives up the session without local_close. */
+	/* Opens a session of the own daemon for local->host and local->user: makes a socketpair, and writes SESSION with one end
+	 * to gateway->to_supervisor. 0 or a negative errno: the core then gives up the session without local_close. */
 	int (*local_open)(struct local *local);
 	/* local->out has become non-empty. */
 	void (*local_wrote)(struct local *local);
@@ -52,12 +52,12 @@ struct gateway_ops {
 struct local {
 	struct gateway *gateway;
 	uint64_t number;
-	char *host;           /* the other host; NULL: the own one, and then sid is the client's session. Owned */
-	char *user;           /* of that host; "-": the client is no user. Owned */
+	char *host; /* the other host; NULL: the own one, and then sid is the client's session. Owned */
+	char *user; /* of that host; "-": the client is no user. Owned */
 	uint64_t sid;
-	struct sendq out;     /* bytes for the daemon: whole and partial MessagePack-RPC messages */
-	bool reads;           /* the socket may be read */
-	void *owner;          /* the program's side of it */
+	struct sendq out;            /* bytes for the daemon: whole and partial MessagePack-RPC messages */
+	bool reads;                  /* the socket may be read */
+	void *owner;                 /* the program's side of it */
 	const struct local_ops *ops; /* the core's: who uses it. NULL: nobody any more */
 	void *user_side;
 };
@@ -79,35 +79,35 @@ struct gateway_ending {
 };
 
 struct gateway {
-	uint64_t now;            /* CLOCK_MONOTONIC nanoseconds; the owner moves it before each event */
+	uint64_t now; /* CLOCK_MONOTONIC nanoseconds; the owner moves it before each event */
 	struct timers timers;
 	const struct gateway_ops *ops;
 	void *owner;
-	struct account memory;   /* what the core holds for all; memory.limit is set from CONFIG */
-	uint64_t random;         /* state of gateway_random */
-	uint64_t incarnation;    /* of this process: random, never 0 */
+	struct account memory; /* what the core holds for all; memory.limit is set from CONFIG */
+	uint64_t random;       /* state of gateway_random */
+	uint64_t incarnation;  /* of this process: random, never 0 */
 	uint64_t started;
 	char name[GATEWAY_NAME_MAX + 1]; /* this host; "" before CONFIG */
 	enum gateway_state state;
-	size_t packet_max;       /* bytes in a packet on this bus */
+	size_t packet_max; /* bytes in a packet on this bus */
 	struct sendq to_supervisor;
-	uint64_t last_number;    /* of a local session */
-	struct hosts *hosts;     /* hosts.h */
-	TAILQ_HEAD(, sticky) stickies; /* sticky.h */
+	uint64_t last_number;           /* of a local session */
+	struct hosts *hosts;            /* hosts.h */
+	TAILQ_HEAD(, sticky) stickies;  /* sticky.h */
 	uint32_t sticky_count, replays; /* replays: hosts that are being sent sticky calls */
 	size_t sticky_bytes;
-	struct clients *clients; /* client.h: the clients of this daemon that call other hosts */
-	const struct conduit_ops *conduit_ops; /* channel.c's */
+	struct clients *clients;                                /* client.h: the clients of this daemon that call other hosts */
+	const struct conduit_ops *conduit_ops;                  /* channel.c's */
 	const char *(*channel_opened)(struct channel *channel); /* serve.c's: see channels_open */
-	struct conduit *dirty;   /* conduits that may have something to send at the end of the turn */
+	struct conduit *dirty; /* conduits that may have something to send at the end of the turn */
 	struct gateway_ending *endings;
 	struct gateway_bus_counts bus;
 	uint64_t max_message;
-	bool ending;             /* gateway_free has been called */
+	bool ending; /* gateway_free has been called */
 	bool bus_is_up;
-	char bus_text[128];      /* where the bus is, or why not */
-	uint64_t late;           /* packets and beats that nobody waits for any more */
-	uint32_t served;         /* sessions that are held for other hosts */
+	char bus_text[128]; /* where the bus is, or why not */
+	uint64_t late;      /* packets and beats that nobody waits for any more */
+	uint32_t served;    /* sessions that are held for other hosts */
 };
 
 /* Calls ending->reap at the end of the turn, once however often it is called. */

@@ -156,8 +156,8 @@ void refuse_request(struct session *session, const struct rpc *rpc, const struct
 
 struct fields {
 	struct span code, message;
-	uint32_t kept;        /* without those that are written anew */
-	bool says_maybe;      /* "ran": "no" becomes "maybe" */
+	uint32_t kept;   /* without those that are written anew */
+	bool says_maybe; /* "ran": "no" becomes "maybe" */
 };
 
 static bool is_replaced(struct span key, struct span value, const struct error_context *context)
@@ -200,7 +200,8 @@ static void put_map_error(struct sendq *to, struct span error, const struct erro
 	uint32_t count = 0;
 
 	(void)read_map(&reader, &count); /* read_fields has seen all of it */
-	put_map(to, fields->kept + (context->host != NULL) + (context->index >= 0) + fields->says_maybe + (context->items >= 0 ? 2 : 0));
+	put_map(to, fields->kept + (context->host != NULL) + (context->index >= 0) + fields->says_maybe +
+			    (context->items >= 0 ? 2 : 0));
 	for (; count > 0 && read_text(&reader, &key) == 0 && read_value(&reader, &value) == 0; count--) {
 		if (is_replaced(key, value, context))
 			continue;
@@ -225,7 +226,8 @@ static void put_map_error(struct sendq *to, struct span error, const struct erro
 
 static void put_string_error(struct sendq *to, const struct fields *fields)
 {
-	const struct span code = fields->code.size ? fields->code : (struct span){.bytes = (const uint8_t *)"INTERNAL", .size = 8};
+	const struct span code =
+		fields->code.size ? fields->code : (struct span){.bytes = (const uint8_t *)"INTERNAL", .size = 8};
 
 	put_str_head(to, (uint32_t)(code.size + 2 + fields->message.size));
 	sendq_copy(to, code.bytes, code.size);

@@ -39,7 +39,7 @@ struct call {
 	bool is_request; /* false: a notification, which nothing answers */
 	bool over;       /* it is answered */
 	struct timer timer;
-	uint64_t due;    /* 0: no deadline */
+	uint64_t due; /* 0: no deadline */
 };
 
 /* A new call; `timeout` in nanoseconds, UINT64_MAX: none. 0; -ENOMEM; or -EEXIST: the msgid is in use. */
@@ -51,8 +51,8 @@ void call_set_deadline(struct call *call, uint64_t timeout);
 /* Milliseconds until its deadline; 0: it is over. */
 uint64_t call_time_left(const struct call *call);
 
-/* Begins the response: error (NULL: nil, and the caller adds the result, then calls call_answer_end). NULL: nobody waits for it. In
- * any case the call is over when it is answered, and is freed at the end of the turn. */
+/* Begins the response: error (NULL: nil, and the caller adds the result, then calls call_answer_end). NULL: nobody waits for it.
+ * In any case the call is over when it is answered, and is freed at the end of the turn. */
 struct sendq *call_answer_begin(struct call *call);
 void call_answer_end(struct call *call);
 void call_fail(struct call *call, const struct error *error);
@@ -72,8 +72,8 @@ void call_fail_with(struct call *call, struct span error, const struct error_con
 /* The call is over, answered or not. */
 void call_end(struct call *call);
 
-/* Begins a notification objpool.NAME [msgid, …] with so many further arguments, which the caller adds, and session_end. NULL: nobody
- * waits for it. */
+/* Begins a notification objpool.NAME [msgid, …] with so many further arguments, which the caller adds, and session_end. NULL:
+ * nobody waits for it. */
 struct sendq *call_notice_begin(struct call *call, const char *name, uint32_t count);
 
 /* Answers a request that has not become a call. */

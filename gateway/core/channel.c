@@ -281,8 +281,8 @@ static int take_open(struct conduit *conduit, const struct head *head)
 	struct channel *channel = channel_new(conduit, head->id, false, head->payload);
 	if (!channel)
 		return -EBADMSG; /* no memory: the conduit dies, and the other side learns of it */
-	const char *refused = conduit->opened_by_peer > CHANNELS_OF_PEER ? "this host has too many sessions there" 
-										       : conduit->gateway->channel_opened(channel);
+	const char *refused = conduit->opened_by_peer > CHANNELS_OF_PEER ? "this host has too many sessions there"
+									 : conduit->gateway->channel_opened(channel);
 	if (refused)
 		channel_close(channel, CHANNEL_REFUSED, refused);
 	return 0;

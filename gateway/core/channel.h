@@ -22,7 +22,7 @@ enum {
 	CHANNEL_WINDOW = 512 << 10, /* bytes that may be under way once the receiver has taken some */
 	CHANNEL_USER_MAX = 255,
 	CHANNEL_TEXT_MAX = 200,
-	CHANNELS_OF_PEER = 16384,   /* that one host may have open here */
+	CHANNELS_OF_PEER = 16384, /* that one host may have open here */
 };
 
 enum channel_end {
@@ -46,15 +46,15 @@ struct channel {
 	struct conduit *conduit;
 	const struct channel_ops *ops;
 	void *owner;
-	struct sendq out;           /* what is written to it; channel_wrote follows */
-	uint64_t left;              /* bytes that were ever taken from `out` into packets */
+	struct sendq out;                   /* what is written to it; channel_wrote follows */
+	uint64_t left;                      /* bytes that were ever taken from `out` into packets */
 	uint64_t may_send, may_come, taken; /* taken: since the last CREDIT */
 	uint32_t id;
 	bool opened_here;
-	bool widened;               /* the other side has been given the whole window */
-	bool is_ready;              /* on conduit->ready */
+	bool widened;  /* the other side has been given the whole window */
+	bool is_ready; /* on conduit->ready */
 	bool open_due, close_due, over;
-	enum channel_end end;       /* of close_due */
+	enum channel_end end; /* of close_due */
 	char text[CHANNEL_TEXT_MAX + 1];
 	char user[CHANNEL_USER_MAX + 1]; /* of OPEN */
 };

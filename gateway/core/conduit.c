@@ -15,15 +15,15 @@ enum {
 	AT_EPOCH = 20,
 	AT_SEQ = 28,
 	AT_ACK = 36,
-	ACK_EVERY = 4,       /* packets with frames */
-	SAME_ACKS_TELL = 3,  /* that a packet is lost */
+	ACK_EVERY = 4,      /* packets with frames */
+	SAME_ACKS_TELL = 3, /* that a packet is lost */
 };
 
 #define RESEND_FIRST (100 * MILLISECOND)
-#define RESEND_MAX (800 * MILLISECOND)
-#define ACK_AFTER (20 * MILLISECOND)
-#define PING_EVERY (400 * MILLISECOND)
-#define SILENCE_MAX (2400 * MILLISECOND) /* of a conduit with channels: pings are answered */
+#define RESEND_MAX   (800 * MILLISECOND)
+#define ACK_AFTER    (20 * MILLISECOND)
+#define PING_EVERY   (400 * MILLISECOND)
+#define SILENCE_MAX  (2400 * MILLISECOND) /* of a conduit with channels: pings are answered */
 
 static uint64_t get_be64(const uint8_t *p)
 {
@@ -221,7 +221,8 @@ static uint64_t dies_at(const struct conduit *conduit)
 	const uint64_t silent = is_in_use(conduit) ? conduit->heard + SILENCE_MAX : UINT64_MAX;
 	if (!conduit->unacked)
 		return silent;
-	const uint64_t since = conduit->unacked->first_sent > conduit->acked_at ? conduit->unacked->first_sent : conduit->acked_at;
+	const uint64_t since =
+		conduit->unacked->first_sent > conduit->acked_at ? conduit->unacked->first_sent : conduit->acked_at;
 	return since + CONDUIT_DEAD_AFTER < silent ? since + CONDUIT_DEAD_AFTER : silent;
 }
 
@@ -277,7 +278,8 @@ static void on_tick(struct timer *timer)
 	const uint64_t now = conduit->gateway->now;
 
 	if (now >= dies_at(conduit)) {
-		gateway_log(conduit->gateway, LOG_WARNING, "host %s does not answer: what it owes is given up", conduit->host->name);
+		gateway_log(conduit->gateway, LOG_WARNING, "host %s does not answer: what it owes is given up",
+			    conduit->host->name);
 		die(conduit);
 		return;
 	}
@@ -390,7 +392,8 @@ static void deliver(struct conduit *conduit, struct span bytes)
 		conduit->ack_since = conduit->gateway->now;
 	if (conduit->gateway->conduit_ops->take(conduit, frames) == 0)
 		return;
-	gateway_log(conduit->gateway, LOG_ERR, "host %s does not keep to the protocol: what it owes is given up", conduit->host->name);
+	gateway_log(conduit->gateway, LOG_ERR, "host %s does not keep to the protocol: what it owes is given up",
+		    conduit->host->name);
 	die(conduit);
 }
 

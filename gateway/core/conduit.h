@@ -12,8 +12,9 @@
  *
  * An epoch is one life of a conduit. It dies when nothing that was sent is acknowledged for two seconds, when nothing is heard
  * while it has channels, or when the host is gone. Then both sides forget all of it, and the next conduit has a higher epoch.
- * Packets of a lower epoch are dropped, counted, and answered by a bare packet: so the other side learns that its conduit is dead.
- * As nothing is taken from one epoch into the next, what was sent is delivered once at most, for as long as the incarnation lives.
+ * Packets of a lower epoch are dropped, counted, and answered by a bare packet: so the other side learns that its conduit is
+ * dead. As nothing is taken from one epoch into the next, what was sent is delivered once at most, for as long as the incarnation
+ * lives.
  */
 #ifndef GATEWAY_CONDUIT_H
 #define GATEWAY_CONDUIT_H
@@ -22,8 +23,8 @@
 
 enum {
 	CONDUIT_HEAD = 44,
-	CONDUIT_PACKETS = 256,     /* unacknowledged, at most */
-	CONDUIT_WINDOW = 4 << 20,  /* bytes of them; a packet may go beyond */
+	CONDUIT_PACKETS = 256,    /* unacknowledged, at most */
+	CONDUIT_WINDOW = 4 << 20, /* bytes of them; a packet may go beyond */
 };
 
 #define CONDUIT_DEAD_AFTER (2 * SECOND)
@@ -56,11 +57,11 @@ struct conduit {
 	uint64_t acked_at, resend_after;
 	/* receiving */
 	uint64_t received;
-	struct packet *early;       /* by seq */
+	struct packet *early; /* by seq */
 	uint32_t early_count;
 	size_t early_bytes;
 	bool ack_now;
-	uint64_t ack_since;         /* since when something is to be acknowledged; 0: nothing */
+	uint64_t ack_since; /* since when something is to be acknowledged; 0: nothing */
 	uint32_t ack_packets;
 	uint64_t heard, pinged;
 	bool ponged;

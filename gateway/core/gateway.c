@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define MEMORY_MAX (UINT64_C(1) << 30)
-#define STALL (600 * MILLISECOND) /* beats are due more often: who comes so late stood still */
+#define STALL      (600 * MILLISECOND) /* beats are due more often: who comes so late stood still */
 
 enum { PACKET_MIN = 1024, DUE_AT_ONCE = 1000 };
 
@@ -22,7 +22,6 @@ static void host_gone(struct host *host)
 {
 	conduit_host_gone(host);
 }
-
 
 struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t now, uint64_t seed)
 {

@@ -28,8 +28,8 @@ struct gather {
 	struct call call;
 	struct results results;
 	bool timed, scatters;
-	bool subs_stream;     /* results come from the hosts one by one */
-	struct sticky *sticky; /* NULL: it is none */
+	bool subs_stream;            /* results come from the hosts one by one */
+	struct sticky *sticky;       /* NULL: it is none */
 	void (*done)(void *context); /* of a replay; NULL: it is none */
 	void *context;
 	bool *seen;           /* of each place: it has its result */
@@ -122,7 +122,8 @@ static void fill(struct part *part, struct span map)
 static struct span pack_error(const struct error *error, struct sendq *room)
 {
 	error_pack(error, ERRORS_AS_MAP, room);
-	return room->failed || !room->head ? (struct span){0} : (struct span){.bytes = room->head->bytes, .size = room->head->len};
+	return room->failed || !room->head ? (struct span){0}
+					   : (struct span){.bytes = room->head->bytes, .size = room->head->len};
 }
 
 static void fill_with(struct part *part, const struct error *error)
@@ -137,7 +138,8 @@ static void fill_missing(struct part *part)
 {
 	struct error error;
 
-	error_say(&error, ERROR_NO_SUCH_SLOT, RAN_NO, "the pool of host %s has fewer slots than when the call came", part->host->name);
+	error_say(&error, ERROR_NO_SUCH_SLOT, RAN_NO, "the pool of host %s has fewer slots than when the call came",
+		  part->host->name);
 	fill_with(part, &error);
 }
 
@@ -150,7 +152,8 @@ static void take_pairs(struct part *part, struct span result, struct block *bloc
 	if (read_array(&reader, &count) < 0)
 		return;
 	for (uint32_t i = 0; i < count && !part->gather->call.over; i++) {
-		if (read_array(&reader, &two) < 0 || two != 2 || read_value(&reader, &error) < 0 || read_value(&reader, &value) < 0)
+		if (read_array(&reader, &two) < 0 || two != 2 || read_value(&reader, &error) < 0 ||
+		    read_value(&reader, &value) < 0)
 			return;
 		take(part, i, error, value, block);
 	}
@@ -244,11 +247,13 @@ enum {
 	OWN = OPTION_ERRORS | OPTION_LABELS | OPTION_ORDERED | OPTION_WINDOW | OPTION_PROGRESS | OPTION_TIMEOUT | OPTION_STREAM,
 };
 
-static void put_options(const struct gather *gather, const struct ask *ask, const struct slices *slices, uint32_t count, struct sendq *to)
+static void put_options(const struct gather *gather, const struct ask *ask, const struct slices *slices, uint32_t count,
+			struct sendq *to)
 {
 	const bool keywords = gather->scatters && slices->columns > 0 && (ask->given & OPTION_KWARGS);
 
-	ask_put_options(ask, to, OWN | (keywords ? OPTION_KWARGS : 0), 1u + keywords + gather->timed + (gather->subs_stream ? 2 : 0));
+	ask_put_options(ask, to, OWN | (keywords ? OPTION_KWARGS : 0),
+			1u + keywords + gather->timed + (gather->subs_stream ? 2 : 0));
 	put_text(to, "errors");
 	put_text(to, "collect");
 	if (keywords) {
@@ -329,7 +334,9 @@ static struct gather *gather_new(struct gateway *gateway, const struct ask *ask,
 		if (!is_asked(gateway, ask, host))
 			continue;
 		struct part *part = &gather->parts[gather->part_count++];
-		*part = (struct part){.gather = gather, .host = host, .first = gather->slots,
+		*part = (struct part){.gather = gather,
+				      .host = host,
+				      .first = gather->slots,
 				      .count = host_pool(host, ask->target.pool)->slots};
 		gather->slots += part->count;
 		host->users++;
@@ -342,7 +349,10 @@ static int check_options(const struct ask *ask, struct error *error)
 	if (!ask->sync && (ask->args_as == ASK_ZIP || ask->target.select == SELECT_SCATTER) &&
 	    (ask->target.select == SELECT_ALL || ask->sticky == ASK_NOT_STICKY))
 		return 0;
-	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s is not for this target", ask->sync ? "sync" : ask->sticky ? "sticky" : "args_as");
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s is not for this target",
+		  ask->sync     ? "sync"
+		  : ask->sticky ? "sticky"
+				: "args_as");
 	return -EINVAL;
 }
 
@@ -355,7 +365,8 @@ static int open_items(const struct gather *gather, struct slices *slices, const 
 		return -EINVAL;
 	if (slices->count == gather->slots)
 		return 0;
-	error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "%u items were given, and the hosts have %u slots together", slices->count, gather->slots);
+	error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "%u items were given, and the hosts have %u slots together", slices->count,
+		  gather->slots);
 	return -EINVAL;
 }
 

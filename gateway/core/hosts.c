@@ -10,18 +10,18 @@
 
 enum {
 	BEAT_VERSION = 1,
-	BEAT_FIELDS = 6,     /* [version, incarnation, number, age in ms, bye, pools or nil] */
+	BEAT_FIELDS = 6,      /* [version, incarnation, number, age in ms, bye, pools or nil] */
 	BEAT_POOL_FIELDS = 8, /* [name, class, slots, ready, queued, running, unpickle, trust], as POOLS has them */
 	SAID_POOL_FIELDS = 6, /* in HOSTS */
 	BEAT_ROOM = 96 << 10,
 };
 
-#define EARLY_BEAT (50 * MILLISECOND) /* a change of what is ready is said at once, but not more often than this */
+#define EARLY_BEAT    (50 * MILLISECOND) /* a change of what is ready is said at once, but not more often than this */
 #define POOLS_ARE_OLD SECOND
-#define FORGET_AFTER (600 * SECOND)
+#define FORGET_AFTER  (600 * SECOND)
 #define RIVAL_IS_OVER (2500 * MILLISECOND)
-#define SAY_EVERY SECOND
-#define AS_OLD (500 * MILLISECOND) /* ages that differ by less are the same: messages take time */
+#define SAY_EVERY     SECOND
+#define AS_OLD        (500 * MILLISECOND) /* ages that differ by less are the same: messages take time */
 
 bool host_name_is_valid(struct span name)
 {
@@ -202,8 +202,8 @@ static int read_pool(struct reader *reader, const char *own_name, struct host_po
 
 	if (read_array(reader, &count) < 0 || count < BEAT_POOL_FIELDS || read_text(reader, &name) < 0 ||
 	    read_text(reader, &class) < 0 || read_uint(reader, &slots) < 0 || read_ready(reader, &ready) < 0 ||
-	    read_uint(reader, &pool->queued) < 0 || read_uint(reader, &pool->running) < 0 || read_bool(reader, &pool->unpickle) < 0 ||
-	    read_value(reader, &pool->trust) < 0)
+	    read_uint(reader, &pool->queued) < 0 || read_uint(reader, &pool->running) < 0 ||
+	    read_bool(reader, &pool->unpickle) < 0 || read_value(reader, &pool->trust) < 0)
 		return -EBADMSG;
 	for (; count > BEAT_POOL_FIELDS; count--) {
 		struct span later;
@@ -308,7 +308,8 @@ static void say_beat(struct hosts *hosts, bool bye)
 {
 	struct gateway *gateway = hosts->gateway;
 	struct sendq to = {0};
-	const bool tells = !bye && gateway->state == GATEWAY_SERVING && hosts->pools_heard && gateway->now - hosts->pools_heard < POOLS_ARE_OLD;
+	const bool tells = !bye && gateway->state == GATEWAY_SERVING && hosts->pools_heard &&
+			   gateway->now - hosts->pools_heard < POOLS_ARE_OLD;
 
 	hosts->last_beat = gateway->now;
 	put_array(&to, BEAT_FIELDS);
@@ -322,7 +323,8 @@ static void say_beat(struct hosts *hosts, bool bye)
 		put_pools(hosts->self, &to, false);
 	if (to.bytes > BEAT_ROOM || to.bytes > gateway->packet_max) {
 		sendq_clear(&to);
-		gateway_log(gateway, LOG_ERR, "this host shares so many pools that a beat of %zu bytes can't name them", to.bytes);
+		gateway_log(gateway, LOG_ERR, "this host shares so many pools that a beat of %zu bytes can't name them",
+			    to.bytes);
 		return;
 	}
 	if (to.bytes == head)
@@ -371,8 +373,10 @@ static void refuse(struct hosts *hosts)
 	char text[256];
 	struct host *host;
 
-	(void)snprintf(text, sizeof text, "another host calls itself %s, too, and was there before: this one serves nobody until it has "
-		       "another name (`name` in [cluster]), or the other one is gone", gateway->name);
+	(void)snprintf(text, sizeof text,
+		       "another host calls itself %s, too, and was there before: this one serves nobody until it has "
+		       "another name (`name` in [cluster]), or the other one is gone",
+		       gateway->name);
 	gateway->state = GATEWAY_REFUSED;
 	gateway_log(gateway, LOG_ERR, "%s", text);
 	say_state(gateway, "refused", text);
@@ -550,20 +554,20 @@ static int read_beat(struct span bytes, struct beat *beat)
 
 	if (scan_length(bytes.bytes, bytes.size) != (int64_t)bytes.size)
 		return -EBADMSG;
-	if (read_array(&reader, &count) < 0 || count < BEAT_FIELDS || read_uint(&reader, &version) < 0 || version != BEAT_VERSION ||
-	    read_uint(&reader, &beat->incarnation) < 0 || read_uint(&reader, &beat->number) < 0 ||
+	if (read_array(&reader, &count) < 0 || count < BEAT_FIELDS || read_uint(&reader, &version) < 0 ||
+	    version != BEAT_VERSION || read_uint(&reader, &beat->incarnation) < 0 || read_uint(&reader, &beat->number) < 0 ||
 	    read_uint(&reader, &beat->age) < 0 || read_bool(&reader, &beat->bye) < 0 || read_value(&reader, &beat->pools) < 0)
 		return -EBADMSG;
 	return beat->incarnation ? 0 : -EBADMSG;
 }
 
-/* Somebody else has this host's name. The younger of both refuses to serve; two beats in a row tell that it is no echo of a process
- * that has just ended. */
+/* Somebody else has this host's name. The younger of both refuses to serve; two beats in a row tell that it is no echo of a
+ * process that has just ended. */
 static void meet_rival(struct hosts *hosts, const struct beat *beat)
 {
 	struct gateway *gateway = hosts->gateway;
-	const uint64_t own_age = gateway->now - gateway->started, age = beat->age > UINT64_MAX / SECOND ? UINT64_MAX
-												       : beat->age * MILLISECOND;
+	const uint64_t own_age = gateway->now - gateway->started,
+		       age = beat->age > UINT64_MAX / SECOND ? UINT64_MAX : beat->age * MILLISECOND;
 
 	if (beat->bye) {
 		hosts->rival = hosts->rival == beat->incarnation ? 0 : hosts->rival;
@@ -581,7 +585,8 @@ static void meet_rival(struct hosts *hosts, const struct beat *beat)
 	if (++hosts->rival_beats < 2 || gateway->state == GATEWAY_REFUSED)
 		return;
 	const bool as_old = age + AS_OLD > own_age && own_age + AS_OLD > age;
-	const bool older = gateway->state == GATEWAY_LISTENING || (as_old ? beat->incarnation < gateway->incarnation : age > own_age);
+	const bool older =
+		gateway->state == GATEWAY_LISTENING || (as_old ? beat->incarnation < gateway->incarnation : age > own_age);
 	if (!older || (gateway->state != GATEWAY_LISTENING && gateway->state != GATEWAY_SERVING))
 		return;
 	refuse(hosts);
@@ -689,8 +694,8 @@ void hosts_forgive(struct hosts *hosts, uint64_t time)
 		if (host->self || host->state == HOST_GONE)
 			continue;
 		host->heard += time;
-		timer_set(&hosts->gateway->timers, &host->watch, host->heard + (host->state == HOST_READY ? HOST_SILENT_AFTER
-													  : HOST_GONE_AFTER));
+		timer_set(&hosts->gateway->timers, &host->watch,
+			  host->heard + (host->state == HOST_READY ? HOST_SILENT_AFTER : HOST_GONE_AFTER));
 	}
 	if (hosts->pools_heard)
 		hosts->pools_heard += time;
@@ -724,7 +729,8 @@ int hosts_open(struct gateway *gateway)
 	gateway->hosts = hosts;
 	hosts->gateway = gateway;
 	TAILQ_INIT(&hosts->list);
-	if (timer_open(&gateway->timers, &hosts->beat, on_beat_due) < 0 || timer_open(&gateway->timers, &hosts->listen, on_listened) < 0 ||
+	if (timer_open(&gateway->timers, &hosts->beat, on_beat_due) < 0 ||
+	    timer_open(&gateway->timers, &hosts->listen, on_listened) < 0 ||
 	    timer_open(&gateway->timers, &hosts->early, on_early) < 0)
 		return -ENOMEM;
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hosts: who is there. Each host says so every 400 ms, in a beat to all: its incarnation, its age, and its shared pools with their
- * load. A host's name is the subject's, which the bus vouches for; a beat does not repeat it.
+ * hosts: who is there. Each host says so every 400 ms, in a beat to all: its incarnation, its age, and its shared pools with
+ * their load. A host's name is the subject's, which the bus vouches for; a beat does not repeat it.
  *
  *              a beat                    900 ms without one             2 s without one, or a goodbye
  *   (unknown) --------> READY ------------------------------> SILENT -------------------------------> GONE
@@ -12,19 +12,19 @@
  * incarnation of a name is taken for the host's successor once the host is silent, and not before: as long as both are heard, it
  * is a second host of that name, and the first counts. One that has said goodbye does not come back.
  *
- * The gateway itself listens for a second before its first beat. If it hears its own name, from another incarnation that is older,
- * it refuses to serve until that is silent. No clock of a host is compared with another's: an age is how long ago, by its own
- * clock.
+ * The gateway itself listens for a second before its first beat. If it hears its own name, from another incarnation that is
+ * older, it refuses to serve until that is silent. No clock of a host is compared with another's: an age is how long ago, by its
+ * own clock.
  */
 #ifndef GATEWAY_HOSTS_H
 #define GATEWAY_HOSTS_H
 
 #include "gateway/core/base.h"
 
-#define HOST_BEAT (400 * MILLISECOND)
+#define HOST_BEAT         (400 * MILLISECOND)
 #define HOST_SILENT_AFTER (900 * MILLISECOND)
-#define HOST_GONE_AFTER (2 * SECOND)
-#define HOST_LISTEN SECOND
+#define HOST_GONE_AFTER   (2 * SECOND)
+#define HOST_LISTEN       SECOND
 
 enum {
 	HOSTS_MAX = 1024,      /* names that are remembered */
@@ -57,23 +57,23 @@ struct host {
 	TAILQ_ENTRY(host) entry;
 	struct hosts *hosts;
 	char name[GATEWAY_NAME_MAX + 1];
-	bool self;              /* this host: always READY, without a conduit */
+	bool self; /* this host: always READY, without a conduit */
 	enum host_state state;
-	uint64_t since;         /* it is in this state */
+	uint64_t since; /* it is in this state */
 	uint64_t heard, first_heard;
 	uint64_t incarnation;
 	struct host_before before[HOST_BEFORE];
 	unsigned before_at;
-	uint64_t beat;          /* number of the last */
+	uint64_t beat; /* number of the last */
 	struct host_pool *pools;
 	uint32_t pool_count;
 	struct timer watch;
 	struct conduit *conduit; /* conduit.h; NULL: none */
-	uint64_t next_epoch;    /* of the next conduit */
-	bool replays;           /* it is being sent sticky calls: calls of any host wait, or go elsewhere */
-	uint32_t users;         /* who holds a pointer to the host */
-	uint64_t rtt;           /* nanoseconds; 0: not known */
-	uint32_t unanswered;    /* own calls that it owes an answer */
+	uint64_t next_epoch;     /* of the next conduit */
+	bool replays;            /* it is being sent sticky calls: calls of any host wait, or go elsewhere */
+	uint32_t users;          /* who holds a pointer to the host */
+	uint64_t rtt;            /* nanoseconds; 0: not known */
+	uint32_t unanswered;     /* own calls that it owes an answer */
 	uint64_t calls, served, lost, late, duplicates, resent;
 };
 
@@ -81,16 +81,16 @@ TAILQ_HEAD(host_list, host);
 
 struct hosts {
 	struct gateway *gateway;
-	struct host_list list;   /* by name, by bytes */
+	struct host_list list; /* by name, by bytes */
 	uint32_t count;
-	struct host *self;       /* NULL before CONFIG */
+	struct host *self; /* NULL before CONFIG */
 	struct timer beat, listen, early;
-	uint64_t beats;          /* said */
-	uint64_t pools_heard;    /* when the supervisor last told of the own pools */
+	uint64_t beats;       /* said */
+	uint64_t pools_heard; /* when the supervisor last told of the own pools */
 	uint64_t last_beat;
-	uint64_t changed;        /* grows when hosts_say has something new to say */
+	uint64_t changed; /* grows when hosts_say has something new to say */
 	uint64_t said;
-	uint64_t rival;          /* incarnation of another host of the own name; 0: none */
+	uint64_t rival; /* incarnation of another host of the own name; 0: none */
 	uint64_t rival_beat, rival_heard, rival_age;
 	uint32_t rival_beats;
 	/* A host is gone, or is another incarnation now: what it owes ends. */

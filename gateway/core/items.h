@@ -8,10 +8,10 @@
 #include "proto/read.h"
 
 struct item {
-	uint64_t index;  /* in the map */
-	uint64_t end;    /* of those that a host has: where its message ends in the lane */
+	uint64_t index; /* in the map */
+	uint64_t end;   /* of those that a host has: where its message ends in the lane */
 	struct span value;
-	bool owned;      /* the value's bytes are the item's own; else they lie in the request */
+	bool owned; /* the value's bytes are the item's own; else they lie in the request */
 	bool answered;
 	bool may_have_run; /* on a host that was lost */
 };

@@ -53,8 +53,8 @@ static void lose_subs(struct lane *lane, uint64_t left, bool refused, const char
 		if (sub == (struct sub *)lane) /* see sub_forget */
 			continue;
 		const bool not_run = refused || sub->end > left;
-		error_say(&error, refused ? ERROR_UNREACHABLE : ERROR_HOST_LOST, not_run ? RAN_NO : RAN_MAYBE, "host %s %s%s", lane->host->name,
-			  text, not_run ? "; the call has not run there" : "; the call may have run there");
+		error_say(&error, refused ? ERROR_UNREACHABLE : ERROR_HOST_LOST, not_run ? RAN_NO : RAN_MAYBE, "host %s %s%s",
+			  lane->host->name, text, not_run ? "; the call has not run there" : "; the call may have run there");
 		error.host = lane->host->name;
 		lane->host->lost++;
 		sub->left = refused ? 0 : left;
@@ -145,8 +145,8 @@ static void hear_notification(struct lane *lane, const struct rpc *rpc, struct b
 	uint32_t count;
 	uint64_t id;
 
-	if (rpc->method.size <= size || memcmp(rpc->method.bytes, prefix, size) != 0 || read_array(&reader, &count) < 0 || count < 1 ||
-	    read_uint(&reader, &id) < 0)
+	if (rpc->method.size <= size || memcmp(rpc->method.bytes, prefix, size) != 0 || read_array(&reader, &count) < 0 ||
+	    count < 1 || read_uint(&reader, &id) < 0)
 		return;
 	struct sub *sub = idmap_get(&lane->subs, id);
 	if (!sub || sub == (struct sub *)lane)
@@ -239,7 +239,7 @@ static void come(struct lane *lane, struct span bytes)
 	if (lane->over)
 		return;
 	if (r < 0)
-		break_off(lane, r == -EMSGSIZE  ? "has sent a message that is larger than max_message"
+		break_off(lane, r == -EMSGSIZE ? "has sent a message that is larger than max_message"
 				: r == -ENOMEM ? "could not be heard: the gateway is out of memory"
 					       : "has sent what is no message");
 }

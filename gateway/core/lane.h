@@ -34,8 +34,8 @@ struct sub {
 	const struct sub_ops *ops;
 	struct lane *lane; /* NULL: it has ended, or has not begun */
 	uint32_t id;
-	uint64_t end;      /* where its request ends among the bytes that were written to the lane */
-	uint64_t left;     /* of one that is lost: so many bytes of the lane had left this host */
+	uint64_t end;  /* where its request ends among the bytes that were written to the lane */
+	uint64_t left; /* of one that is lost: so many bytes of the lane had left this host */
 };
 
 struct lane {
@@ -47,14 +47,14 @@ struct lane {
 	struct local *local;
 	struct idmap subs;
 	uint32_t last_id;
-	uint64_t written;        /* bytes */
-	size_t begun;            /* bytes in the queue, when a message was begun */
-	struct scan scan;        /* of a message that has come in part */
+	uint64_t written; /* bytes */
+	size_t begun;     /* bytes in the queue, when a message was begun */
+	struct scan scan; /* of a message that has come in part */
 	struct block *part;
 	size_t part_size;
-	size_t withheld;         /* bytes that were taken, but for which no credit is given while the session is full */
+	size_t withheld; /* bytes that were taken, but for which no credit is given while the session is full */
 	bool over;
-	bool complained;         /* the daemon has answered hello with an error, or said what is wrong with the connection */
+	bool complained; /* the daemon has answered hello with an error, or said what is wrong with the connection */
 	char complaint[200];
 };
 

@@ -12,8 +12,9 @@
 
 enum {
 	WINDOW_MIN = 16,
-	HAS_MAX = 1 << 20, /* numbers between the first item that a host has and the last: behind a slow one, others go on so far */
-	FEED_MAX = 4096,   /* items in a message */
+	HAS_MAX =
+		1 << 20, /* numbers between the first item that a host has and the last: behind a slow one, others go on so far */
+	FEED_MAX = 4096, /* items in a message */
 };
 
 struct map;
@@ -23,25 +24,26 @@ struct stint {
 	struct sub sub;
 	struct map *map;
 	struct host *host;
-	struct items has;  /* by the host's numbers */
+	struct items has; /* by the host's numbers */
 	uint32_t slots;
-	uint64_t credit;   /* items that it still takes */
-	uint32_t open;     /* that it owes */
+	uint64_t credit; /* items that it still takes */
+	uint32_t open;   /* that it owes */
 	bool over;
 };
 
 struct map {
 	struct call call;
 	struct results results;
-	struct block *block;   /* holds the request's items; NULL: it is fed */
-	struct slices slices;  /* likewise */
-	struct items waiting;  /* items that were fed, or that lost hosts had */
+	struct block *block;  /* holds the request's items; NULL: it is fed */
+	struct slices slices; /* likewise */
+	struct items waiting; /* items that were fed, or that lost hosts had */
 	bool fed, input_over, idempotent, timed, window_is_fixed;
-	bool may_have_run;     /* of what lost hosts had, something is handed out again */
-	uint64_t next;         /* index of the next new item */
-	uint64_t window, granted; /* items that the client may feed ahead of the results that have left; that it may feed in all */
-	uint64_t open;         /* items that hosts have */
-	struct span refusal;   /* the last error with which a host refused the whole; owned */
+	bool may_have_run; /* of what lost hosts had, something is handed out again */
+	uint64_t next;     /* index of the next new item */
+	uint64_t window,
+		granted;     /* items that the client may feed ahead of the results that have left; that it may feed in all */
+	uint64_t open;       /* items that hosts have */
+	struct span refusal; /* the last error with which a host refused the whole; owned */
 	uint32_t total_slots, stint_count;
 	struct stint stints[];
 };
@@ -189,7 +191,8 @@ static void pump(struct map *map)
 			continue;
 		alive = true;
 		const uint64_t wait = may_begin(map);
-		if (wait == 0 || stint->credit == 0 || (map->results.streams && map->call.session->full) || stint->has.count > HAS_MAX)
+		if (wait == 0 || stint->credit == 0 || (map->results.streams && map->call.session->full) ||
+		    stint->has.count > HAS_MAX)
 			continue;
 		feed_host(stint, (uint32_t)share_of(map, stint, wait));
 	}
@@ -354,7 +357,8 @@ static void remember_refusal(struct map *map, struct span error)
 
 static void say_failed(struct stint *stint, struct item *item, struct span error)
 {
-	const struct error_context context = {.host = stint->host->name, .index = (int64_t)item->index, .may_have_run = true, .items = -1};
+	const struct error_context context = {
+		.host = stint->host->name, .index = (int64_t)item->index, .may_have_run = true, .items = -1};
 	struct sendq to = {0};
 
 	put_error(&to, error, ERRORS_AS_MAP, &context);
@@ -366,7 +370,8 @@ static void say_failed(struct stint *stint, struct item *item, struct span error
 	free((void *)(uintptr_t)said.bytes);
 }
 
-/* What the host had is handed to others if it may be; else it gets the error. `left`: bytes of the lane that had left this host. */
+/* What the host had is handed to others if it may be; else it gets the error. `left`: bytes of the lane that had left this
+ * host. */
 static void give_back(struct stint *stint, struct span error, uint64_t left)
 {
 	struct map *map = stint->map;
@@ -647,7 +652,10 @@ static int check_options(const struct ask *ask, struct error *error)
 {
 	if (!ask->sync && !ask->sticky && !ask->labels)
 		return 0;
-	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s is not for a map over hosts", ask->sync ? "sync" : ask->labels ? "labels" : "sticky");
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s is not for a map over hosts",
+		  ask->sync     ? "sync"
+		  : ask->labels ? "labels"
+				: "sticky");
 	return -EINVAL;
 }
 
@@ -663,7 +671,8 @@ static int open_items(struct map *map, const struct ask *ask, struct block *bloc
 	if (slices_open(&map->slices, ask, error) < 0)
 		return -EINVAL;
 	if (map->slices.zips && !map->slices.keywords && ask->kwargs.size) {
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "a map over hosts takes arrays of arguments, or kwargs, but not both: put the ones into "
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO,
+			  "a map over hosts takes arrays of arguments, or kwargs, but not both: put the ones into "
 			  "`args` as maps, with args_as \"keyword\"");
 		return -EINVAL;
 	}
@@ -690,8 +699,13 @@ static void begin(struct map *map, const struct ask *ask)
 
 int map_begin(struct session *session, const struct ask *ask, struct block *block)
 {
-	static const struct call_ops ops = {.cancel = cancel, .feed = feed, .feed_end = feed_end, .overdue = overdue, .resumed = resumed,
-					    .give_up = give_up, .free = free_call};
+	static const struct call_ops ops = {.cancel = cancel,
+					    .feed = feed,
+					    .feed_end = feed_end,
+					    .overdue = overdue,
+					    .resumed = resumed,
+					    .give_up = give_up,
+					    .free = free_call};
 	struct error error;
 	struct map *map = check_options(ask, &error) == 0 ? map_new(session->gateway, ask, &error) : NULL;
 	int r = map ? open_items(map, ask, block, &error) : -EINVAL;

@@ -15,11 +15,12 @@ struct remote_call {
 	struct sub sub;
 	struct host *host;
 	struct ask ask;
-	struct block *block; /* holds the message, if it may be sent again; else NULL, and the spans of `ask` are not to be used */
+	struct block
+		*block; /* holds the message, if it may be sent again; else NULL, and the spans of `ask` are not to be used */
 	unsigned tries;
-	bool told;           /* results have gone to the client: it can't begin anew */
+	bool told; /* results have gone to the client: it can't begin anew */
 	bool cancelled;
-	bool may_have_run;   /* on a host that was lost, before another was asked */
+	bool may_have_run; /* on a host that was lost, before another was asked */
 };
 
 static struct remote_call *of_sub(struct sub *sub)
@@ -97,7 +98,8 @@ static void put_collected(struct remote_call *remote, struct sendq *to, struct s
 	}
 	put_array(to, count);
 	for (; count > 0; count--) {
-		if (read_array(&reader, &two) < 0 || two != 2 || read_value(&reader, &error) < 0 || read_value(&reader, &value) < 0)
+		if (read_array(&reader, &two) < 0 || two != 2 || read_value(&reader, &error) < 0 ||
+		    read_value(&reader, &value) < 0)
 			break; /* a daemon does not say this */
 		put_array(to, 2);
 		if (is_nil(error))
@@ -307,8 +309,8 @@ static struct host *host_for(struct session *session, const struct ask *ask, str
 
 int remote_call_begin(struct session *session, const struct ask *ask, struct block *block)
 {
-	static const struct call_ops ops = {.cancel = cancel, .feed = feed, .feed_end = feed_end, .overdue = overdue,
-					    .give_up = give_up, .free = free_call};
+	static const struct call_ops ops = {
+		.cancel = cancel, .feed = feed, .feed_end = feed_end, .overdue = overdue, .give_up = give_up, .free = free_call};
 	struct error error;
 	struct host *host = host_for(session, ask, &error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * remote_call: a request that one host answers: its numbers and the errors' form are changed on the way, nothing else. If the host
- * is lost and another may do it, because the call has not run or is idempotent, it is asked there.
+ * remote_call: a request that one host answers: its numbers and the errors' form are changed on the way, nothing else. If the
+ * host is lost and another may do it, because the call has not run or is idempotent, it is asked there.
  */
 #ifndef GATEWAY_REMOTE_CALL_H
 #define GATEWAY_REMOTE_CALL_H

@@ -45,8 +45,8 @@ static int send(struct replay *replay, struct sticky *sticky)
 	replay->sent = sticky;
 	if (!session)
 		return -1;
-	gateway_log(gateway, LOG_INFO, "host %s gets the sticky call %.*s of pool %.*s", replay->host->name, SPAN_TEXT(sticky->ask.method, 64),
-		    SPAN_TEXT(sticky->ask.target.pool, 64));
+	gateway_log(gateway, LOG_INFO, "host %s gets the sticky call %.*s of pool %.*s", replay->host->name,
+		    SPAN_TEXT(sticky->ask.method, 64), SPAN_TEXT(sticky->ask.target.pool, 64));
 	const int r = gather_replay(session, sticky, replay->host, go_on, replay);
 	if (r < 0) {
 		sticky_lost(sticky, replay->host, false);
@@ -59,7 +59,8 @@ static void go_on(void *context)
 {
 	struct replay *replay = context;
 	const struct host *host = replay->host;
-	const bool is_there = host->state == HOST_READY && host->incarnation == replay->incarnation && !host->hosts->gateway->ending;
+	const bool is_there =
+		host->state == HOST_READY && host->incarnation == replay->incarnation && !host->hosts->gateway->ending;
 	struct sticky *due = is_there && !was_in_vain(replay) ? sticky_due(host->hosts->gateway, host) : NULL;
 
 	if (!due || send(replay, due) < 0)
@@ -70,8 +71,8 @@ void replay_look(struct host *host)
 {
 	struct gateway *gateway = host->hosts->gateway;
 
-	if (host->replays || host->state != HOST_READY || gateway->sticky_count == 0 || (!host->self && gateway->state != GATEWAY_SERVING) ||
-	    !sticky_due(gateway, host))
+	if (host->replays || host->state != HOST_READY || gateway->sticky_count == 0 ||
+	    (!host->self && gateway->state != GATEWAY_SERVING) || !sticky_due(gateway, host))
 		return;
 	struct replay *replay = calloc(1, sizeof *replay);
 	if (!replay)

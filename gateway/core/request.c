@@ -56,7 +56,8 @@ static struct held_request *find_held(struct session *session, const struct rpc 
 	if (read_array(&reader, &count) < 0 || read_uint(&reader, &msgid) < 0)
 		return NULL;
 	TAILQ_FOREACH(held, &session->gateway->clients->held, entry)
-		if (held->sid == session->sid && rpc_parse(held->message, rpc) == 0 && rpc->type == RPC_REQUEST && rpc->msgid == msgid)
+		if (held->sid == session->sid && rpc_parse(held->message, rpc) == 0 && rpc->type == RPC_REQUEST &&
+		    rpc->msgid == msgid)
 			return held;
 	return NULL;
 }
@@ -184,7 +185,8 @@ static bool is_kept(const struct ask *ask, enum way way, const struct block *blo
 
 /* A reference to the block that holds the message; it is copied into one if need be, and `ask` read from there. NULL: *error is
  * made. */
-static struct block *keep(struct gateway *gateway, struct ask *ask, const struct rpc *rpc, struct block *block, struct error *error)
+static struct block *keep(struct gateway *gateway, struct ask *ask, const struct rpc *rpc, struct block *block,
+			  struct error *error)
 {
 	const uint8_t *begin = rpc->method.bytes; /* the params follow the method, and end the message */
 	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
@@ -309,8 +311,9 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 		block_unref(kept);
 		return;
 	}
-	const int r = way == TO_ALL ? gather_begin(session, &ask) : way == TO_MANY ? map_begin(session, &ask, kept)
-										   : remote_call_begin(session, &ask, kept);
+	const int r = way == TO_ALL    ? gather_begin(session, &ask)
+		      : way == TO_MANY ? map_begin(session, &ask, kept)
+				       : remote_call_begin(session, &ask, kept);
 	if (r == -EEXIST)
 		refuse_msgid(session, rpc);
 	block_unref(kept);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request: what clients of the own daemon say: finds what each message is, and begins the call, or tells the call that it is for. */
+/* request: what clients of the own daemon say: finds what each message is, and begins the call, or tells the call that it is
+ * for. */
 #ifndef GATEWAY_REQUEST_H
 #define GATEWAY_REQUEST_H
 

@@ -291,7 +291,10 @@ void results_take_error(struct results *results, uint64_t index, struct error *e
 
 void results_fail_with(struct results *results, struct span error, const char *host, bool may_have_run)
 {
-	const struct error_context context = {.host = host, .index = -1, .may_have_run = may_have_run, .items = results->streams ? (int64_t)results->left : -1,
+	const struct error_context context = {.host = host,
+					      .index = -1,
+					      .may_have_run = may_have_run,
+					      .items = results->streams ? (int64_t)results->left : -1,
 					      .failed = results->failed};
 	call_fail_with(results->call, error, &context);
 }

@@ -30,15 +30,15 @@ struct results {
 	bool streams, ordered, collects, first, progress;
 	/* The host and the slot of a result, if the client wants labels; else NULL. */
 	void (*label)(const struct results *results, uint64_t index, const char **host, uint32_t *slot);
-	struct cell *cells;      /* cells[start] is that of result `base` */
+	struct cell *cells; /* cells[start] is that of result `base` */
 	uint64_t base;
 	uint32_t start, count, room;
-	uint64_t bytes;          /* of all that wait */
-	uint64_t taken, failed;  /* how many came, and were errors */
-	uint64_t left;           /* how many left, if streamed */
-	uint64_t total;          /* UINT64_MAX: not known yet */
-	uint64_t told;           /* when progress was last told */
-	uint64_t failed_index;   /* of the failure that comes first by index; UINT64_MAX: none */
+	uint64_t bytes;         /* of all that wait */
+	uint64_t taken, failed; /* how many came, and were errors */
+	uint64_t left;          /* how many left, if streamed */
+	uint64_t total;         /* UINT64_MAX: not known yet */
+	uint64_t told;          /* when progress was last told */
+	uint64_t failed_index;  /* of the failure that comes first by index; UINT64_MAX: none */
 	uint8_t *failure;
 	size_t failure_size;
 };
@@ -46,15 +46,15 @@ struct results {
 void results_open(struct results *results, struct call *call, const struct ask *ask);
 void results_close(struct results *results);
 
-/* A result: `error` size 0: it is good. `block` holds the value; NULL: it is gone when this returns. The call may be over after it
- * (errors: "first"; too large; no memory): look at call->over. False: this result had come before. */
+/* A result: `error` size 0: it is good. `block` holds the value; NULL: it is gone when this returns. The call may be over after
+ * it (errors: "first"; too large; no memory): look at call->over. False: this result had come before. */
 bool results_take(struct results *results, uint64_t index, struct span error, struct span value, struct block *block);
 
 /* An error of the gateway's own as a result. */
 void results_take_error(struct results *results, uint64_t index, struct error *error);
 
-/* An error that a host has sent as a map, with host and index in it. The caller frees it. Size 0: no memory. `may_have_run`: before,
- * on another host. */
+/* An error that a host has sent as a map, with host and index in it. The caller frees it. Size 0: no memory. `may_have_run`:
+ * before, on another host. */
 struct span results_error(struct span error, const char *host, uint64_t index, bool may_have_run);
 
 /* All have come: answers the call. */

@@ -121,12 +121,13 @@ bool route_has(const struct gateway *gateway, const struct ask *ask, const struc
 
 void route_say_none(const struct gateway *gateway, const struct ask *ask, struct error *error)
 {
-	const char *why = gateway->state == GATEWAY_REFUSED      ? "another host has this host's name"
-			  : !gateway->bus_is_up                  ? "this host is not connected with the bus"
-			  : gateway->state == GATEWAY_LISTENING  ? "this host has just come"
-								 : "none that is there shares it";
+	const char *why = gateway->state == GATEWAY_REFUSED     ? "another host has this host's name"
+			  : !gateway->bus_is_up                 ? "this host is not connected with the bus"
+			  : gateway->state == GATEWAY_LISTENING ? "this host has just come"
+								: "none that is there shares it";
 
-	error_say(error, ERROR_UNREACHABLE, RAN_NO, "no host can be asked for pool %.*s: %s", SPAN_TEXT(ask->target.pool, 64), why);
+	error_say(error, ERROR_UNREACHABLE, RAN_NO, "no host can be asked for pool %.*s: %s", SPAN_TEXT(ask->target.pool, 64),
+		  why);
 }
 
 /* A host that the target names. */
@@ -159,20 +160,20 @@ static bool is_free(const struct host *host, const struct host_pool *pool)
 	return pool->running + pool->queued + host->unanswered < pool->ready;
 }
 
-static struct host *any(struct gateway *gateway, const struct ask *ask, const struct host *not)
+static struct host *any(struct gateway *gateway, const struct ask *ask, const struct host * not )
 {
 	const struct remote *remote = ask->target.host.size ? NULL : remote_of(gateway, ask->target.pool);
 	struct host *self = gateway->hosts->self, *chosen[2] = {NULL, NULL}, *host;
 	uint64_t seen = 0;
 
-	if (remote && !remote->prefer_load && self != not && route_has(gateway, ask, self) &&
+	if (remote && !remote->prefer_load && self != not &&route_has(gateway, ask, self) &&
 	    is_free(self, host_pool(self, ask->target.pool)))
 		return self;
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (host == not || !route_has(gateway, ask, host))
 			continue;
-		/* Two of all, each with the same chance (Vitter's algorithm R). Those without ready instances only if there are no
-		 * others. */
+		/* Two of all, each with the same chance (Vitter's algorithm R). Those without ready instances only if there are
+		 * no others. */
 		const uint64_t place = seen < 2 ? seen : gateway_random(gateway) % (seen + 1);
 		if (place < 2)
 			chosen[place] = host;
@@ -189,7 +190,8 @@ static struct host *any(struct gateway *gateway, const struct ask *ask, const st
 
 static uint64_t weight(const struct host *host, struct span key)
 {
-	uint64_t hash = name_hash(host->name, strlen(host->name)) ^ (name_hash(key.bytes, key.size) * UINT64_C(0x9e3779b97f4a7c15));
+	uint64_t hash =
+		name_hash(host->name, strlen(host->name)) ^ (name_hash(key.bytes, key.size) * UINT64_C(0x9e3779b97f4a7c15));
 
 	hash = (hash ^ (hash >> 32)) * UINT64_C(0xd6e8feb86659fd93);
 	return hash ^ (hash >> 32);
@@ -214,8 +216,9 @@ static struct host *only(struct gateway *gateway, const struct ask *ask, struct 
 		if (!route_has(gateway, ask, host))
 			continue;
 		if (found) {
-			error_say(error, ERROR_BAD_TARGET, RAN_NO, "slot %u of which host? Several have pool %.*s: name one, as in %.*s@%s:%u",
-				  ask->target.slot, SPAN_TEXT(ask->target.pool, 64), SPAN_TEXT(ask->target.pool, 64), found->name,
+			error_say(error, ERROR_BAD_TARGET, RAN_NO,
+				  "slot %u of which host? Several have pool %.*s: name one, as in %.*s@%s:%u", ask->target.slot,
+				  SPAN_TEXT(ask->target.pool, 64), SPAN_TEXT(ask->target.pool, 64), found->name,
 				  ask->target.slot);
 			return NULL;
 		}
@@ -226,7 +229,7 @@ static struct host *only(struct gateway *gateway, const struct ask *ask, struct 
 	return found;
 }
 
-struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host *not, struct error *error)
+struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host * not, struct error *error)
 {
 	struct host *host;
 
@@ -234,9 +237,10 @@ struct host *route_one(struct gateway *gateway, const struct ask *ask, const str
 		return named(gateway, ask, error);
 	if (ask->target.select == SELECT_SLOT)
 		return only(gateway, ask, error);
-	host = ask->target.select == SELECT_KEY ? by_key(gateway, ask) : any(gateway, ask, not);
-	if (!host && not && route_has(gateway, ask, not))
-		host = hosts_find(gateway->hosts, (struct span){.bytes = (const uint8_t *)not->name, .size = strlen(not->name)});
+	host = ask->target.select == SELECT_KEY ? by_key(gateway, ask) : any(gateway, ask, not );
+	if (!host && not &&route_has(gateway, ask, not ))
+		host = hosts_find(gateway->hosts,
+				  (struct span){.bytes = (const uint8_t *)not ->name, .size = strlen(not ->name)});
 	if (!host)
 		route_say_none(gateway, ask, error);
 	return host;

@@ -5,8 +5,8 @@
  *   sim@h3   that host                                  sim@*   any of the domain that shares the pool
  *   sim      of [remote sim]: any of its `hosts`, and this host, if it shares the pool
  *
- * Any: of two, by chance, the one with less to do for each ready instance. With `prefer = local` this host, while an instance of it
- * is free. A key: the host whose name and the key have the highest hash, so that every host finds the same, and few keys move
+ * Any: of two, by chance, the one with less to do for each ready instance. With `prefer = local` this host, while an instance of
+ * it is free. A key: the host whose name and the key have the highest hash, so that every host finds the same, and few keys move
  * when a host comes or goes.
  */
 #ifndef GATEWAY_ROUTE_H
@@ -30,8 +30,9 @@ int route_set_remotes(struct gateway *gateway, struct span map);
 /* Does the target stand for several hosts? */
 bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask);
 
-/* The host for a call on one host; `not` is left out, if there is another (NULL: none). NULL: there is none, and *error says why. */
-struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host *not, struct error *error);
+/* The host for a call on one host; `not` is left out, if there is another (NULL: none). NULL: there is none, and *error says
+ * why. */
+struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host * not, struct error *error);
 
 /* May the host be asked for instances of the pool, of those that the target stands for? */
 bool route_has(const struct gateway *gateway, const struct ask *ask, const struct host *host);

@@ -145,7 +145,7 @@ int session_open(struct gateway *gateway, uint64_t sid, struct span map)
 			return -EBADMSG;
 		if (read_nil(&reader) == 0)
 			continue;
-		if (span_is(key, "user") ? read_text(&reader, &user) < 0
+		if (span_is(key, "user")     ? read_text(&reader, &user) < 0
 		    : span_is(key, "client") ? read_text(&reader, &client) < 0
 		    : span_is(key, "errors") ? read_form(&reader, &form) < 0
 					     : read_value(&reader, &value) < 0)

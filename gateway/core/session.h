@@ -25,18 +25,18 @@ struct session {
 	TAILQ_ENTRY(session) entry;
 	struct gateway *gateway;
 	uint64_t sid;
-	char *user;              /* "-": none */
-	char *client;            /* its name; may be "" */
+	char *user;   /* "-": none */
+	char *client; /* its name; may be "" */
 	enum error_form form;
-	struct idmap calls;      /* msgid -> call: those that are owed an answer */
-	struct call_list list;   /* all calls, also those that nobody waits for */
+	struct idmap calls;    /* msgid -> call: those that are owed an answer */
+	struct call_list list; /* all calls, also those that nobody waits for */
 	struct lane_list lanes;
 	struct remote_lease *leases; /* those that any host has given: objpool.release may not name it */
 	uint32_t lease_count;
-	uint64_t untaken;        /* bytes of messages to the client that it has not taken */
-	size_t begun;            /* to_supervisor->bytes, when a message was begun */
-	bool full;               /* untaken is over GATEWAY_AHEAD */
-	bool closed;             /* CLOSE has come: nothing goes to the client any more */
+	uint64_t untaken; /* bytes of messages to the client that it has not taken */
+	size_t begun;     /* to_supervisor->bytes, when a message was begun */
+	bool full;        /* untaken is over GATEWAY_AHEAD */
+	bool closed;      /* CLOSE has come: nothing goes to the client any more */
 };
 
 TAILQ_HEAD(session_list, session);
@@ -45,11 +45,11 @@ TAILQ_HEAD(session_list, session);
 struct clients {
 	struct idmap by_sid;
 	struct session_list list;
-	struct remote *remotes;  /* route.h */
+	struct remote *remotes; /* route.h */
 	uint32_t remote_count;
-	void (*resumed)(struct session *session); /* it is not full any more */
-	void (*idle)(struct session *session);    /* it is closed, and its last call has ended */
-	void (*released)(struct gateway *gateway); /* a host has had its sticky calls */
+	void (*resumed)(struct session *session);         /* it is not full any more */
+	void (*idle)(struct session *session);            /* it is closed, and its last call has ended */
+	void (*released)(struct gateway *gateway);        /* a host has had its sticky calls */
 	TAILQ_HEAD(held_request_list, held_request) held; /* request.c's */
 };
 

@@ -21,7 +21,7 @@ struct column {
 };
 
 struct slices {
-	uint32_t count;       /* items in all */
+	uint32_t count; /* items in all */
 	uint32_t taken;
 	uint32_t columns;
 	struct column *column;
@@ -38,8 +38,8 @@ const char *slices_args_as(const struct slices *slices, const struct ask *ask);
 /* Writes the next item. It lies in one piece in the message if *where is set; then nothing is written. */
 void slices_next(struct slices *slices, struct sendq *to, struct span *where);
 
-/* Writes the next `count` items as arguments of a scatter, in the form in which they came: args, then the option kwargs if there is
- * one: slices_put_kwargs. */
+/* Writes the next `count` items as arguments of a scatter, in the form in which they came: args, then the option kwargs if there
+ * is one: slices_put_kwargs. */
 void slices_put_args(const struct slices *slices, uint32_t count, struct sendq *to);
 void slices_put_kwargs(const struct slices *slices, uint32_t count, struct sendq *to);
 void slices_skip(struct slices *slices, uint32_t count);

@@ -75,8 +75,8 @@ static int copy_ask(struct sticky *sticky, const struct ask *ask, struct error *
 struct sticky *sticky_add(struct gateway *gateway, const struct ask *ask, const char *user, struct error *error)
 {
 	if (gateway->sticky_count >= STICKY_CALLS || gateway->sticky_bytes + ask->rpc.params.size > STICKY_BYTES) {
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "the gateway remembers %u sticky calls, as many as it may: forget some",
-			  gateway->sticky_count);
+		error_say(error, ERROR_OVERLOADED, RAN_NO,
+			  "the gateway remembers %u sticky calls, as many as it may: forget some", gateway->sticky_count);
 		return NULL;
 	}
 	struct sticky *sticky = calloc(1, sizeof *sticky);

@@ -22,12 +22,12 @@ struct sticky {
 	struct block *block; /* holds what `ask` points into */
 	struct ask ask;
 	char *user;
-	uint64_t *had;       /* incarnations of hosts that have had it, or are asked just now */
+	uint64_t *had; /* incarnations of hosts that have had it, or are asked just now */
 	uint32_t had_count;
 };
 
-/* Remembers the call of this user; one that replaces drops earlier ones of the pool and method. The caller gets a reference. NULL:
- * there is no room, and *error says so. */
+/* Remembers the call of this user; one that replaces drops earlier ones of the pool and method. The caller gets a reference.
+ * NULL: there is no room, and *error says so. */
 struct sticky *sticky_add(struct gateway *gateway, const struct ask *ask, const char *user, struct error *error);
 
 /* Is not remembered any more: every instance has failed. */

@@ -71,8 +71,8 @@ void bus_publish(struct node *from, const char *to, const void *bytes, size_t si
 	}
 }
 
-void node_event(struct node *node, void (*give)(struct held *held, struct node *node), void *what, uint64_t number, const char *from,
-		const void *bytes, size_t size)
+void node_event(struct node *node, void (*give)(struct held *held, struct node *node), void *what, uint64_t number,
+		const char *from, const void *bytes, size_t size)
 {
 	struct held *held = malloc(sizeof *held + size);
 

@@ -15,14 +15,14 @@ struct question {
 	TAILQ_ENTRY(question) entry;
 	uint32_t msgid;
 	enum kind kind;
-	uint32_t token, count;   /* count: of tokens */
-	int host;                /* the node's number; -1: any */
+	uint32_t token, count;      /* count: of tokens */
+	int host;                   /* the node's number; -1: any */
 	unsigned slot, size, sends; /* size: bytes of the answer; sends: of an argument that nobody looks at */
 	bool sticky;
 	bool fails, cancelled, timed, idempotent, streams, ordered, collects, first, labels, runs;
 	uint32_t fed, credit, next, heard, failures; /* fed: items that were; next: index of the next result, if in order */
 	bool ended;
-	uint8_t *seen;           /* of each item of a stream: it has come */
+	uint8_t *seen; /* of each item of a stream: it has come */
 };
 
 struct client {
@@ -94,8 +94,8 @@ static void put_request(struct sendq *to, const struct question *question, const
 
 static void target_of(const struct question *question, char target[64])
 {
-	static const char *const selectors[KINDS] = {[ALL_OF_ONE] = ":all", [FED_OF_ONE] = ":map", [ALL] = ":all",
-						     [SCATTER] = ":scatter", [MAP] = ":map", [FED] = ":map"};
+	static const char *const selectors[KINDS] = {[ALL_OF_ONE] = ":all",  [FED_OF_ONE] = ":map", [ALL] = ":all",
+						     [SCATTER] = ":scatter", [MAP] = ":map",        [FED] = ":map"};
 	char host[8] = "*", selector[32] = "";
 
 	if (question->host >= 0)
@@ -219,8 +219,9 @@ static unsigned all_slots(const struct world *world)
 
 static enum kind pick_kind(struct world *world)
 {
-	static const uint8_t shares[KINDS] = {[ANY] = 30, [NAMED] = 14, [SLOT] = 10, [KEY] = 8, [ALL_OF_ONE] = 5, [FED_OF_ONE] = 4,
-					      [LEASE] = 3, [RELEASE] = 3, [ALL] = 8, [SCATTER] = 4, [MAP] = 8, [FED] = 5};
+	static const uint8_t shares[KINDS] = {
+		[ANY] = 30,  [NAMED] = 14,  [SLOT] = 10, [KEY] = 8,     [ALL_OF_ONE] = 5, [FED_OF_ONE] = 4,
+		[LEASE] = 3, [RELEASE] = 3, [ALL] = 8,   [SCATTER] = 4, [MAP] = 8,        [FED] = 5};
 	uint32_t dice = world_dice(world, 102);
 	unsigned kind = 0;
 
@@ -261,7 +262,8 @@ static void ask(struct clients_of_node *clients, struct client *client)
 	pick_count(world, question);
 	question->token = world_tokens(world, question->count + 1);
 	question->fails = world_one_in(world, 12);
-	question->size = world->flavour.large && !is_many(question->kind) && world_one_in(world, 6) ? world_dice(world, LARGE) : 0;
+	question->size =
+		world->flavour.large && !is_many(question->kind) && world_one_in(world, 6) ? world_dice(world, LARGE) : 0;
 	question->sends = world->flavour.large && question->kind <= ALL && world_one_in(world, 6) ? world_dice(world, LARGE) : 0;
 	if (question->kind != LEASE && question->kind != RELEASE) {
 		question->timed = world_one_in(world, 8);
@@ -314,7 +316,8 @@ static void cancel(struct clients_of_node *clients, struct client *client)
 	if (!question)
 		return;
 	question->cancelled = true;
-	world_say(clients->world, "%s: client %llu cancels %u", clients->node->name, (unsigned long long)client->sid, question->msgid);
+	world_say(clients->world, "%s: client %llu cancels %u", clients->node->name, (unsigned long long)client->sid,
+		  question->msgid);
 	struct sendq to = begin(TO_GATEWAY_MESSAGE, client->sid, 3);
 	put_array(&to, 3);
 	put_uint(&to, RPC_NOTIFICATION);
@@ -449,7 +452,8 @@ static void read_error(const struct world *world, enum error_form form, struct s
 		return;
 	}
 	if (form == ERRORS_AS_PAIR)
-		HOLDS(world, read_array(&reader, &count) == 0 && count == 2 && read_uint(&reader, &zero) == 0, "an error is no pair");
+		HOLDS(world, read_array(&reader, &count) == 0 && count == 2 && read_uint(&reader, &zero) == 0,
+		      "an error is no pair");
 	HOLDS(world, read_text(&reader, &text) == 0, "an error is no text");
 	const uint8_t *colon = memchr(text.bytes, ':', text.size);
 	HOLDS(world, colon != NULL, "an error has no code");
@@ -467,12 +471,13 @@ static void check_error(struct clients_of_node *clients, const struct client *cl
 	read_error(world, client->form, value, &error);
 	const struct span code = error.code;
 	const bool from_host = question->kind == LEASE || question->kind == RELEASE;
-	const bool may = (span_is(code, "FAILED") && question->fails) || (span_is(code, "TIMEOUT") && question->timed) ||
-			 (span_is(code, "CANCELLED") && question->cancelled) ||
-			 (span_is(code, "HOST_LOST") && !flavour->calm) || (span_is(code, "UNREACHABLE") && !flavour->calm) ||
-			 (span_is(code, "WORKER_LOST") && flavour->crashes) || (span_is(code, "NO_SUCH_SLOT") && (question->kind == SLOT || (flavour->resizes && question->kind == ALL))) ||
-			 (span_is(code, "UNAVAILABLE") && from_host) ||
-			 (span_is(code, "BAD_ARGUMENT") && (from_host || question->kind == SCATTER));
+	const bool may =
+		(span_is(code, "FAILED") && question->fails) || (span_is(code, "TIMEOUT") && question->timed) ||
+		(span_is(code, "CANCELLED") && question->cancelled) || (span_is(code, "HOST_LOST") && !flavour->calm) ||
+		(span_is(code, "UNREACHABLE") && !flavour->calm) || (span_is(code, "WORKER_LOST") && flavour->crashes) ||
+		(span_is(code, "NO_SUCH_SLOT") && (question->kind == SLOT || (flavour->resizes && question->kind == ALL))) ||
+		(span_is(code, "UNAVAILABLE") && from_host) ||
+		(span_is(code, "BAD_ARGUMENT") && (from_host || question->kind == SCATTER));
 	HOLDS(world, may, "question %u of kind %u gets %.*s", question->msgid, question->kind, SPAN_TEXT(code, 40));
 	world->lost += span_is(code, "HOST_LOST");
 	world->unreachable += span_is(code, "UNREACHABLE");
@@ -496,8 +501,9 @@ static bool read_echo(struct span value, struct echo *echo)
 	struct span bytes;
 	uint32_t count;
 
-	return read_array(&reader, &count) == 0 && count >= 3 && read_text(&reader, &echo->host) == 0 && read_uint(&reader, &echo->slot) == 0 &&
-	       read_uint(&reader, &echo->token) == 0 && (count == 3 || read_bytes(&reader, &bytes) == 0);
+	return read_array(&reader, &count) == 0 && count >= 3 && read_text(&reader, &echo->host) == 0 &&
+	       read_uint(&reader, &echo->slot) == 0 && read_uint(&reader, &echo->token) == 0 &&
+	       (count == 3 || read_bytes(&reader, &bytes) == 0);
 }
 
 static void check_echo(struct clients_of_node *clients, const struct question *question, struct span value, uint32_t token,
@@ -536,8 +542,9 @@ static struct span take_label(struct world *world, struct span value, struct ech
 	struct span inside = {0};
 	uint32_t count;
 
-	HOLDS(world, read_array(&reader, &count) == 0 && count == 3 && read_text(&reader, &label->host) == 0 &&
-			     read_uint(&reader, &label->slot) == 0 && read_value(&reader, &inside) == 0,
+	HOLDS(world,
+	      read_array(&reader, &count) == 0 && count == 3 && read_text(&reader, &label->host) == 0 &&
+		      read_uint(&reader, &label->slot) == 0 && read_value(&reader, &inside) == 0,
 	      "a result has no label");
 	return inside;
 }
@@ -553,7 +560,8 @@ static uint32_t token_of(const struct question *question, uint32_t index)
 }
 
 /* The whole array of a gather or map. */
-static void check_array(struct clients_of_node *clients, const struct client *client, const struct question *question, struct span result)
+static void check_array(struct clients_of_node *clients, const struct client *client, const struct question *question,
+			struct span result)
 {
 	struct world *world = clients->world;
 	struct reader reader = reader_of(result);
@@ -562,7 +570,8 @@ static void check_array(struct clients_of_node *clients, const struct client *cl
 
 	HOLDS(world, read_array(&reader, &count) == 0, "the result of question %u is no array", question->msgid);
 	if (question->kind == MAP || question->kind == SCATTER)
-		HOLDS(world, count == question->count, "question %u of %u items gets %u results", question->msgid, question->count, count);
+		HOLDS(world, count == question->count, "question %u of %u items gets %u results", question->msgid,
+		      question->count, count);
 	else
 		HOLDS(world, count > 0, "question %u gets no results", question->msgid);
 	for (uint32_t i = 0; i < count; i++) {
@@ -574,7 +583,9 @@ static void check_array(struct clients_of_node *clients, const struct client *cl
 		if (question->collects) {
 			struct reader pair = reader_of(value);
 			uint32_t two;
-			HOLDS(world, read_array(&pair, &two) == 0 && two == 2 && read_value(&pair, &error) == 0 && read_value(&pair, &value) == 0,
+			HOLDS(world,
+			      read_array(&pair, &two) == 0 && two == 2 && read_value(&pair, &error) == 0 &&
+				      read_value(&pair, &value) == 0,
 			      "a collected result is no pair");
 		}
 		if (question->collects && !is_nil(error)) {
@@ -608,11 +619,13 @@ static void check_summary(struct clients_of_node *clients, const struct question
 	      "question %u heard %u results and %u failures, and is told %llu and %llu", question->msgid, question->heard,
 	      question->failures, (unsigned long long)items, (unsigned long long)failed);
 	if (question->kind == MAP || question->kind == SCATTER || question->kind == FED || question->kind == FED_OF_ONE)
-		HOLDS(world, question->heard == question->count && (question->collects || question->failures == 0 || question->first),
+		HOLDS(world,
+		      question->heard == question->count && (question->collects || question->failures == 0 || question->first),
 		      "question %u of %u items has ended well after %u", question->msgid, question->count, question->heard);
 }
 
-static void check_result(struct clients_of_node *clients, const struct client *client, const struct question *question, struct span result)
+static void check_result(struct clients_of_node *clients, const struct client *client, const struct question *question,
+			 struct span result)
 {
 	struct echo echo;
 
@@ -653,7 +666,8 @@ static void hear_answer(struct clients_of_node *clients, struct client *client, 
 	} else {
 		world->failed++;
 		/* Of many items it says how one failed: that is looked at where each is told by itself. */
-		check_error(clients, client, question, rpc->error, is_many(question->kind) ? question->token + question->count : question->token);
+		check_error(clients, client, question, rpc->error,
+			    is_many(question->kind) ? question->token + question->count : question->token);
 	}
 	world->answered++;
 	TAILQ_REMOVE(&client->questions, question, entry);
@@ -662,18 +676,18 @@ static void hear_answer(struct clients_of_node *clients, struct client *client, 
 	free(question);
 }
 
-static void hear_item(struct clients_of_node *clients, struct client *client, struct question *question, uint64_t index, struct span error,
-		      struct span value)
+static void hear_item(struct clients_of_node *clients, struct client *client, struct question *question, uint64_t index,
+		      struct span error, struct span value)
 {
 	struct world *world = clients->world;
 	struct echo echo, label;
 
 	HOLDS(world, question->streams, "question %u does not stream", question->msgid);
-	HOLDS(world, index < 256u + question->count && !question->seen[index], "question %u gets result %llu twice, or has no such",
-	      question->msgid, (unsigned long long)index);
+	HOLDS(world, index < 256u + question->count && !question->seen[index],
+	      "question %u gets result %llu twice, or has no such", question->msgid, (unsigned long long)index);
 	if (question->kind != ALL && question->kind != ALL_OF_ONE)
-		HOLDS(world, index < question->count, "question %u of %u items gets result %llu", question->msgid, question->count,
-		      (unsigned long long)index);
+		HOLDS(world, index < question->count, "question %u of %u items gets result %llu", question->msgid,
+		      question->count, (unsigned long long)index);
 	if (question->ordered)
 		HOLDS(world, index == question->next, "question %u gets result %llu, and not %u", question->msgid,
 		      (unsigned long long)index, question->next);
@@ -701,18 +715,22 @@ static void hear_notification(struct clients_of_node *clients, struct client *cl
 	struct question *question = find(client, msgid);
 	HOLDS(world, question != NULL, "a notification is of question %llu, which is not asked", (unsigned long long)msgid);
 	if (span_is(rpc->method, "objpool.result")) {
-		HOLDS(world, count == 4 && read_uint(&reader, &n) == 0 && read_value(&reader, &error) == 0 && read_value(&reader, &value) == 0,
+		HOLDS(world,
+		      count == 4 && read_uint(&reader, &n) == 0 && read_value(&reader, &error) == 0 &&
+			      read_value(&reader, &value) == 0,
 		      "a result is not as it must be");
 		hear_item(clients, client, question, n, error, value);
 	} else if (span_is(rpc->method, "objpool.results")) {
 		static const uint8_t nil = BYTE_NIL;
-		HOLDS(world, question->runs && read_uint(&reader, &n) == 0 && read_value(&reader, &run) == 0, "results nobody asked for");
+		HOLDS(world, question->runs && read_uint(&reader, &n) == 0 && read_value(&reader, &run) == 0,
+		      "results nobody asked for");
 		struct reader inside = reader_of(run);
 		HOLDS(world, read_array(&inside, &count) == 0, "a run is no array");
 		for (; count > 0 && read_value(&inside, &value) == 0; count--)
 			hear_item(clients, client, question, n++, (struct span){.bytes = &nil, .size = 1}, value);
 	} else if (span_is(rpc->method, "objpool.credit")) {
-		HOLDS(world, (question->kind == FED || question->kind == FED_OF_ONE) && read_uint(&reader, &n) == 0, "credit for no feed");
+		HOLDS(world, (question->kind == FED || question->kind == FED_OF_ONE) && read_uint(&reader, &n) == 0,
+		      "credit for no feed");
 		question->credit += (uint32_t)n;
 	} else {
 		world_fail(world, "a notification %.*s", SPAN_TEXT(rpc->method, 40));
@@ -761,10 +779,11 @@ void clients_say_waiting(const struct clients_of_node *clients)
 
 	for (unsigned i = 0; i < CLIENTS; i++)
 		TAILQ_FOREACH(question, &clients->clients[i].questions, entry)
-			printf("%s: client %llu waits for %u, kind %u, host %d, token %u +%u, ran %u; fed %u, credit %u, heard %u\n",
-			       clients->node->name, (unsigned long long)clients->clients[i].sid, question->msgid, question->kind, question->host,
-			       question->token, question->count, clients->world->tokens[question->token].ran, question->fed, question->credit,
-			       question->heard);
+			printf("%s: client %llu waits for %u, kind %u, host %d, token %u +%u, ran %u; fed %u, credit %u, heard "
+			       "%u\n",
+			       clients->node->name, (unsigned long long)clients->clients[i].sid, question->msgid, question->kind,
+			       question->host, question->token, question->count, clients->world->tokens[question->token].ran,
+			       question->fed, question->credit, question->heard);
 }
 
 struct clients_of_node *clients_new(struct node *node)

@@ -16,12 +16,12 @@
 struct session_of_daemon {
 	TAILQ_ENTRY(session_of_daemon) entry;
 	struct daemon *daemon;
-	struct local *local;      /* NULL: it has ended */
+	struct local *local; /* NULL: it has ended */
 	uint64_t number;
-	struct sendq in, out;     /* bytes that came; bytes that wait for the gateway to read */
+	struct sendq in, out; /* bytes that came; bytes that wait for the gateway to read */
 	bool said_hello, closing, maps;
 	struct timer step;
-	uint32_t tasks;           /* that refer to it */
+	uint32_t tasks; /* that refer to it */
 };
 
 /* A request. */
@@ -32,9 +32,9 @@ struct job {
 	uint64_t msgid;
 	bool asks, gathers, collects, first, streams, runs, fed, ended, answered, cancelled, fails, ordered;
 	uint32_t window, items, done, failed, alive; /* alive: tasks that have not ended */
-	struct sendq *results;     /* of each item: [error, value] */
+	struct sendq *results;                       /* of each item: [error, value] */
 	uint32_t next_out;
-	const char *failure;       /* the first one's code */
+	const char *failure; /* the first one's code */
 	struct timer deadline;
 	bool has_deadline;
 };
@@ -66,7 +66,7 @@ struct daemon {
 	TAILQ_HEAD(, session_of_daemon) sessions;
 	TAILQ_HEAD(, job) jobs;
 	uint64_t last_number;
-	uint32_t *stuck;          /* tokens of sticky calls that have run here */
+	uint32_t *stuck; /* tokens of sticky calls that have run here */
 	unsigned stuck_count;
 };
 
@@ -304,7 +304,8 @@ static void start(struct slot_of_daemon *slot)
 	TAILQ_REMOVE(&slot->queue, task, entry);
 	slot->runs = task;
 	struct token *token = &world->tokens[task->token];
-	HOLDS(world, !token->must_not, "token %u runs, though its caller was told that it has not run and never will", task->token);
+	HOLDS(world, !token->must_not, "token %u runs, though its caller was told that it has not run and never will",
+	      task->token);
 	if (token->sticky) {
 		struct daemon *daemon = slot->daemon;
 		daemon->stuck = realloc(daemon->stuck, (daemon->stuck_count + 1) * sizeof *daemon->stuck);
@@ -312,7 +313,8 @@ static void start(struct slot_of_daemon *slot)
 	} else if (token->runs_on_all) {
 		const uint32_t here = slot->daemon->node->number << 8 | slot->number | 1u << 31;
 		for (unsigned i = 0; i < token->ran && i < 8; i++)
-			HOLDS(world, token->where[i] != here, "token %u runs twice on %s:%u", task->token, slot->daemon->node->name, slot->number);
+			HOLDS(world, token->where[i] != here, "token %u runs twice on %s:%u", task->token,
+			      slot->daemon->node->name, slot->number);
 		if (token->ran < 8)
 			token->where[token->ran] = here;
 	} else {
@@ -320,8 +322,9 @@ static void start(struct slot_of_daemon *slot)
 	}
 	token->ran++;
 	const uint32_t kind = world_dice(world, 100);
-	const uint64_t takes = kind < 70 ? world_dice(world, 3000) * 1000ull : kind < 98 ? world_dice(world, 80) * MILLISECOND
-											 : world_dice(world, 2500) * MILLISECOND;
+	const uint64_t takes = kind < 70   ? world_dice(world, 3000) * 1000ull
+			       : kind < 98 ? world_dice(world, 80) * MILLISECOND
+					   : world_dice(world, 2500) * MILLISECOND;
 	timer_set(&world->timers, &slot->timer, world->now + takes);
 }
 
@@ -423,7 +426,11 @@ static void add_task(struct job *job, struct slot_of_daemon *slot, struct span t
 	HOLDS(daemon->world, read_uint(&reader, &token) == 0 && token < daemon->world->token_count, "an argument is no token");
 	if (size_value.size)
 		HOLDS(daemon->world, read_uint(&size_reader, &size) == 0, "the second argument is no number");
-	*task = (struct task){.job = job, .daemon = daemon, .token = (uint32_t)token, .index = job->items, .size = (uint32_t)size,
+	*task = (struct task){.job = job,
+			      .daemon = daemon,
+			      .token = (uint32_t)token,
+			      .index = job->items,
+			      .size = (uint32_t)size,
 			      .fails = job->fails};
 	job->results = realloc(job->results, (job->items + 1) * sizeof *job->results);
 	job->results[job->items++] = (struct sendq){0};
@@ -596,8 +603,9 @@ static void full_call(struct session_of_daemon *session, const struct rpc *rpc)
 	struct error error;
 	uint32_t count;
 
-	HOLDS(world, read_array(&reader, &count) == 0 && count == 4 && read_text(&reader, &text) == 0 &&
-			     target_parse_bare(text, &target, &error) == 0 && read_text(&reader, &method) == 0,
+	HOLDS(world,
+	      read_array(&reader, &count) == 0 && count == 4 && read_text(&reader, &text) == 0 &&
+		      target_parse_bare(text, &target, &error) == 0 && read_text(&reader, &method) == 0,
 	      "objpool.call is not as it must be");
 	if (read_nil(&reader) < 0)
 		(void)read_value(&reader, &args);
@@ -610,7 +618,8 @@ static void lease(struct session_of_daemon *session, const struct rpc *rpc, bool
 	unsigned i;
 
 	for (i = 0; i < daemon->slots; i++)
-		if (release ? daemon->slot[i].leased_by == session->number : daemon->slot[i].leased_by == 0 && !daemon->slot[i].runs)
+		if (release ? daemon->slot[i].leased_by == session->number
+			    : daemon->slot[i].leased_by == 0 && !daemon->slot[i].runs)
 			break;
 	if (i == daemon->slots) {
 		refuse(session, rpc, release ? "BAD_ARGUMENT" : "UNAVAILABLE");
@@ -662,7 +671,8 @@ static void of_call(struct session_of_daemon *session, const struct rpc *rpc)
 	if (span_is(rpc->method, "objpool.cancel")) {
 		fail_job(job, "CANCELLED", has_begun(job) ? "maybe" : "no");
 	} else if (span_is(rpc->method, "objpool.feed")) {
-		HOLDS(job->daemon->world, job->fed && !job->ended && read_value(&reader, &items) == 0, "a job that is not fed is fed");
+		HOLDS(job->daemon->world, job->fed && !job->ended && read_value(&reader, &items) == 0,
+		      "a job that is not fed is fed");
 		struct reader inside = reader_of(items);
 		(void)read_array(&inside, &n);
 		for (; n > 0 && read_value(&inside, &item) == 0; n--) {

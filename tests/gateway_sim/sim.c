@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gateway-sim: several gateways, each with a daemon and clients that are played, on a bus that loses, delays, doubles, reorders and
- * parts hosts, on virtual time. The cores of the gateways are the real ones.
+ * gateway-sim: several gateways, each with a daemon and clients that are played, on a bus that loses, delays, doubles, reorders
+ * and parts hosts, on virtual time. The cores of the gateways are the real ones.
  *
  *   gateway-sim --seeds 1-4000        each seed is one world; a seed that fails is printed
  *   gateway-sim --seed 17 --verbose   plays one again, and prints what happens
@@ -15,7 +15,8 @@
  *   daemon.c   nothing runs twice that is not idempotent, and nothing that was said not to have run; what comes is a message, for
  *              this host; no more is fed than there is credit for.
  *   bus.c      no packet is larger than the bus takes.
- *   here       nobody waits for ever; hosts that come later have had the sticky calls; when all clients have gone nothing is left, in no table, and not a byte; memory is bounded.
+ *   here       nobody waits for ever; hosts that come later have had the sticky calls; when all clients have gone nothing is
+ *              left, in no table, and not a byte; memory is bounded.
  */
 #include "tests/gateway_sim/world.h"
 
@@ -135,7 +136,8 @@ static void hear_message(struct node *node, struct span message)
 
 	HOLDS(world, read_array(&reader, &count) == 0 && read_uint(&reader, &kind) == 0, "what a gateway says is no message");
 	if (kind == LINK_MESSAGE) {
-		HOLDS(world, read_uint(&reader, &sid) == 0 && read_value(&reader, &rpc) == 0 && reader.p == reader.end, "MESSAGE is not whole");
+		HOLDS(world, read_uint(&reader, &sid) == 0 && read_value(&reader, &rpc) == 0 && reader.p == reader.end,
+		      "MESSAGE is not whole");
 		clients_hear(node->clients, sid, rpc);
 	} else if (kind == LINK_LOG && read_uint(&reader, &sid) == 0 && read_text(&reader, &text) == 0) {
 		world_say(world, "%s: log: %.*s", node->name, SPAN_TEXT(text, 200));
@@ -183,7 +185,8 @@ static void bus_comes(struct node *node)
 	node->bus_up = true;
 	node->touched = true;
 	node->gateway->now = node->world->now;
-	gateway_on_bus_up(node->gateway, node->world->flavour.lossy && node->number % 2 ? 32 << 10 : 1 << 20, "nats://played:4222");
+	gateway_on_bus_up(node->gateway, node->world->flavour.lossy && node->number % 2 ? 32 << 10 : 1 << 20,
+			  "nats://played:4222");
 }
 
 static void start_gateway(struct node *node)
@@ -367,15 +370,18 @@ static void choose_flavour(struct world *world)
 
 static void begin(struct world *world, uint64_t seed, bool verbose)
 {
-	*world = (struct world){.seed = seed, .state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .verbose = verbose, .now = SECOND};
+	*world =
+		(struct world){.seed = seed, .state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .verbose = verbose, .now = SECOND};
 	choose_flavour(world);
 	world->node_count = 2 + world_dice(world, NODES - 1);
 	for (unsigned i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];
 		*node = (struct node){.world = world, .number = i, .up = true};
 		node->held_end = &node->held;
-		(void)snprintf(node->name, sizeof node->name, "h%u", world->flavour.twins && i == world->node_count - 1 ? 0 : i % 10);
-		if (timer_open(&world->timers, &node->pools, on_pools) < 0 || timer_open(&world->timers, &node->restart, on_restart) < 0 ||
+		(void)snprintf(node->name, sizeof node->name, "h%u",
+			       world->flavour.twins && i == world->node_count - 1 ? 0 : i % 10);
+		if (timer_open(&world->timers, &node->pools, on_pools) < 0 ||
+		    timer_open(&world->timers, &node->restart, on_restart) < 0 ||
 		    timer_open(&world->timers, &node->thaw, on_thaw) < 0)
 			abort();
 		node->daemon = daemon_new(node);
@@ -446,11 +452,12 @@ static void check_quiet(struct world *world)
 		struct node *node = &world->nodes[i];
 		if (!node->gateway)
 			continue;
-		HOLDS(world, gateway_is_quiet(node->gateway), "%s: something is left in the gateway: %u sessions served", node->name,
-		      node->gateway->served);
+		HOLDS(world, gateway_is_quiet(node->gateway), "%s: something is left in the gateway: %u sessions served",
+		      node->name, node->gateway->served);
 		HOLDS(world, node->gateway->memory.used == 0, "%s: the gateway still holds %llu bytes", node->name,
 		      (unsigned long long)node->gateway->memory.used);
-		HOLDS(world, daemon_is_quiet(node->daemon), "%s: %u sessions of the daemon are left", node->name, daemon_sessions(node->daemon));
+		HOLDS(world, daemon_is_quiet(node->daemon), "%s: %u sessions of the daemon are left", node->name,
+		      daemon_sessions(node->daemon));
 	}
 }
 
@@ -479,9 +486,10 @@ static void check_sticky(struct world *world, const struct node *origin)
 			uint64_t token;
 			if (!node->gateway || node->gateway->state != GATEWAY_SERVING)
 				continue;
-			HOLDS(world, read_array(&reader, &count) == 0 && read_uint(&reader, &token) == 0, "a sticky call has no token");
-			HOLDS(world, daemon_has_run(node->daemon, (uint32_t)token), "%s has not had the sticky call %u of %s", node->name,
-			      (unsigned)token, origin->name);
+			HOLDS(world, read_array(&reader, &count) == 0 && read_uint(&reader, &token) == 0,
+			      "a sticky call has no token");
+			HOLDS(world, daemon_has_run(node->daemon, (uint32_t)token), "%s has not had the sticky call %u of %s",
+			      node->name, (unsigned)token, origin->name);
 		}
 }
 

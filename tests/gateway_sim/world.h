@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* world: the clock, the dice, the tokens and the nodes of one seed. A node is a machine: a supervisor with a daemon that is played
- * (daemon.c), its clients (clients.c), and a gateway, whose core is the real one. bus.c carries what gateways publish. */
+/* world: the clock, the dice, the tokens and the nodes of one seed. A node is a machine: a supervisor with a daemon that is
+ * played (daemon.c), its clients (clients.c), and a gateway, whose core is the real one. bus.c carries what gateways publish. */
 #ifndef GATEWAY_SIM_WORLD_H
 #define GATEWAY_SIM_WORLD_H
 
@@ -16,42 +16,42 @@ enum { NODES = 4, SLOTS_MAX = 4 };
 
 /* Each call has a token, or one for each of its items: a number that is used once. */
 struct token {
-	uint16_t ran;     /* how often it has begun */
-	bool idempotent;  /* it may run twice */
-	bool must_not;    /* somebody was told that it has not run: it must never */
-	bool sticky;      /* of a sticky call that replaces: hosts that were lost meanwhile may get it twice */
-	bool runs_on_all; /* of a call to all slots: once on each */
+	uint16_t ran;      /* how often it has begun */
+	bool idempotent;   /* it may run twice */
+	bool must_not;     /* somebody was told that it has not run: it must never */
+	bool sticky;       /* of a sticky call that replaces: hosts that were lost meanwhile may get it twice */
+	bool runs_on_all;  /* of a call to all slots: once on each */
 	uint32_t where[8]; /* slots on which it ran: node << 8 | slot, the first few */
 };
 
 /* What may happen in this world. */
 struct flavour {
-	bool calm;     /* nothing goes wrong */
-	bool lossy;    /* the bus loses, doubles, delays, reorders */
-	bool cuts;     /* the bus parts hosts, one way or both; servers restart */
-	bool kills;    /* gateways and hosts are killed, frozen, started again */
-	bool twins;    /* two hosts have the same name */
-	bool large;    /* values of many packets */
-	bool crashes;  /* workers die */
-	bool resizes;  /* pools get other numbers of slots */
-	bool slow;     /* clients read seldom */
+	bool calm;    /* nothing goes wrong */
+	bool lossy;   /* the bus loses, doubles, delays, reorders */
+	bool cuts;    /* the bus parts hosts, one way or both; servers restart */
+	bool kills;   /* gateways and hosts are killed, frozen, started again */
+	bool twins;   /* two hosts have the same name */
+	bool large;   /* values of many packets */
+	bool crashes; /* workers die */
+	bool resizes; /* pools get other numbers of slots */
+	bool slow;    /* clients read seldom */
 };
 
 struct node {
 	struct world *world;
 	unsigned number;
 	char name[8];
-	bool up;                 /* the machine runs */
+	bool up; /* the machine runs */
 	bool bus_up;
-	struct gateway *gateway; /* NULL: its process is dead */
-	uint64_t frozen_until;   /* its process stands still; 0: it does not */
+	struct gateway *gateway;       /* NULL: its process is dead */
+	uint64_t frozen_until;         /* its process stands still; 0: it does not */
 	struct held *held, **held_end; /* what has come for it meanwhile */
-	bool touched;            /* its turn must be ended */
-	struct sendq from_gateway; /* bytes of to_supervisor that are no whole message yet */
+	bool touched;                  /* its turn must be ended */
+	struct sendq from_gateway;     /* bytes of to_supervisor that are no whole message yet */
 	struct daemon *daemon;
 	struct clients_of_node *clients;
 	struct timer pools, restart, thaw;
-	char state[16];          /* as STATE told */
+	char state[16]; /* as STATE told */
 };
 
 /* What waits for a gateway that stands still. */
@@ -74,11 +74,11 @@ struct world {
 	unsigned node_count;
 	struct token *tokens;
 	uint32_t token_count, token_room;
-	unsigned loss, doubles, delays;     /* per mille */
-	bool cut[NODES][NODES];             /* nothing goes from one to the other */
-	bool quieting;                      /* no new faults, no new calls */
+	unsigned loss, doubles, delays; /* per mille */
+	bool cut[NODES][NODES];         /* nothing goes from one to the other */
+	bool quieting;                  /* no new faults, no new calls */
 	uint64_t calls, answered, failed, lost, unreachable;
-	uint64_t good[16];                  /* answers without an error, by the kind of the question */
+	uint64_t good[16]; /* answers without an error, by the kind of the question */
 };
 
 uint32_t world_dice(struct world *world, uint32_t sides);
@@ -90,10 +90,10 @@ _Noreturn __attribute__((format(printf, 2, 3))) void world_fail(const struct wor
 __attribute__((format(printf, 2, 3))) void world_say(const struct world *world, const char *format, ...);
 uint32_t world_tokens(struct world *world, uint32_t count);
 
-#define HOLDS(world, condition, ...)                    \
-	do {                                            \
-		if (!(condition))                       \
-			world_fail(world, __VA_ARGS__); \
+#define HOLDS(world, condition, ...)                                                                                             \
+	do {                                                                                                                     \
+		if (!(condition))                                                                                                \
+			world_fail(world, __VA_ARGS__);                                                                          \
 	} while (0)
 
 /* One piece of all that waits in a queue; the caller frees it. */
@@ -102,8 +102,8 @@ uint8_t *world_flat(const struct sendq *queue, size_t *size);
 /* ---- bus.c ---- */
 void bus_publish(struct node *from, const char *to, const void *bytes, size_t size); /* `to` NULL: a beat */
 /* Gives something to a gateway: at once, or when it is no longer frozen. */
-void node_event(struct node *node, void (*give)(struct held *held, struct node *node), void *what, uint64_t number, const char *from,
-		const void *bytes, size_t size);
+void node_event(struct node *node, void (*give)(struct held *held, struct node *node), void *what, uint64_t number,
+		const char *from, const void *bytes, size_t size);
 void node_drop_held(struct node *node);
 
 /* ---- daemon.c ---- */
@@ -128,9 +128,9 @@ unsigned daemon_sessions(const struct daemon *daemon);
 /* ---- clients.c ---- */
 struct clients_of_node *clients_new(struct node *node);
 struct clients_of_node *clients_free(struct clients_of_node *clients);
-void clients_act(struct clients_of_node *clients);    /* one of them does something */
-void clients_take(struct clients_of_node *clients);   /* they read what has come for them */
-void clients_leave(struct clients_of_node *clients);  /* one of them goes */
+void clients_act(struct clients_of_node *clients);   /* one of them does something */
+void clients_take(struct clients_of_node *clients);  /* they read what has come for them */
+void clients_leave(struct clients_of_node *clients); /* one of them goes */
 void clients_hear(struct clients_of_node *clients, uint64_t sid, struct span rpc);
 void clients_lose_gateway(struct clients_of_node *clients); /* the supervisor answers HOST_LOST */
 bool clients_wait(const struct clients_of_node *clients);
