@@ -362,11 +362,26 @@ def test_how_a_stream_ends(start):
         client.value("objpool.ping")
 
 
+def test_events_as_notifications_of_their_own(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client, daemon.client() as other:
+        msgid = client.start("objpool.events", {"follow": True, "last": 1, "pool": "p"})
+        kind, method, (of, event) = client.receive()
+        assert (kind, method, of) == (2, "objpool.event", msgid) and event == kept(other, pool="p", last=1)[0]
+        change(other, 1)
+        later = client.receive()[2][1]
+        assert later == kept(other, pool="p", after=event["number"])[0]
+        client.notify("objpool.cancel", msgid)
+        while (message := client.receive())[0] == 2:
+            pass
+        assert message[1] == msgid and message[2].startswith("CANCELLED: ")
+
+
 def test_wrong_questions(start):
     daemon = start({"p": {"workers": 1}})
     with daemon.client().maps() as client:
         wrong = [{"kinds": "slo"}, {"kinds": ["slot", 1]}, {"kinds": 1}, {"since": "x"}, {"since": -1}, {"after": -1}, {"last": "x"},
-                 {"follow": 1}, {"follow": True}, {"pool": ""}, {"pool": 1}, {"pool": "x" * 300}, {"other": 1}, {1: 1}]
+                 {"follow": 1}, {"pool": ""}, {"pool": 1}, {"pool": "x" * 300}, {"other": 1}, {1: 1}]
         for options in wrong:
             assert client.error("objpool.events", options)["code"] == "BAD_ARGUMENT", options
         assert client.error("objpool.events", 1)["code"] == client.error("objpool.events", {}, {})["code"] == "BAD_ARGUMENT"

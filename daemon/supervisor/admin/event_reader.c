@@ -157,11 +157,14 @@ static void put_head(struct event_reader *reader, msgpack_packer *packer)
 	msgpack_packer_init(packer, &reader->session->client.out, sendq_write);
 	msgpack_pack_array(packer, 3);
 	msgpack_pack_uint8(packer, RPC_NOTIFICATION);
-	pack_text(packer, "objpool.result");
-	msgpack_pack_array(packer, 4);
+	pack_text(packer, reader->stream.bare ? "objpool.event" : "objpool.result");
+	msgpack_pack_array(packer, reader->stream.bare ? 2 : 4);
 	msgpack_pack_uint32(packer, reader->ticket.msgid);
-	msgpack_pack_uint64(packer, reader->sent++);
-	msgpack_pack_nil(packer);
+	if (!reader->stream.bare) {
+		msgpack_pack_uint64(packer, reader->sent);
+		msgpack_pack_nil(packer);
+	}
+	reader->sent++;
 }
 
 static void put_event(struct event_reader *reader, const struct happened_event *event, uint64_t lost)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * event_reader: a stream of events (log/happened.h) to a client, as objpool.result [msgid, index, nil, event]. When a turn of the
- * loop ends, each reader gets what it has not read. One whose client has much to read already waits; if the ring comes round
+ * event_reader: a stream of events (log/happened.h) to a client, as objpool.result [msgid, index, nil, event], or as
+ * objpool.event [msgid, event]. When a turn of the loop ends, each reader gets what it has not read. One whose client has much to read already waits; if the ring comes round
  * meanwhile it loses events, and is told how many. So a reader needs no queue.
  */
 #ifndef SUPERVISOR_EVENT_READER_H
@@ -15,6 +15,7 @@ enum { EVENT_READERS_MAX = 64, EVENT_READERS_OF_USER = 16 };
 struct event_stream {
 	struct events_wish wish;
 	bool follow;      /* goes on with what comes */
+	bool bare;        /* as objpool.event */
 	uint64_t timeout; /* nanoseconds; 0: none */
 };
 

@@ -168,11 +168,9 @@ int admin_events(struct request *request)
 		events->after = 0; /* a number of an earlier daemon */
 	if (wish.last != UINT64_MAX)
 		event_reader_begin_late(request->session, events, wish.last);
-	if (request->streams)
+	wish.stream.bare = !request->streams;
+	if (request->streams || wish.stream.follow)
 		return begin(request, &wish.stream);
-	if (wish.stream.follow)
-		return admin_refuse_params(request, "follow only as a stream: objpool.call [\"objpool\", \"events\", "
-						    "[options], {\"stream\": true}]");
 	pack_all(request->session, events, request->result);
 	return 0;
 }
