@@ -52,7 +52,7 @@ GATEWAY_CORE := $(call objs,gateway/core) $(B)/daemon/core/base/error.o $(B)/dae
 PLUGIN_NAMES := $(filter-out $(PLUGINS_LEFT_OUT),$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
-.PHONY: help all forked deps check demo integration python-check python-versions locks-soak bench clean format lint
+.PHONY: help all forked deps check demo demo-cluster integration python-check python-versions locks-soak bench clean format lint
 .DEFAULT_GOAL := all
 
 help: # this list
@@ -166,6 +166,11 @@ demo: # build all, start a daemon with sample pools, call it in every way, stop 
 	@sh scripts/deps.sh build
 	@$(MAKE) --no-print-directory -s all
 	@sh scripts/demo.sh $(B)
+
+demo-cluster: # a NATS server and three hosts on this machine: calls between them, one killed in a map, and its return
+	@sh scripts/deps.sh build nats
+	@$(MAKE) --no-print-directory -s all
+	@sh scripts/demo-cluster.sh $(B)
 
 # The tests are built by a make of their own: libraries that `deps` has just installed are found by it.
 check: # all tests

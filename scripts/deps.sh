@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12 and later.
 #   scripts/deps.sh [build] [test] [page] [vm] [valgrind] [bench] [lint] [mypy] [debian-mypy] [bench-python] [node] [go] [rust] [java]
-#                   [wheel] [deb] [prometheus] [rpm] [site] [debian] [foreign-ARCH]   ARCH: s390x, arm64, armhf, i386
+#                   [wheel] [deb] [prometheus] [nats] [rpm] [site] [debian] [foreign-ARCH]   ARCH: s390x, arm64, armhf, i386
 # Without an argument: build.
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` and `prometheus` bring are neither
 # started nor enabled: the benchmarks start their own.
@@ -29,6 +29,7 @@ rust='rustc'
 java='default-jdk-headless'
 deb='dpkg-dev debhelper dh-python lintian libcmocka-dev'
 prometheus='prometheus'
+nats='nats-server'
 rpm='rpm'
 site='python3-sphinx python3-myst-parser furo mandoc graphviz'
 servers='gearman-job-server nats-server redis-server prometheus prometheus-node-exporter'
@@ -100,6 +101,7 @@ for group; do
 	debian) wanted="$wanted $debian" ;;
 	deb) wanted="$wanted $deb" ;;
 	prometheus) wanted="$wanted $prometheus" ;;
+	nats) wanted="$wanted $nats" ;;
 	site) wanted="$wanted $site" ;;
 	rpm) wanted="$wanted $rpm" ;;
 	*) usage ;;
