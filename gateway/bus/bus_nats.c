@@ -21,6 +21,8 @@ enum {
 	MAX_UNSENT = 32 << 20,      /* bytes that may wait to be sent */
 	MAX_WAITING = 64 << 20,     /* bytes that may wait to be taken, for each subscription */
 	MAX_WAITING_MESSAGES = 1 << 18,
+	SPENT = 64,                 /* messages that are given back at once, at most */
+	MAX_SPENT = 1 << 20,        /* bytes of these */
 	CONNECT_MS = 2000,          /* for a server to answer */
 	RECONNECT_MS = 250,
 	JITTER_MS = 150,
@@ -69,6 +71,9 @@ struct bus {
 	struct event *wake, *again;
 	SLIST_HEAD(, subscription) subscriptions;
 	uint64_t lost;          /* messages dropped by subscriptions that are gone */
+	natsMsg *spent[SPENT];  /* handed over, and not yet given back */
+	unsigned spent_count;
+	size_t spent_bytes;
 	pthread_mutex_t lock;   /* of `notes` */
 	pthread_cond_t gone;    /* notes.closed has been written */
 	struct notes notes;
@@ -225,6 +230,24 @@ static void flush(struct bus *bus)
 
 /* ---- messages ---- */
 
+static void give_back(struct bus *bus)
+{
+	for (unsigned i = 0; i < bus->spent_count; i++)
+		natsMsg_Destroy(bus->spent[i]);
+	bus->spent_count = 0;
+	bus->spent_bytes = 0;
+}
+
+/* The library frees messages in a thread of its own, and wakes it whenever it has none to free. So they are given back many at once:
+ * not a thread for each call. */
+static void spend(struct bus *bus, natsMsg *msg)
+{
+	bus->spent[bus->spent_count++] = msg;
+	bus->spent_bytes += (size_t)natsMsg_GetDataLength(msg);
+	if (bus->spent_count == SPENT || bus->spent_bytes > MAX_SPENT)
+		give_back(bus);
+}
+
 static void hand_over(struct bus *bus, const struct subscription *subscription, natsMsg *msg)
 {
 	const char *subject = natsMsg_GetSubject(msg);
@@ -237,7 +260,7 @@ static void hand_over(struct bus *bus, const struct subscription *subscription, 
 	};
 
 	bus->events->message(bus->owner, &message);
-	natsMsg_Destroy(msg);
+	spend(bus, msg);
 }
 
 /* Takes what the library has read. What is left over comes in the next turn. */
@@ -474,6 +497,7 @@ static void close_bus(struct bus *bus)
 		wait_until_closed(bus);
 		forget_connection(bus);
 	}
+	give_back(bus);
 	while ((subscription = SLIST_FIRST(&bus->subscriptions))) {
 		SLIST_REMOVE_HEAD(&bus->subscriptions, link);
 		free(subscription);
