@@ -42,6 +42,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	program->timer_at = UINT64_MAX;
+	subjects_count(program); /* the core tells it on, now and then */
 }
 
 static void set_timer(struct program *program)

@@ -151,3 +151,18 @@ void subjects_close(struct program *program)
 	program->bus = NULL;
 	settings_free(&program->settings);
 }
+
+void subjects_count(struct program *program)
+{
+	struct bus_counts counts;
+
+	if (!program->bus)
+		return;
+	program->engine->counts(program->bus, &counts);
+	program->gateway->bus = (struct gateway_bus_counts){.reconnects = counts.reconnects,
+							    .slow = counts.dropped,
+							    .in_bytes = counts.in_bytes,
+							    .out_bytes = counts.out_bytes,
+							    .in_messages = counts.in,
+							    .out_messages = counts.out};
+}

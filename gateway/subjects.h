@@ -21,4 +21,7 @@ int subjects_configure(struct program *program, struct span message);
 
 void subjects_close(struct program *program);
 
+/* Tells the core what the bus has counted. */
+void subjects_count(struct program *program);
+
 #endif

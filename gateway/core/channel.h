@@ -19,7 +19,7 @@
 
 enum {
 	CHANNEL_FIRST = 64 << 10,
-	CHANNEL_WINDOW = 512 << 10, /* bytes that may be under way once the receiver has taken some */
+	CHANNEL_WINDOW = 2 << 20,   /* bytes that may be under way once the receiver has taken some */
 	CHANNEL_USER_MAX = 255,
 	CHANNEL_TEXT_MAX = 200,
 	CHANNELS_OF_PEER = 16384, /* that one host may have open here */

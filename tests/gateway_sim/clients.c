@@ -3,6 +3,7 @@
  * clients: the clients of a node's daemon, and the supervisor's side of them. Each request that goes to the gateway is remembered
  * until its answer comes: exactly one, its own (it echoes the token), and true in what it says of whether the call ran.
  */
+#include "gateway/core/channel.h"
 #include "tests/gateway_sim/world.h"
 
 #include <stdlib.h>
@@ -747,7 +748,7 @@ void clients_hear(struct clients_of_node *clients, uint64_t sid, struct span mes
 		if (!client->open || client->sid != sid)
 			continue;
 		client->untaken += message.size;
-		HOLDS(world, client->untaken <= GATEWAY_AHEAD + world->node_count * (1u << 20) + message.size,
+		HOLDS(world, client->untaken <= GATEWAY_AHEAD + world->node_count * (uint64_t)CHANNEL_WINDOW + message.size,
 		      "a client that reads nothing is sent %llu bytes", (unsigned long long)client->untaken);
 		HOLDS(world, rpc_parse(message, &rpc) == 0, "what the gateway says is no message");
 		if (rpc.type == RPC_RESPONSE)

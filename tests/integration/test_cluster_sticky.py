@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lasts over hosts: sticky calls, also for hosts that come later, and leases of any host."""
+from cluster import cluster, needs_cluster  # noqa: F401
+from harness import wait_for
+
+pytestmark = needs_cluster
+RIGHTS = "\n[user h1/*]\ncall = p.*\nall = p.*\nadmin = p\ndescribe = p\n"
+
+
+def becomes(client, method, value):
+    wait_for(lambda: client.call(method) == (None, value), lambda: f"{method} to be {value!r}: {client.call(method)}")
+
+
+def test_sticky_calls_reach_hosts_that_come_later(cluster):
+    hosts = cluster(("h1", "h2"), sections=RIGHTS)
+    with hosts["h1"].client() as c:
+        assert c.full("p@*:all", "set", [5], sticky="replace") == (None, [None] * 4)
+        hosts.add("h3", sections=RIGHTS)
+        becomes(c, "p@h3:all.get", [5, 5])
+        # A later one takes its place, also for a host that comes anew.
+        assert c.full("p@*:all", "set", [6], sticky="replace") == (None, [None] * 6)
+        hosts["h2"].kill()
+        hosts.add("h2", sections=RIGHTS)
+        becomes(c, "p@h2:all.get", [6, 6])
+        assert c.value("p@*:all.get") == [6] * 6
+
+
+def test_calls_that_append_come_in_their_order(cluster):
+    hosts = cluster(("h1",), sections=RIGHTS)
+    with hosts["h1"].client() as c:
+        for value in ("a", "b", "c"):
+            c.full("p@*:all", "append", [value], sticky="append")
+        hosts.add("h2", sections=RIGHTS)
+        becomes(c, "p@h2:all.list", [["a", "b", "c"]] * 2)
+        assert c.value("objpool.forget", "p@*") == 3
+        hosts.add("h3", sections=RIGHTS)
+        hosts["h1"].sees({"h1": 2, "h2": 2, "h3": 2})
+        assert c.value("p@h3:all.list") == [[], []]
+
+
+def test_a_sticky_call_that_all_refuse_is_not_kept(cluster):
+    hosts = cluster(("h1",), sections=RIGHTS)
+    with hosts["h1"].client() as c:
+        assert c.full("p@*:all", "fail", ["no"], sticky="append")[0].startswith("FAILED")
+        assert c.value("objpool.forget", "p@*") == 0
+
+
+def test_a_lease_of_any_host(cluster):
+    hosts = cluster(("h1", "h2"))
+    with hosts["h1"].client() as c:
+        lease = c.value("objpool.lease", "p@*")
+        target = f"p@{lease['host']}:{lease['slot']}"
+        assert c.value(f"{target}.tag") == lease["host"]
+        with hosts[lease["host"]].client() as other:
+            waits = other.start(f"p:{lease['slot']}.slot")
+            other.value("objpool.ping")
+            assert waits not in other.answers
+            assert c.value("objpool.release", "p@*") is True
+            assert other.wait(waits) == (None, lease["slot"])
+        assert c.call("objpool.release", "p@*")[0].startswith("BAD_ARGUMENT")
