@@ -50,6 +50,8 @@ $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o
 $(B)/tests/test_intake: $(addprefix $(B)/daemon/supervisor/,transport/intake.o transport/socket.o base/closer.o)
 $(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER)) $(JSON)
 LIBS_transport := $(DAEMON_LIBS)
+$(B)/tests/test_socketfile: $(filter-out %/main.o,$(SUPER)) $(JSON)
+LIBS_socketfile := $(DAEMON_LIBS)
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_trend.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)

@@ -5,6 +5,7 @@
 #include "daemon/supervisor/log/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,24 +38,47 @@ static int fail(char *reason, size_t size, const char *format, ...)
 	return -1;
 }
 
+/* Opens the file itself. What is done by a descriptor can't be led elsewhere by who owns the folder, and puts a link in the file's
+ * place. Returns the descriptor, or a negative errno. */
+static int open_itself(const char *path, struct stat *st)
+{
+	const int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	const int r = fd < 0 || fstat(fd, st) < 0 ? -errno : S_ISSOCK(st->st_mode) ? fd : -ENOTSOCK;
+
+	if (fd >= 0 && r < 0)
+		(void)close(fd);
+	return r;
+}
+
+static int change_mode(int fd, mode_t mode)
+{
+	char self[32];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* fchmod takes no descriptor of O_PATH */
+	return chmod(self, mode);
+}
+
 int socketfile_set_rights(const struct config *config, const struct address *address, char *reason, size_t reason_size)
 {
 	const struct group *group = config->socket_group ? getgrnam(config->socket_group) : NULL;
 	uid_t owner = (uid_t)-1;
 	gid_t own = getegid();
-	const char *path = address_path(address);
-	struct stat st;
-
 	const bool given = identity_will_be(config, &owner, &own);
 	const gid_t wanted = group ? group->gr_gid : own;
-	if (lstat(path, &st) < 0)
-		return fail(reason, reason_size, "unix:%s: %s", path, strerror(errno));
-	if ((st.st_gid != wanted || given) && lchown(path, owner, wanted) < 0)
-		return fail(reason, reason_size, "unix:%s: can't give it to group %s: %s", path,
-			    config->socket_group ? config->socket_group : "of the daemon", strerror(errno));
-	if (chmod(path, (mode_t)config->socket_mode) < 0)
-		return fail(reason, reason_size, "unix:%s: can't set its mode: %s", path, strerror(errno));
-	return 0;
+	const char *path = address_path(address);
+	struct stat st;
+	int r = 0;
+
+	const int fd = open_itself(path, &st);
+	if (fd < 0)
+		return fail(reason, reason_size, "unix:%s: %s", path, strerror(-fd));
+	if ((st.st_gid != wanted || given) && fchownat(fd, "", owner, wanted, AT_EMPTY_PATH) < 0)
+		r = fail(reason, reason_size, "unix:%s: can't give it to group %s: %s", path,
+			 config->socket_group ? config->socket_group : "of the daemon", strerror(errno));
+	else if (change_mode(fd, (mode_t)config->socket_mode) < 0)
+		r = fail(reason, reason_size, "unix:%s: can't set its mode: %s", path, strerror(errno));
+	(void)close(fd);
+	return r;
 }
 
 void socketfile_settle_rights(const struct socketfile *file, const struct config *config, const struct address *address)
