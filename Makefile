@@ -47,8 +47,8 @@ BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standa
 CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program
 CLI    := $(call objs,cli cli/generate)
 # The gateway's logic, and what it uses of the daemon's core.
-GATEWAY := $(call objs,gateway gateway/bus)
-GATEWAY_CORE := $(call objs,gateway/core) $(B)/daemon/core/base/error.o $(B)/daemon/core/base/idmap.o $(B)/daemon/core/records/target.o
+GATEWAY := $(call objs,gateway gateway/bus gateway/service)
+GATEWAY_CORE := $(call objs,gateway/core) $(addprefix $(B)/daemon/core/base/,error.o error_status.o) $(B)/daemon/core/base/idmap.o $(B)/daemon/core/records/target.o
 PLUGIN_NAMES := $(filter-out $(PLUGINS_LEFT_OUT),$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
@@ -80,7 +80,7 @@ $(B)/objpool-worker: $(WORKER) $(CAGE) $(PROTO)
 $(B)/objpool-backtrace: $(BACKTRACE)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(LIBS_OF_backtrace)
 
-$(B)/objpool-gateway: $(GATEWAY) $(GATEWAY_CORE) $(PROTO)
+$(B)/objpool-gateway: $(GATEWAY) $(GATEWAY_CORE) $(JSON) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(LIBS_OF_nats) -lpthread
 $(B)/gateway/bus/bus_nats.o: private OWN_FLAGS += $(patsubst -I%,-isystem %,$(FLAGS_OF_nats))
 

@@ -6,6 +6,7 @@
 #include "gateway/link.h"
 #include "gateway/locals.h"
 #include "gateway/program.h"
+#include "gateway/service/services.h"
 #include "gateway/subjects.h"
 #include "proto/clock.h"
 #include "proto/gateway_link.h"
@@ -28,9 +29,13 @@ void program_tick(struct program *program)
 
 static int on_message(struct program *program, struct span message, struct block *block)
 {
-	const int r = settings_are_in(message) ? subjects_configure(program, message) : 0;
+	int r = settings_are_in(message) ? subjects_configure(program, message) : 0;
 
-	return r < 0 ? r : gateway_on_supervisor(program->gateway, message, block);
+	if (r == 0)
+		r = gateway_on_supervisor(program->gateway, message, block);
+	if (r == 0)
+		services_on_supervisor(program->services, message);
+	return r;
 }
 
 /* ---- the loop ---- */
@@ -69,6 +74,7 @@ static void end_turn(struct program *program)
 	gateway_end_turn(program->gateway);
 	locals_end_turn(program);
 	gateway_end_turn(program->gateway); /* what the sending has brought about */
+	services_end_turn(program->services);
 	if (program->bus)
 		program->engine->flush(program->bus);
 	link_end_turn(program->link);
@@ -104,6 +110,9 @@ static int open_program(struct program *program)
 	program->gateway = gateway_new(&ops, program, (uint64_t)clock_now(), seed);
 	if (!program->base || !program->gateway)
 		return -1;
+	program->services = services_new(program->gateway, program->engine);
+	if (!program->services)
+		return -1;
 	program->timer = evtimer_new(program->base, on_timer, program);
 	program->link = link_new(program, GATEWAY_FD, on_message);
 	return program->timer && program->link ? 0 : -1;
@@ -111,6 +120,9 @@ static int open_program(struct program *program)
 
 static void close_program(struct program *program)
 {
+	if (program->gateway)
+		program->gateway->ending = true;
+	program->services = services_free(program->services);
 	program->gateway = gateway_free(program->gateway);
 	locals_free(program);
 	subjects_close(program);

@@ -15,12 +15,14 @@
 
 struct link;
 struct local_socket;
+struct services;
 
 TAILQ_HEAD(local_socket_list, local_socket);
 
 struct program {
 	struct event_base *base;
 	struct gateway *gateway;
+	struct services *services;
 	const struct bus_engine *engine;
 	struct bus *bus;           /* NULL: none is open */
 	struct settings settings;  /* of `bus` */

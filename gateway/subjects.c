@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/subjects.h"
 
+#include "gateway/service/services.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +12,7 @@ enum {
 	REASON = 256,
 };
 
-/* Contexts of the two subscriptions. */
+/* Contexts of the two subscriptions; others are of gateway/service. */
 static char beats, packets;
 
 /* ---- what comes ---- */
@@ -31,6 +33,8 @@ static void on_message(void *owner, const struct bus_message *message)
 	program_tick(program);
 	if (message->context == &beats)
 		gateway_on_beat(program->gateway, sender(message->subject), message->bytes);
+	else if (message->context != &packets)
+		services_on_message(program->services, message);
 	else
 		gateway_on_packet(program->gateway, sender(message->subject), message->bytes);
 }
@@ -124,6 +128,7 @@ static int open_bus(struct program *program)
 		gateway_on_bus_down(program->gateway, reason); /* the next CONFIG tries again */
 		return 0;
 	}
+	services_set_bus(program->services, program->bus, settings->domain);
 	return subscribe(program);
 }
 
@@ -147,6 +152,8 @@ int subjects_configure(struct program *program, struct span message)
 
 void subjects_close(struct program *program)
 {
+	if (program->services)
+		services_set_bus(program->services, NULL, NULL);
 	program->engine->close(program->bus);
 	program->bus = NULL;
 	settings_free(&program->settings);

@@ -32,6 +32,12 @@ struct bus_message {
 	struct span subject, bytes;
 	const char *subject_text;
 	const char *reply; /* the subject on which an answer is awaited; NULL: none is */
+	void *carrier;     /* the engine's */
+};
+
+/* A header of a message: one line of text each. */
+struct bus_header {
+	const char *name, *value;
 };
 
 struct bus_events {
@@ -54,8 +60,15 @@ struct bus_engine {
 	/* From now on, and after each reconnection. `group`: each message goes to one of its members; NULL: to each subscriber.
 	 * 0 or a negative errno. */
 	int (*subscribe)(struct bus *bus, const char *pattern, const char *group, void *context);
+	/* Ends a subscription. Messages that have come, and were not given to the owner, are lost. Not within `message`. */
+	void (*unsubscribe)(struct bus *bus, const char *pattern, const void *context);
 	/* `reply` may be NULL. 0; -ENOTCONN; -EAGAIN: too much waits to be sent; -EMSGSIZE. Nothing is sent before `flush`. */
 	int (*publish)(struct bus *bus, const char *subject, const char *reply, struct span bytes);
+	/* Likewise, with headers. */
+	int (*publish_with)(struct bus *bus, const char *subject, struct span bytes, const struct bus_header *headers,
+			    unsigned count);
+	/* The first value of that header, in capitals or not; NULL: the message has none. As long as the message. */
+	const char *(*header)(const struct bus_message *message, const char *name);
 	/* A turn of the loop is over: sends what has been published. What the socket doesn't take goes later, by itself. */
 	void (*flush)(struct bus *bus);
 	/* The largest message, in bytes. */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
@@ -257,6 +258,7 @@ static void hand_over(struct bus *bus, const struct subscription *subscription, 
 		.subject_text = subject,
 		.bytes = {.bytes = (const uint8_t *)natsMsg_GetData(msg), .size = (size_t)natsMsg_GetDataLength(msg)},
 		.reply = natsMsg_GetReply(msg),
+		.carrier = msg,
 	};
 
 	bus->events->message(bus->owner, &message);
@@ -316,18 +318,84 @@ static uint64_t dropped_by(const struct subscription *subscription)
 		       : 0;
 }
 
-static int publish(struct bus *bus, const char *subject, const char *reply, struct span bytes)
+static void unsubscribe(struct bus *bus, const char *pattern, const void *context)
+{
+	struct subscription *subscription;
+
+	SLIST_FOREACH(subscription, &bus->subscriptions, link)
+		if (subscription->context == context && strcmp(subscription->pattern, pattern) == 0)
+			break;
+	if (!subscription)
+		return;
+	SLIST_REMOVE(&bus->subscriptions, subscription, subscription, link);
+	bus->lost += dropped_by(subscription);
+	natsSubscription_Destroy(subscription->nats); /* and tells the server */
+	free(subscription);
+}
+
+static const char *find_header(const struct bus_message *message, const char *name)
+{
+	const char **keys = NULL, *value = NULL;
+	int count = 0;
+
+	if (natsMsgHeader_Keys(message->carrier, &keys, &count) != NATS_OK)
+		return NULL;
+	for (int i = 0; i < count && !value; i++)
+		if (strcasecmp(keys[i], name) == 0 && natsMsgHeader_Get(message->carrier, keys[i], &value) != NATS_OK)
+			value = NULL;
+	free(keys);
+	return value;
+}
+
+/* 0, if a message of that size can be sent now. */
+static int check_sending(struct bus *bus, size_t size)
 {
 	if (!bus->up)
 		return -ENOTCONN;
-	if (bytes.size > (size_t)natsConnection_GetMaxPayload(bus->nats))
+	if (size > (size_t)natsConnection_GetMaxPayload(bus->nats))
 		return -EMSGSIZE;
-	if (natsConnection_Buffered(bus->nats) > MAX_UNSENT)
-		return -EAGAIN;
-	const natsStatus status =
-		reply ? natsConnection_PublishRequest(bus->nats, subject, reply, bytes.bytes, (int)bytes.size)
-		      : natsConnection_Publish(bus->nats, subject, bytes.bytes, (int)bytes.size);
+	return natsConnection_Buffered(bus->nats) > MAX_UNSENT ? -EAGAIN : 0;
+}
+
+static int result_of(natsStatus status)
+{
 	return status == NATS_OK ? 0 : status == NATS_NO_MEMORY ? -EAGAIN : -ENOTCONN;
+}
+
+static int publish(struct bus *bus, const char *subject, const char *reply, struct span bytes)
+{
+	const int r = check_sending(bus, bytes.size);
+
+	if (r < 0)
+		return r;
+	return result_of(reply ? natsConnection_PublishRequest(bus->nats, subject, reply, bytes.bytes, (int)bytes.size)
+			       : natsConnection_Publish(bus->nats, subject, bytes.bytes, (int)bytes.size));
+}
+
+/* "NATS/1.0", and "NAME: VALUE" for each, with ends of lines: the server counts them, too. */
+static size_t size_of(const struct bus_header *headers, unsigned count)
+{
+	size_t size = count > 0 ? sizeof "NATS/1.0\r\n\r\n" - 1 : 0;
+
+	for (unsigned i = 0; i < count; i++)
+		size += strlen(headers[i].name) + strlen(headers[i].value) + sizeof ": \r\n" - 1;
+	return size;
+}
+
+static int publish_with(struct bus *bus, const char *subject, struct span bytes, const struct bus_header *headers, unsigned count)
+{
+	const int r = check_sending(bus, bytes.size + size_of(headers, count));
+	natsMsg *msg = NULL;
+
+	if (r < 0)
+		return r;
+	natsStatus status = natsMsg_Create(&msg, subject, NULL, (const char *)bytes.bytes, (int)bytes.size);
+	for (unsigned i = 0; status == NATS_OK && i < count; i++)
+		status = natsMsgHeader_Set(msg, headers[i].name, headers[i].value);
+	if (status == NATS_OK)
+		status = natsConnection_PublishMsg(bus->nats, msg);
+	natsMsg_Destroy(msg);
+	return result_of(status);
 }
 
 /* ---- the connection ---- */
@@ -660,7 +728,10 @@ static struct bus *open_bus(const struct bus_options *options, struct event_base
 const struct bus_engine bus_nats = {
 	.open = open_bus,
 	.subscribe = subscribe,
+	.unsubscribe = unsubscribe,
 	.publish = publish,
+	.publish_with = publish_with,
+	.header = find_header,
 	.flush = flush,
 	.max_message = max_message,
 	.unsent = unsent,

@@ -340,11 +340,11 @@ PERMISSIONS = """
 authorization {
   users = [
     {user: h1, password: one, permissions: {
-      publish: ["objpool.test.beat.h1", "objpool.test.to.*.h1"],
-      subscribe: ["objpool.test.beat.*", "objpool.test.to.h1.*", "_INBOX_objpool_h1.>"]}},
+      publish: ["objpool.test.beat.h1", "objpool.test.to.*.h1", "_INBOX.>"],
+      subscribe: ["objpool.test.beat.*", "objpool.test.to.h1.*", "_INBOX_objpool_h1.>", "objpool.test.call.>", "$SRV.>"]}},
     {user: h2, password: two, permissions: {
-      publish: ["objpool.test.beat.h2", "objpool.test.to.*.h2"],
-      subscribe: ["objpool.test.beat.*", "objpool.test.to.h2.*", "_INBOX_objpool_h2.>"]}}
+      publish: ["objpool.test.beat.h2", "objpool.test.to.*.h2", "_INBOX.>"],
+      subscribe: ["objpool.test.beat.*", "objpool.test.to.h2.*", "_INBOX_objpool_h2.>", "objpool.test.call.>", "$SRV.>"]}}
   ]
 }
 """
