@@ -324,7 +324,7 @@ def test_a_pool_that_is_not_shared(cluster):
 
 
 def test_rights_hold_at_both_ends(cluster):
-    hosts = cluster(("h1",), sections=f"\n[user me]\nuid = {os.getuid()}\ncall = p.*\nmap = p.*\nall = p.*\ndescribe = *\nwatch = *\n"
+    hosts = cluster(("h1",), sections=f"\n[user me]\nuid = {os.getuid()}\ncall = p.*\nall = p.*\ndescribe = *\nwatch = *\n"
                     if os.getuid() else "")
     hosts.add("h2", sections="\n[user h1/*]\ncall = p.tag\n")
     hosts["h1"].sees({"h1": 2, "h2": 2})
