@@ -31,6 +31,7 @@ int rpc_parse(struct span message, struct rpc *rpc)
 	uint32_t count;
 	uint64_t type;
 
+	rpc->levels = 0;
 	if (read_array(&reader, &count) < 0 || count < 3 || count > 4 || read_uint(&reader, &type) < 0)
 		return -EBADMSG;
 	if (type == RPC_NOTIFICATION && count == 3) {

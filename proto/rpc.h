@@ -20,7 +20,7 @@ struct rpc {
 	struct span method; /* its name, of requests and notifications */
 	struct span params; /* of requests and notifications: one whole value, whatever its type */
 	struct span error, result; /* of responses */
-	uint32_t levels;    /* of nesting in the whole message; 0: nobody has counted. rpc_parse leaves it */
+	uint32_t levels;    /* of nesting in the whole message; 0: nobody has counted, as rpc_parse doesn't */
 };
 
 /* Reads a whole message that has been scanned. 0, or -EBADMSG if it is none of these three. */

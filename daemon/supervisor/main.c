@@ -3,6 +3,7 @@
 #include "daemon/supervisor/check.h"
 #include "daemon/supervisor/check_acl.h"
 #include "daemon/supervisor/base/closer.h"
+#include "daemon/supervisor/cluster/gateway_process.h"
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/loop.h"
@@ -363,6 +364,18 @@ static int check_files(const struct config *config, const struct options *option
 	return r;
 }
 
+/* Where there is a cluster: can its program be run? */
+static int check_gateway(const struct config *config)
+{
+	char *program = config->cluster.place ? gateway_process_find(config) : NULL;
+	const int r = program ? access(program, X_OK) : 0;
+
+	if (r < 0)
+		complain("%s: [cluster] needs objpool-gateway: %s: %s", config->cluster.place, program, strerror(errno));
+	free(program);
+	return r;
+}
+
 /* The configuration has been read, and is right in itself. Returns the exit status. */
 static int check(const struct config *config, const struct options *options)
 {
@@ -373,7 +386,7 @@ static int check(const struct config *config, const struct options *options)
 	if (options->acl.user)
 		return answer_acl(config, &options->acl);
 	if (options->extent == CHECK_SYNTAX || config->pool_count == 0) {
-		if (check_certificates(config) < 0)
+		if (check_certificates(config) < 0 || (options->extent != CHECK_SYNTAX && check_gateway(config) < 0))
 			return 1;
 		(void)puts("the configuration is good; no plugin was loaded");
 		return 0;
@@ -392,6 +405,8 @@ static int check(const struct config *config, const struct options *options)
 		complain("for user %s, TLS can't start", name);
 		return 1;
 	}
+	if (check_gateway(config) < 0)
+		return 1;
 	failed += check_pools(config, preload, root ? CHECK_REST : CHECK_ALL);
 	if (failed > 0)
 		complain("for user %s, %u of %u pools can't start", name, failed, config->pool_count);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon's side of a cluster, with a gateway that the test plays (played_gateway.py)."""
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 
 import msgpack
@@ -165,10 +167,8 @@ def test_values_in_descriptors_go_as_bytes(cluster):
             value = os.urandom(size)
             file = os.memfd_create("x", os.MFD_ALLOW_SEALING)
             os.write(file, b"before" + value)
-            import fcntl
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
             ref = b"\0\0" + (6).to_bytes(6, "big") + b"\0\0" + size.to_bytes(6, "big")
-            import socket
             socket.send_fds(c.socket, [msgpack.packb([0, 7, "p@h2.echo", [1, msgpack.ExtType(112, ref), 2]])], [file])
             os.close(file)
             message = gateway.receive()
@@ -320,7 +320,74 @@ def test_a_session_for_a_local_client_has_its_rights(cluster):
     assert gateway.session(None, session + 1000).receive() is None
 
 
+def test_a_user_s_limits_count_once(cluster):
+    users = f"\n[user me]\nuid = {os.getuid()}\ncall = *.*\nrate = 2/h\nmax_inflight = 2\nmax_sessions = 1\n"
+    daemon, gateway = cluster(users)
+    with daemon.client().maps() as c:
+        first, session, _ = forwarded(c, gateway, "p@*.echo", 1)
+        local = gateway.session(None, session).maps()
+        for _ in range(5):
+            assert local.value("p.echo", 1) == 1
+        _, session, theirs = forwarded(c, gateway, "p@*.echo", 2)
+        assert c.error("p@*.echo", 3)["code"] == "OVERLOADED"      # more than max_inflight: the third was not sent
+
+
+def test_calls_that_methods_make(cluster):
+    users = f"\n[user me]\nuid = {os.getuid()}\ncall = *.*\n[user h2/*]\ncall = *.*\n"
+    daemon, gateway = cluster(users, pools={"p": {"share": "yes", "workers": 1}})
+    with daemon.client().maps() as c:
+        outer = c.start("p.relay", "p@h3.echo", 7)
+        session, details = gateway.expect(played.OPEN)
+        assert (details["user"], details["errors"]) == ("me", "map")
+        got, msgid, method, params = gateway.request()
+        assert (got, method, params) == (session, "p@h3.echo", [7])
+        gateway.send(played.MESSAGE_BACK, session, [2, "objpool.result", [msgid, 0, None, 1]])      # dropped
+        gateway.answer(session, msgid, "there")
+        assert c.wait(outer) == (None, "there")
+        # For another caller it goes under another number.
+        guest = gateway.session("h2", "bob").maps()
+        outer = guest.start("p.relay", "p@h3.echo", 8)
+        assert gateway.expect(played.CLOSE) == [session]
+        other, details = gateway.expect(played.OPEN)
+        assert other != session and details["user"] == "h2/*"
+        got, msgid, method, params = gateway.request()
+        gateway.answer(other, msgid, error={"code": "FAILED", "message": "no", "ran": "yes"})
+        assert guest.wait(outer)[0]["code"] == "FAILED"
+        outer = c.start("p.relay", "p@h3.echo", 9)
+        gateway.expect(played.CLOSE), gateway.expect(played.OPEN), gateway.request()
+        os.kill(gateway.pid, signal.SIGKILL)
+        assert "HOST_LOST" in str(c.wait(outer)[0])
+        assert c.value("p.echo", 1) == 1
+
+
+def test_calls_by_http(cluster, place):
+    daemon, gateway = cluster(daemon={"http": f"unix:{place}/web", "http_calls": "yes"})
+    web = socket.socket(socket.AF_UNIX)
+    web.connect(f"{place}/web")
+    web.sendall(b"POST /call/p@h2.echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]")
+    session, _ = gateway.expect(played.OPEN)
+    _, msgid, method, params = gateway.request()
+    assert (method, params) == ("p@h2.echo", [1])
+    gateway.answer(session, msgid, error={"code": "HOST_LOST", "message": "h2 went", "ran": "maybe", "host": "h2"})
+    web.settimeout(harness.DEADLINE)
+    answer = b""
+    while b"\n\r\n" not in answer and b'"host"' not in answer:
+        answer += web.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 502") and b'"HOST_LOST"' in answer
+    assert gateway.expect(played.CLOSE) == [session]
+    web.close()
+
+
 # ---- the gateway dies, and is slow ----
+
+
+def test_a_gateway_that_says_nothing_is_killed(cluster):
+    daemon, gateway = cluster()
+    with daemon.client().maps() as c:
+        call, _, _ = forwarded(c, gateway, "p@h2.echo", 1)
+        c.deadline = 30 + harness.DEADLINE
+        assert c.wait(call)[0]["code"] == "HOST_LOST"
+        daemon.wait_log("has said nothing for 10 s")
 
 
 def test_the_gateway_dies_and_is_started_again(cluster):
@@ -382,6 +449,11 @@ def test_a_gateway_that_breaks_the_protocol(cluster, bytes_):
 
 
 def test_a_program_that_can_t_be_run(start, place):
+    file = place / "x.conf"
+    file.write_text("[daemon]\nlisten = unix:/tmp/x\n" + CLUSTER.format(program=place / "nothing"))
+    place.chmod(0o755)
+    done = subprocess.run([harness.BUILD / "objpoold", "--config", file, "--check"], text=True, capture_output=True, timeout=harness.DEADLINE)
+    assert done.returncode == 1 and "[cluster] needs objpool-gateway" in done.stderr
     daemon = start(users=CLUSTER.format(program=place / "nothing"))
     daemon.wait_log("cluster: can't run .*/nothing: No such file")
     with daemon.client().maps() as c:

@@ -88,6 +88,20 @@ int rights_unite(struct rights *rights, const struct rights *other)
 	return 0;
 }
 
+struct rights *rights_copy(const struct rights *rights)
+{
+	struct rights *copy = rights_new(rights->user, rights->place);
+
+	if (copy && rights_unite(copy, rights) == 0 && keep(&copy->host, rights->host)) {
+		copy->sees = rights->sees;
+		copy->seer = rights->seer;
+		copy->quota = quota_ref(rights->quota);
+		return copy;
+	}
+	rights_unref(copy);
+	return NULL;
+}
+
 void rights_set_quota(struct rights *rights, struct quota *quota)
 {
 	quota_unref(rights->quota);

@@ -61,6 +61,9 @@ int rights_add(struct rights *rights, enum right right, const char *pool, const 
 /* Adds the rules of another user. 0 or -ENOMEM. */
 int rights_unite(struct rights *rights, const struct rights *other);
 
+/* A copy, with the same quota. NULL: out of memory. */
+struct rights *rights_copy(const struct rights *rights);
+
 /* The quota of the clients with these rights: takes the reference. */
 void rights_set_quota(struct rights *rights, struct quota *quota);
 

@@ -458,6 +458,15 @@ void abroad_forget_all(struct cluster *cluster)
 		abroad_free(cluster, abroad);
 }
 
+/* The client's requests count for its user where it has made them: not once more here. 0 or -ENOMEM. */
+static int rights_without_quota(const struct rights *from, struct rights **rights)
+{
+	*rights = from ? rights_copy(from) : NULL;
+	if (*rights)
+		rights_set_quota(*rights, NULL);
+	return from && !*rights ? -ENOMEM : 0;
+}
+
 int abroad_find(const struct cluster *cluster, uint64_t number, struct users *users, struct known *known, struct rights **rights)
 {
 	const struct abroad *abroad = idmap_get(&cluster->by_number, number);
@@ -465,8 +474,13 @@ int abroad_find(const struct cluster *cluster, uint64_t number, struct users *us
 
 	if (!client)
 		return -ENOENT;
-	if (!client->internal && !client->is_one_call)
-		return session_identity_find(container_of(client, const struct session, client), users, known, rights);
-	*rights = rights_ref(client->rights);
-	return 0;
+	if (client->internal || client->is_one_call)
+		return rights_without_quota(client->rights, rights);
+	struct rights *found;
+	const int r = session_identity_find(container_of(client, const struct session, client), users, known, &found);
+	if (r < 0)
+		return r;
+	const int copied = rights_without_quota(found, rights);
+	rights_unref(found);
+	return copied;
 }

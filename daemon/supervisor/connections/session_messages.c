@@ -109,7 +109,7 @@ static const char lost_descriptors[] = "descriptors that were lost: there are to
 static int on_message(struct session *session, struct span message, struct block *block, bool deep)
 {
 	struct error error;
-	struct rpc rpc = {.levels = session->intake.deepest};
+	struct rpc rpc = {0};
 	int r;
 
 	if (session->intake.lost && session->intake.refs > 0)
@@ -117,7 +117,9 @@ static int on_message(struct session *session, struct span message, struct block
 	const int files = session->client.fds && !deep
 				  ? client_files_take(&session->client, &session->intake, &message, &block, &error)
 				  : 0;
-	if (rpc_parse(message, &rpc) < 0)
+	const int parsed = rpc_parse(message, &rpc);
+	rpc.levels = session->intake.deepest;
+	if (parsed < 0)
 		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
 	else if (rpc.type == RPC_RESPONSE || (rpc.type == RPC_REQUEST && session->client.hung_up))
 		r = 0; /* dropped: the daemon asks clients nothing, and nobody reads the answer to a client that has gone */
