@@ -53,9 +53,21 @@ bench-page: all # what the page for people costs the daemon: 100 pools of 64 thr
 bench-managers: all # managers of objpool.compat.multiprocess beside the standard library's
 	OBJPOOL_BIN=$(B) /usr/bin/python3 bench/python/managers.py
 
+# make bench-cluster BENCH_CLUSTER=--quick: nothing is written
+CLUSTER_PEERS := $(B)/bench/cluster-peers
+BENCH_CLUSTER = --markdown docs/BENCHMARKS.md
+
+.PHONY: bench-cluster
+bench-cluster: all $(CLUSTER_PEERS)/installed # calls between hosts beside NATS, Dask, Ray and TCP; writes docs/BENCHMARKS.md, Several machines
+	@sh scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory -s $(BENCH)
+	/usr/bin/python3 bench/cluster.py --build $(B) --peers $(CLUSTER_PEERS) $(BENCH_CLUSTER)
+
 $(PEERS)/installed: bench/python/requirements.txt
+$(CLUSTER_PEERS)/installed: bench/cluster-peers.txt
+$(PEERS)/installed $(CLUSTER_PEERS)/installed:
 	@sh scripts/deps.sh bench-python
-	/usr/bin/python3 -m venv --clear --system-site-packages $(PEERS)
+	/usr/bin/python3 -m venv --clear --system-site-packages $(@D)
 	@grep -v '^#' $< | while read -r package; do \
-		$(PEERS)/bin/python -m pip install -q "$$package" || echo "not installed: $$package" >&2; done
+		$(@D)/bin/python -m pip install -q "$$package" || echo "not installed: $$package" >&2; done
 	@touch $@
