@@ -4,7 +4,7 @@
 #include "gateway/core/put.h"
 #include "proto/rpc.h"
 
-enum { ROOM = 96 }; /* for heads, and names of the wire */
+enum { ROOM = 160 }; /* for heads, names of the wire, and the host's */
 
 int bus_request_subject(struct span rest, struct bus_request *request, struct span *host)
 {
@@ -85,26 +85,29 @@ size_t bus_request_size(const struct bus_request *request)
 	       request->args.size + request->options.size;
 }
 
-static void put_target(const struct bus_request *request, struct sendq *to)
+/* POOL@HOST[:SELECTOR], of the own host: a section [remote POOL] must not send the call on. */
+static void put_target(const struct bus_request *request, const char *host, struct sendq *to)
 {
-	const size_t selector = request->selector ? strlen(request->selector) : 0;
+	const size_t selector = request->selector ? strlen(request->selector) : 0, size = strlen(host);
 
-	put_str_head(to, (uint32_t)(request->pool.size + (selector ? 1 + selector : 0)));
+	put_str_head(to, (uint32_t)(request->pool.size + 1 + size + (selector ? 1 + selector : 0)));
 	sendq_copy(to, request->pool.bytes, request->pool.size);
+	sendq_copy(to, "@", 1);
+	sendq_copy(to, host, size);
 	if (selector) {
 		sendq_copy(to, ":", 1);
 		sendq_copy(to, request->selector, selector);
 	}
 }
 
-void bus_request_put(const struct bus_request *request, uint32_t number, struct sendq *to)
+void bus_request_put(const struct bus_request *request, const char *host, uint32_t number, struct sendq *to)
 {
 	put_array(to, 4);
 	put_uint(to, RPC_REQUEST);
 	put_uint(to, number);
 	put_text(to, "objpool.call");
 	put_array(to, 3 + (request->options.size > 0));
-	put_target(request, to);
+	put_target(request, host, to);
 	put_span(to, request->method);
 	if (request->args.size == 0 || request->alone)
 		put_array(to, request->args.size > 0);

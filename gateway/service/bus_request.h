@@ -39,8 +39,8 @@ int bus_request_read(struct bus_request *request, struct span body, const char *
 /* So many bytes will be written, at most. */
 size_t bus_request_size(const struct bus_request *request);
 
-/* Writes it as a request of that number. */
-void bus_request_put(const struct bus_request *request, uint32_t number, struct sendq *to);
+/* Writes it as a request of that number, to be carried out on this host, which is the own one. */
+void bus_request_put(const struct bus_request *request, const char *host, uint32_t number, struct sendq *to);
 
 void bus_request_close(struct bus_request *request);
 

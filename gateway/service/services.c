@@ -404,7 +404,7 @@ static int ask(struct services *services, const struct bus_request *request, con
 	struct bus_call *call = new_call(services, request, reply);
 	if (!call) /* nothing was written */
 		return no_room(error, "the gateway is out of memory");
-	bus_request_put(request, number, to);
+	bus_request_put(request, services->gateway->name, number, to);
 	if (daemon_session_end(&services->session, number, &call->asked, &ops) == 0)
 		return 0;
 	error_say(error, ERROR_OVERLOADED, RAN_MAYBE, "the gateway is out of memory");

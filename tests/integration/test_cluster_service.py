@@ -246,6 +246,47 @@ def test_several_hosts_are_one_service(cluster, bus):
     assert nats.request(CALL + "tag").headers["Status"] == "503"
 
 
+def test_a_host_without_a_ready_instance(cluster, bus):
+    """It leaves the requests to the others, and takes them again."""
+    hosts = cluster(("h1", "h2"))
+    nats = bus(hosts)
+    is_offered(hosts, nats)
+    with hosts["h1"].client() as client:
+        client.value("objpool.pause", "p")
+        short = {"Objpool-Options": '{"timeout_ms": 100}'}
+
+        def look():
+            """Not even a late answer of h1."""
+            return all(nats.request(CALL + "tag", b"", short).body == b'"h2"' for _ in range(30))
+        wait_for(look, lambda: "h1 to leave")
+        client.value("objpool.resume", "p")
+        wait_for(lambda: {value(nats, "tag") for _ in range(30)} == {"h1", "h2"}, lambda: "h1 to be back")
+
+
+def test_a_call_is_not_sent_on(cluster, bus):
+    """Though the host's own clients may be sent to other hosts."""
+    hosts = cluster(("h1", "h2"), sections="\n[remote p]\nhosts = *\nprefer = load\n")
+    nats = bus(hosts)
+    is_offered(hosts, nats)
+    for name in ("h1", "h2"):
+        subject = f"objpool.test.call.p@{name}.tag"
+        assert {json.loads(nats.request(subject).body) for _ in range(30)} == {name}
+
+
+def test_the_session_of_the_bus_is_closed(one):
+    """What it owed has an answer, and the next request has a new session."""
+    hosts, nats = one
+    with hosts["h1"].client() as client:
+        nats.subscribe("_INBOX.lost")
+        nats.publish(CALL + "sleep", b"[30]", "_INBOX.lost")
+        wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["running"] == 1, lambda: "the call")
+        session = next(c["session"] for c in client.value("objpool.clients") if c["name"] == "bus")
+        assert client.value("objpool.kick", session) is True
+    code, error = failure(nats.next())
+    assert (code, error["code"], error["ran"]) == (503, "UNAVAILABLE", "maybe")
+    assert value(nats, "tag") == "h1"
+
+
 def test_a_server_that_comes_back(one, bus):
     hosts, nats = one
     hosts.server.stop()
