@@ -35,8 +35,8 @@ func TestAllOptionsAtOnce(t *testing.T) {
 	p, ctx := pool(t), soon(t)
 	options := objpool.Options{
 		Kwargs: map[string]any{}, Bind: []any{}, BindKwargs: map[string]any{}, ArgsAs: "single", Errors: "wait", Timeout: time.Minute,
-		Chunk: 1, Idempotent: true, Unordered: true, Window: 5, Sync: true, Progress: func(objpool.Progress) {}, Sticky: "append",
-		Priority: 1, Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		Chunk: 1, Idempotent: true, Unordered: true, Window: 5, Sync: true, Labels: true, Progress: func(objpool.Progress) {},
+		Sticky: "append", Priority: 1, Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	}
 	results := objpool.Stream[int](ctx, p.Map().With(options), "echo", []int{1})
 	for results.Next() {

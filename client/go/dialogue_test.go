@@ -438,6 +438,8 @@ func (p *player) options(s step) (o objpool.Options, ok bool) {
 			o.Window = int(n)
 		case "sync":
 			o.Sync = yes
+		case "labels":
+			o.Labels = yes
 		case "sticky":
 			o.Sticky = text
 		case "traceparent":

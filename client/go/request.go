@@ -37,6 +37,8 @@ type Options struct {
 	Window int
 	// Sync has a map run in rounds of one item per slot.
 	Sync bool
+	// Labels makes each result of an all or scatter an array: host, slot, result. The host is nil where the daemon is in no cluster.
+	Labels bool
 	// Progress is called with what the method says of how far it is, by the goroutine that waits for the call.
 	Progress func(Progress)
 	// Sticky calls of all are replayed on instances that are built later: "append" or "replace".
@@ -86,8 +88,8 @@ func (r *Request) deadlines(ctx context.Context) (left time.Duration, has bool) 
 func (r *Request) isPlain() bool {
 	o := &r.Options
 	return r.stream == "" && o.Kwargs == nil && o.Bind == nil && o.BindKwargs == nil && o.ArgsAs == "" && o.Errors == "" && o.Chunk == 0 &&
-		!o.Idempotent && !o.Unordered && o.Window == 0 && !o.Sync && o.Progress == nil && o.Sticky == "" && o.Priority == 0 &&
-		o.Traceparent == "" && !strings.Contains(r.Target, ".")
+		!o.Idempotent && !o.Unordered && o.Window == 0 && !o.Sync && !o.Labels && o.Progress == nil && o.Sticky == "" &&
+		o.Priority == 0 && o.Traceparent == "" && !strings.Contains(r.Target, ".")
 }
 
 // packFor writes method and params as they go on a connection.
@@ -226,6 +228,7 @@ func (r *Request) packOptions(p *packer, left time.Duration, timed bool) error {
 	text("traceparent", o.Traceparent)
 	yes("idempotent", o.Idempotent)
 	yes("sync", o.Sync)
+	yes("labels", o.Labels)
 	yes("progress", o.Progress != nil)
 	if key("ordered", o.Unordered) {
 		p.b = appendBool(p.b, false)

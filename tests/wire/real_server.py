@@ -26,7 +26,11 @@ def settings(setup, authority=None):
     if authority:
         certificate, key, _ = authority.issue_server()
         keys.update(listen="tls:127.0.0.1:0", tls_cert=certificate, tls_key=key)
-    return {"pools": setup.get("pools"), "daemon": keys, "users": setup.get("users", "")}
+    sections = setup.get("users", "")
+    if "hosts" in setup:
+        sections += f"\n[cluster]\nname = h1\ndomain = {setup['hosts']}\nbus = nats://127.0.0.1:1\n" \
+                    f"gateway_program = {HERE}/other_hosts.py\n"
+    return {"pools": setup.get("pools"), "daemon": keys, "users": sections}
 
 
 def address(daemon, kind):

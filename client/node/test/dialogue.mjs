@@ -92,13 +92,13 @@ function check_collected(told, results) {
 
 const OPTIONS = {
 	timeout_ms: "timeoutMs", bind_kwargs: "bindKwargs", args_as: "argsAs", kwargs: "kwargs", bind: "bind", errors: "errors",
-	chunk: "chunk", idempotent: "idempotent", ordered: "ordered", window: "window", sync: "sync", sticky: "sticky",
-	traceparent: "traceparent",
+	chunk: "chunk", idempotent: "idempotent", ordered: "ordered", window: "window", sync: "sync", labels: "labels",
+	sticky: "sticky", traceparent: "traceparent",
 };
 
 /** The part of the pools that a target names; undefined: the library can't express it. */
 function part_of(client, target) {
-	const [, name, selector] = /^([\w-]+)(?::(.*))?$/s.exec(target) ?? [];
+	const [, name, selector] = /^([\w@*-]+)(?::(.*))?$/s.exec(target) ?? [];
 	if (name === undefined)
 		return undefined;
 	const pool = client.pool(name);
