@@ -77,6 +77,53 @@ steps("kill", *READY, (ASKS, 0, full(1, "p", [], timeout_ms=5, idempotent=True))
 for value in range(8):
     steps(f"scribble-{value}", *READY, (ASKS, 0, full(1, "p:map", [[1, 2, 3]], chunk=2)), (BEGINS, 0), (SCRIBBLES, 0, bytes([value << 3 | 1])), (TIME, 3), (DIES, 0))
 
+# Gateways: the steps of fuzz_gateway.c; h1 asks, bit 0 is the gateway.
+TELLS, HEARS, BEAT, PACKET, ARRIVES, LOST, DOUBLED, CHANGED, LOCAL_SAYS, ANSWERS, LOCAL_GOES, BUS, PASSES, FLOWS, RESTARTS, SHARES = range(0, 0x100, 0x10)
+
+
+def sized(data):
+    return len(data).to_bytes(2, "big") + data
+
+
+def hosts(name, *list_of_steps):
+    """Steps as (step, low bits, what is behind them: bytes as they are, else msgpack)."""
+    data = b"".join(bytes([step | number]) + b"".join(each if isinstance(each, bytes) else msgpack.packb(each) for each in rest)
+                    for step, number, *rest in list_of_steps)
+    write("gateway", f"{name}.hex", b"".join(data[i:i + 40].hex(" ").encode() + b"\n" for i in range(0, len(data), 40)))
+
+
+def asks(*rpc):
+    return TELLS, 0, [2, 1, list(rpc)]
+
+
+FLOW = (FLOWS, 0)
+hosts("calls", asks(0, 1, "p@h2.m", [1]), asks(0, 2, "p@*:1.m", []), asks(0, 3, "p@h2:key=a.m", ["x"]), asks(0, 4, "q.m", [None]), FLOW, asks(2, "p@h2.m", [5]), FLOW,
+      (HEARS, 0))
+hosts("errors", asks(0, 1, "p@h3.m", [1]), asks(0, 2, "p@.m", []), asks(0, 3, "p@h2:9.m", []), asks(0, 4, "r@*.m", []), asks(0, 5, "p@h2", 5), (TELLS, 0, [2, 9, [0, 1, "p@h2.m", []]]), FLOW)
+hosts("gathers", asks(*full(1, "p@*:all", [1], labels=True)), asks(*full(2, "p@*:scatter", [[1, 2, 3, 4]], errors="collect")),
+      asks(*full(3, "p@*:all", [1], stream=True, progress=True)), FLOW, FLOW, (TELLS, 0, [4, 1, 500]), (HEARS, 0))
+hosts("maps", asks(*full(1, "p@*:map", [[1, 2, 3, 4, 5]])), asks(*full(2, "p@*:map", [list(range(200))], stream=True, window=8)),
+      asks(*full(3, "p@h2:map", [[1, 2]], chunk=1, idempotent=True)), FLOW, FLOW, (TELLS, 0, [4, 1, 100]), FLOW, (HEARS, 0))
+hosts("fed", asks(*full(1, "p@*:map", None, stream=True)), FLOW, asks(2, "objpool.feed", [1, [1, 2, 3]]), FLOW, asks(2, "objpool.feed_end", [1]), FLOW, (HEARS, 0))
+hosts("sticky", asks(*full(1, "p@*:all", [1], sticky="append")), FLOW, asks(*full(2, "p@*:all", [1], sticky="replace")), FLOW, (RESTARTS, 1), (SHARES, 1), *[FLOW] * 8,
+      asks(0, 3, "objpool.forget", ["p@*"]), FLOW)
+hosts("leases", asks(0, 1, "objpool.lease", ["p@h2"]), FLOW, asks(0, 2, "objpool.release", ["p@h2", 0]), asks(0, 3, "objpool.describe", ["p@*"]),
+      asks(0, 4, "objpool.status", ["p@h2"]), FLOW)
+hosts("cancelled", asks(*full(1, "p@*", [1], timeout_ms=50)), asks(*full(2, "p@h2", [1])), (ARRIVES, 15), asks(2, "objpool.cancel", [2]), FLOW, (PASSES, 8), (TELLS, 0, [3, 1]), FLOW)
+hosts("lost", asks(*full(1, "p@h2", [1], idempotent=True)), (LOST, 0), (PASSES, 8), (DOUBLED, 0), (ARRIVES, 1), FLOW, asks(0, 2, "p@h2.m", [1]), (ARRIVES, 15), (RESTARTS, 1), FLOW,
+      *[(SHARES, 1), FLOW] * 4)
+hosts("silent", asks(0, 1, "p@h2.m", [1]), (ARRIVES, 3), (BUS, 1), (PASSES, 12), FLOW, (BUS, 13), (SHARES, 1), FLOW, (BUS, 0), asks(0, 2, "p@h2.m", [1]), (PASSES, 11), (BUS, 14), FLOW)
+hosts("large", (BUS, 0), (BUS, 4), *[(SHARES, 0), (SHARES, 1), FLOW] * 8, asks(0, 1, "p@h2.m", [b"x" * 5000]), *[FLOW] * 4, (HEARS, 0))
+for at in range(0, 60, 3):
+    hosts(f"changed-{at:02}", asks(0, 1, "p@h2.m", [1]), (CHANGED, 0, bytes([0, at, 0xff])), (CHANGED, 0, bytes([0, at, 1])), FLOW, asks(0, 2, "p@h2.m", [2]), (DOUBLED, 0),
+          (CHANGED, 0, bytes([0, at, 0x80])), FLOW, (PASSES, 12))
+for i, data in enumerate([b"", b"\x93\x01\x02", msgpack.packb([1, 5, 6, 7, 8, 9, 10, 11]), msgpack.packb({"a": 1}), b"\xdd\xff\xff\xff\xff", b"\x91" * 200, bytes(range(64))]):
+    hosts(f"strange-{i}", (BEAT, 0, sized(data)), (BEAT, 2, sized(data)), (BEAT, 4, sized(data)), (BEAT, 8, sized(data)), (BEAT, 10, sized(data)), (PACKET, 2, sized(data)),
+          (PACKET, 4, sized(data)), (PACKET, 10, sized(data)), asks(0, 1, "p@h2.m", [1]), (ARRIVES, 15), (LOCAL_SAYS, 1, sized(data)), (LOCAL_SAYS, 0, sized(data)), FLOW, (LOCAL_GOES, 1), FLOW)
+for kind in range(8):
+    hosts(f"told-{kind}", (TELLS, 0, [kind]), (TELLS, 0, [kind, 1]), (TELLS, 0, [kind, 1, {}]), (TELLS, 0, [kind, {"name": "h1", "remotes": {"q": 5}}]), (TELLS, 0, [kind, [["p", "C", 9, [1, 8], 0, 0]]]),
+          asks(0, 1, "p@h2.m", [1]), FLOW)
+
 DAEMON = """[daemon]
 listen = unix:/run/objpool.sock
 listen = tcp:127.0.0.1:0
