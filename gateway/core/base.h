@@ -99,6 +99,7 @@ struct gateway {
 	struct clients *clients;                                /* client.h: the clients of this daemon that call other hosts */
 	const struct conduit_ops *conduit_ops;                  /* channel.c's */
 	const char *(*channel_opened)(struct channel *channel); /* serve.c's: see channels_open */
+	uint64_t promised;     /* bytes of the windows of all channels that are wider than at first */
 	struct conduit *dirty; /* conduits that may have something to send at the end of the turn */
 	struct gateway_ending *endings;
 	struct gateway_bus_counts bus;

@@ -61,6 +61,7 @@ static void forget(struct channel *channel)
 	set_ready(channel, false);
 	(void)idmap_remove(&conduit->channels, key_of(channel->id, channel->opened_here));
 	conduit->opened_by_peer -= !channel->opened_here;
+	conduit->gateway->promised -= channel->widened ? CHANNEL_WINDOW : 0;
 	sendq_clear(&channel->out);
 	gateway_end(conduit->gateway, &channel->ending);
 }
@@ -175,8 +176,11 @@ static uint8_t *put_credit(uint8_t *p, struct channel *channel)
 	uint64_t credit = channel->taken;
 
 	channel->taken = 0;
-	if (!channel->widened && !account_is_over(&channel->conduit->gateway->memory)) {
+	struct gateway *gateway = channel->conduit->gateway;
+	/* All that the other sides may send at once is within the limit, too. */
+	if (!channel->widened && gateway->promised + CHANNEL_WINDOW <= gateway->memory.limit / 2) {
 		channel->widened = true;
+		gateway->promised += CHANNEL_WINDOW;
 		credit += CHANNEL_WINDOW - CHANNEL_FIRST;
 	}
 	channel->may_come += credit;

@@ -456,6 +456,7 @@ static void check_quiet(struct world *world)
 		      node->name, node->gateway->served);
 		HOLDS(world, node->gateway->memory.used == 0, "%s: the gateway still holds %llu bytes", node->name,
 		      (unsigned long long)node->gateway->memory.used);
+		HOLDS(world, node->gateway->promised == 0, "%s: windows of no channel are promised", node->name);
 		HOLDS(world, daemon_is_quiet(node->daemon), "%s: %u sessions of the daemon are left", node->name,
 		      daemon_sessions(node->daemon));
 	}
