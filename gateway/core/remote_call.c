@@ -296,9 +296,13 @@ static struct host *host_for(struct session *session, const struct ask *ask, str
 	char name[GATEWAY_NAME_MAX + 1];
 	struct ask named = *ask;
 
-	if (ask->kind != ASK_RELEASE || !route_is_of_hosts(session->gateway, ask))
+	if (ask->kind != ASK_RELEASE)
 		return route_one(session->gateway, ask, NULL, error);
-	if (!session_take_lease(session, ask->target.pool, name)) {
+	if (!route_is_of_hosts(session->gateway, ask)) {
+		(void)session_take_lease(session, ask->target.pool, ask->target.host, name);
+		return route_one(session->gateway, ask, NULL, error);
+	}
+	if (!session_take_lease(session, ask->target.pool, (struct span){0}, name)) {
 		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "this connection has no lease of pool %.*s that any host has given",
 			  SPAN_TEXT(ask->target.pool, 64));
 		return NULL;

@@ -82,10 +82,10 @@ void session_add_lease(struct session *session, struct span pool, const char *ho
 	session->lease_count += leases->pool != NULL;
 }
 
-bool session_take_lease(struct session *session, struct span pool, char host[GATEWAY_NAME_MAX + 1])
+bool session_take_lease(struct session *session, struct span pool, struct span of, char host[GATEWAY_NAME_MAX + 1])
 {
 	for (uint32_t i = session->lease_count; i-- > 0;) {
-		if (!span_is(pool, session->leases[i].pool))
+		if (!span_is(pool, session->leases[i].pool) || (of.size > 0 && !span_is(of, session->leases[i].host)))
 			continue;
 		memcpy(host, session->leases[i].host, GATEWAY_NAME_MAX + 1);
 		free(session->leases[i].pool);

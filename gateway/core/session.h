@@ -65,8 +65,9 @@ struct session *session_of_user(struct gateway *gateway, const char *user);
 
 /* Remembers that this host has given a lease of the pool. Out of memory: it is not remembered. */
 void session_add_lease(struct session *session, struct span pool, const char *host);
-/* Forgets the last such lease of the pool, and writes its host to `host`. False: there is none. */
-bool session_take_lease(struct session *session, struct span pool, char host[GATEWAY_NAME_MAX + 1]);
+/* Forgets the last such lease of the pool, and of the host `of` if that is not empty; writes its host to `host`. False: there is
+ * none. */
+bool session_take_lease(struct session *session, struct span pool, struct span of, char host[GATEWAY_NAME_MAX + 1]);
 
 /* It has neither calls nor lanes any more, and is closed: frees it at the end of the turn. */
 void session_free_if_over(struct session *session);

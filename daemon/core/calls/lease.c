@@ -318,6 +318,18 @@ struct lease *lease_find(const struct client *client, const struct pool *pool, i
 	return NULL;
 }
 
+bool lease_is_with_gateway(const struct client *client, const struct pool *pool, int64_t slot)
+{
+	const struct lease *lease;
+
+	if (!client->abroad || lease_find(client, pool, slot))
+		return false;
+	TAILQ_FOREACH(lease, &pool->leases, of_pool)
+		if (lease->client->acts_for == client->id && lease_find(lease->client, pool, slot))
+			return true;
+	return false;
+}
+
 /* ---- giving it back ---- */
 
 bool lease_give_up(struct client *client, const struct pool *pool, int64_t slot)

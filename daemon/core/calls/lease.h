@@ -56,6 +56,10 @@ int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool,
  * none. */
 struct lease *lease_find(const struct client *client, const struct pool *pool, int64_t slot);
 
+/* Does the gateway hold the lease of that slot (-1: of any slot) for the client, which has asked for an instance of any host? Its
+ * calls there are the gateway's then. */
+bool lease_is_with_gateway(const struct client *client, const struct pool *pool, int64_t slot);
+
 /* Ends the client's oldest lease of the pool that has not been granted yet, and fails its request. `slot`: only a lease for
  * this slot; -1: a lease for any slot. False: there is no such lease. */
 bool lease_give_up(struct client *client, const struct pool *pool, int64_t slot);

@@ -84,6 +84,8 @@ static int settle_target(struct call *call, const struct client *client, const s
 		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%s\"", error_shown(target->pool, room));
 		return -EINVAL;
 	}
+	if (target->host.size > 0 && target->select == SELECT_SLOT && lease_is_with_gateway(client, pool, target->slot))
+		return 1;
 	call->pool = pool;
 	call->select = target->select;
 	call->method = methods_find(&pool->methods, target->method);

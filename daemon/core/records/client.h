@@ -70,6 +70,7 @@ struct client {
 	struct sendq out;        /* answers */
 	TAILQ_HEAD(, call) yielding; /* calls whose methods wait until the client reads: see yield.h */
 	struct client_memo memo;
+	uint64_t acts_for;       /* the gateway's: the client here that asks for an instance of any host by it; 0: it is nobody's */
 	struct abroad *abroad;   /* as whom it asks other hosts: see daemon/supervisor/cluster; NULL: it has asked none */
 	char name[CLIENT_NAME];  /* that it gave in hello */
 	enum error_form error_form;

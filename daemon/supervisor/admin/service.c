@@ -2,6 +2,7 @@
 #include "daemon/supervisor/admin/service.h"
 
 #include "daemon/core/calls/direct.h"
+#include "daemon/core/calls/lease.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/remote.h"
 #include "daemon/core/entry/request.h"
@@ -511,7 +512,10 @@ static int travel(struct request *request, const struct own_method *method)
 		return 0;
 	if (check_travel(request, method, target.pool) < 0)
 		return -1;
-	const int away = offered ? 1 : remote_is_for_others(core, &target, pool, &request->error);
+	const struct client *client = &request->session->client;
+	int away = offered ? 1 : remote_is_for_others(core, &target, pool, &request->error);
+	if (away == 0 && method->run == admin_release && pool && lease_is_with_gateway(client, pool, -1))
+		away = 1;
 	if (away <= 0)
 		return away < 0 ? -1 : 0;
 	return core->remote->send(core->remote, &request->session->client, request->rpc, NULL, false, &request->error) < 0 ? -1 : 1;

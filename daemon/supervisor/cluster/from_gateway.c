@@ -53,8 +53,12 @@ static int on_session(struct cluster *cluster, struct reader *reader)
 				(unsigned long long)number);
 		return bad ? -EBADMSG : 0;
 	}
+	const struct abroad *abroad = behalf->host[0] ? NULL : idmap_get(&cluster->by_number, behalf->local);
 	struct transport transport = transport_of(&socket_transport_unix, fd);
-	if (!session_new_on_behalf(daemon, &transport, behalf))
+	struct session *session = session_new_on_behalf(daemon, &transport, behalf);
+	if (session)
+		session->client.acts_for = abroad ? abroad->client->id : 0;
+	else
 		log_say(LOG_WARNING, "the gateway's session %llu is refused: out of memory", (unsigned long long)number);
 	return 0;
 }

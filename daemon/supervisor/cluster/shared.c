@@ -29,8 +29,10 @@ uint32_t shared_running(const struct pool *pool)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		n += pool->slots[i]->handed_count;
+	for (uint32_t i = 0; i < pool->size; i++) {
+		const struct slot *slot = pool->slots[i];
+		n += slot->handed_count > 0 || !slot->leased ? slot->handed_count : 1;
+	}
 	return n;
 }
 

@@ -13,7 +13,7 @@ const struct config_pool *shared_section(const struct pool *pool);
 bool shared_slot_is_ready(const struct pool *pool, uint32_t index);
 uint32_t shared_ready(const struct pool *pool);
 
-/* Batches in workers' hands. */
+/* Batches in workers' hands. A slot that is leased counts as one that has something to do. */
 uint32_t shared_running(const struct pool *pool);
 
 /* Are no slots ready, or do as many calls wait as slots are ready? Then a call is better off elsewhere. */

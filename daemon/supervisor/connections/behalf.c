@@ -29,13 +29,14 @@ bool behalf_is_shared_with(const struct pool *pool, struct span host)
 	return section->share && (!section->unpickle || config_has_host(&section->trust, host));
 }
 
-/* rights->sees */
+/* rights->sees. A daemon that stops has fewer and fewer pools: that it stops is what callers are to hear, for any name. */
 static bool sees(const struct rights *rights, struct span name)
 {
-	const struct pool *pool = pool_find(rights->seer, name);
+	const struct core *core = rights->seer;
+	const struct pool *pool = pool_find(core, name);
 	const struct span host = {.bytes = (const uint8_t *)rights->host, .size = strlen(rights->host)};
 
-	return pool && behalf_is_shared_with(pool, host);
+	return pool ? behalf_is_shared_with(pool, host) : core->draining;
 }
 
 /* Without users: they may call and describe what is shared. */
