@@ -6,7 +6,7 @@ SEEDS_LONG ?= 1-400000
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: tests unit check-unit sim gateway-sim sim-long fuzz compat-stdlib check-vm check-valgrind
+.PHONY: tests unit check-unit sim gateway-sim sim-long fuzz compat-stdlib check-vm check-valgrind check-cluster cluster-chaos
 tests: $(UNIT) $(FUZZERS:%=$(B)/tests/fuzz-%) $(B)/sim $(B)/gateway-sim
 
 unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, and the fuzzers' corpora
@@ -69,6 +69,15 @@ check-valgrind: all $(CLIENT_UNIT) # libobjpool's tests under valgrind (some min
 check-vm: all $(B)/tests/test_cage # cages on Debian 12's own kernel, in a virtual machine (qemu; some minutes without KVM)
 	@sh scripts/deps.sh vm
 	@sh tests/vm/check.sh $(B)
+
+MATRIX_ROUNDS ?= 3
+check-cluster: all # clusters: failures of every kind under calls of every kind, and the table (some minutes; MATRIX_ROUNDS=3)
+	OBJPOOL_BUILD=$(B) OBJPOOL_MATRIX_ROUNDS=$(MATRIX_ROUNDS) /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+		tests/integration/test_cluster_hosts.py tests/integration/test_cluster_matrix.py
+
+CHAOS ?= --calls 1000000 --failures 200
+cluster-chaos: all # clusters: calls of every kind while hosts, gateways and servers are killed (CHAOS='--calls N --seed S')
+	OBJPOOL_BUILD=$(B) /usr/bin/python3 tests/cluster_chaos.py $(CHAOS)
 
 # A process for each thousand seeds, as many at once as there are CPUs.
 sim_of = seq $(firstword $(subst -, ,$(1))) 1000 $(lastword $(subst -, ,$(1))) | xargs -P $$(nproc) -I@ \

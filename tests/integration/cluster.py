@@ -19,13 +19,16 @@ POOL = {"workers": 2, "share": "yes"}
 
 
 class Server:
-    """A nats-server. After the first start it keeps its port."""
+    """A nats-server. After the first start it keeps its ports. One that is `routed` can have another beside it."""
 
-    def __init__(self, path, config=""):
+    def __init__(self, path, config="", routed=False, beside=None):
         self.path = pathlib.Path(path)
         self.path.mkdir(exist_ok=True)
         self.config = config
-        self.port = -1
+        self.port = self.route_port = -1
+        self.routed, self.other = routed or beside is not None, beside
+        if beside:
+            beside.other = self
         self.process = None
         self.start()
 
@@ -34,19 +37,28 @@ class Server:
         ports = self.path / "ports"
         shutil.rmtree(ports, ignore_errors=True)
         ports.mkdir()
-        file.write_text(f'listen: "127.0.0.1:{self.port}"\nports_file_dir: "{ports}"\n{self.config}\n')
+        file.write_text(f'listen: "127.0.0.1:{self.port}"\nports_file_dir: "{ports}"\n{self.config}\n{self._routes()}')
         with open(self.path / "nats.log", "ab") as log:
             self.process = subprocess.Popen(["nats-server", "-c", file], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         made = wait_for(lambda: self._ports(ports), lambda: f"the NATS server:\n{self.log()}")
         self.port = int(made["nats"][0].rpartition(":")[2])
+        if "cluster" in made:
+            self.route_port = int(made["cluster"][0].rpartition(":")[2])
+
+    def _routes(self):
+        if not self.routed:
+            return ""
+        routes = f'routes: ["nats://127.0.0.1:{self.other.route_port}"]' if self.other else ""
+        return f'cluster {{ name: "both", listen: "127.0.0.1:{self.route_port}", {routes} }}\n'
 
     def _ports(self, place):
         assert self.process.poll() is None, self.log()
         for file in place.iterdir():
             try:
-                return json.loads(file.read_text())
+                made = json.loads(file.read_text())
             except ValueError:
                 return None
+            return made if "cluster" in made or not self.routed else None
         return None
 
     def log(self):
@@ -116,9 +128,12 @@ class Host:
 
 
 class Cluster:
-    def __init__(self, place, names=("h1", "h2", "h3"), config="", **keywords):
+    def __init__(self, place, names=("h1", "h2", "h3"), config="", servers=1, **keywords):
         self.place = place
-        self.server = Server(place / "nats", config)
+        self.server = Server(place / "nats", config, servers > 1)
+        self.servers = [self.server]
+        if servers == 2:
+            self.servers.append(Server(place / "nats2", config, beside=self.server))
         self.hosts = {}
         self.starts = 0
         for name in names:
@@ -127,7 +142,8 @@ class Cluster:
 
     def add(self, name, bus=None, **keywords):
         self.starts += 1
-        host = Host(self.place / f"{name}-{self.starts}", name, bus or self.server.url, **keywords)
+        bus = bus or " ".join(server.url for server in self.servers)
+        host = Host(self.place / f"{name}-{self.starts}", name, bus, **keywords)
         self.hosts[name] = host
         return host
 
@@ -141,6 +157,11 @@ class Cluster:
         for host in self.hosts.values():
             host.sees(ready)
 
+    def settle_p(self):
+        """The same, of pool p alone."""
+        for host in self.hosts.values():
+            host.sees({name: other.daemon.pools["p"]["workers"] for name, other in self.hosts.items()})
+
     def stop(self):
         failures = []
         for host in self.hosts.values():
@@ -150,7 +171,8 @@ class Cluster:
                 except AssertionError as error:
                     host.daemon.kill()
                     failures.append(error)
-        self.server.stop()
+        for server in self.servers:
+            server.stop()
         if failures:
             raise failures[0]
 

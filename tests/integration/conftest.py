@@ -16,10 +16,11 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:      # the tests are a she
 
 
 # The files that take longest begin first: at the end no process has one of them left while the others have nothing to do.
-LONGEST = ["test_systemd.py", "test_stuck_template.py", "test_client_payloads.py", "test_payloads.py", "test_fork.py", "test_compat_managers.py",
-           "test_compat_multiprocess.py", "test_dialogues.py", "test_python.py", "test_tls.py", "test_life.py", "test_direct.py",
-           "test_rights_matrix.py", "test_compat_locks.py", "test_compat_processes.py", "test_tls_clients.py", "test_readme.py",
-           "test_metrics.py", "test_offered_template.py", "test_secure.py", "test_compat_sending.py", "test_slowlog.py", "test_streams.py"]
+LONGEST = ["test_systemd.py", "test_cluster_matrix.py", "test_stuck_template.py", "test_client_payloads.py", "test_payloads.py",
+           "test_fork.py", "test_compat_managers.py", "test_compat_multiprocess.py", "test_dialogues.py", "test_python.py",
+           "test_tls.py", "test_life.py", "test_direct.py", "test_rights_matrix.py", "test_compat_locks.py",
+           "test_compat_processes.py", "test_tls_clients.py", "test_readme.py", "test_metrics.py", "test_offered_template.py",
+           "test_secure.py", "test_compat_sending.py", "test_slowlog.py", "test_streams.py"]
 
 
 def pytest_collection_modifyitems(items):

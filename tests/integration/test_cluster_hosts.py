@@ -198,6 +198,23 @@ def test_a_lease_of_another_hosts_instance(cluster):
         assert there.wait(waits) == (None, "mine")
 
 
+def test_a_lease_of_any_host_which_may_be_this_one(cluster):
+    hosts = cluster(("h1", "h2"), pools={"p": {"workers": 16, "share": "yes"}})
+    with hosts["h1"].client() as c, hosts["h1"].client() as other:
+        leases = []
+        while tags(lease["host"] for lease in leases) != ["h1", "h2"] and len(leases) < 16:
+            leases.append(c.value("objpool.lease", "p@*"))
+        here = next(lease for lease in leases if lease["host"] == "h1")
+        for lease in leases:
+            assert c.value(f"p@{lease['host']}:{lease['slot']}.tag") == lease["host"]
+        waits = other.start(f"p@h1:{here['slot']}.tag")
+        assert other.value("p@h1.tag") == "h1" and waits not in other.answers
+        for lease in leases:
+            assert c.value("objpool.release", f"p@{lease['host']}", lease["slot"])
+        assert other.wait(waits) == (None, "h1")
+        assert c.error("objpool.release", "p@*").startswith("BAD_ARGUMENT: ")
+
+
 # ---- failures ----
 
 def test_a_worker_that_dies_elsewhere(cluster):
@@ -287,6 +304,19 @@ def test_a_server_that_is_not_there_at_first(cluster, place):
     hosts.settle()
 
 
+def test_two_servers_of_which_one_is_killed(cluster):
+    hosts = cluster(servers=2)
+    with hosts["h1"].client().maps() as c:
+        for server in hosts.servers:
+            server.stop()
+            wait_for(lambda: c.value("objpool.hosts")["bus"]["state"] == "connected", lambda: "the other server to be found")
+            hosts.settle()
+            for name in ("h2", "h3"):
+                answers(c, f"p@{name}.tag", name)
+            assert c.value("p@*:all.tag") == ["h1", "h1", "h2", "h2", "h3", "h3"]
+            server.start()
+
+
 def test_two_hosts_of_one_name(cluster):
     hosts = cluster(("h1", "h2"))
     first = hosts["h2"]
@@ -324,7 +354,7 @@ def test_a_pool_that_is_not_shared(cluster):
 
 
 def test_rights_hold_at_both_ends(cluster):
-    hosts = cluster(("h1",), sections=f"\n[user me]\nuid = {os.getuid()}\ncall = p.*\nall = p.*\ndescribe = *\nwatch = *\n"
+    hosts = cluster(("h1",), sections=f"\n[user me]\nuid = {os.getuid()}\ncall = p.*\nall = p.*\ndescribe = *\nwatch = yes\n"
                     if os.getuid() else "")
     hosts.add("h2", sections="\n[user h1/*]\ncall = p.tag\n")
     hosts["h1"].sees({"h1": 2, "h2": 2})
