@@ -37,6 +37,7 @@ def burst(line, kind, _):
 KINDS = {**calls.KINDS,
          "burst": burst,
          "burst, too": burst,
+         "deadline": calls.deadline(5),
          "map": calls.map_("p@*:map", 500, 0.0),
          "map slow": calls.map_("p@*:map", 50, 0.002),
          "map of a host": calls.map_("p@h2:map", 300, 0.0),
@@ -157,6 +158,8 @@ class Chaos:
             if time.monotonic() - shown > 30:
                 shown = time.monotonic()
                 print(f"{shown - begin:5.0f} s: {self.book.count()} tokens, {self.done}", flush=True)
+        for kind, text in self.book.wrong:
+            print(f"WRONG {kind}: {text}", flush=True)
         self.cluster.settle_p()
         self.over.set()
         calls.wait_until_ended(callers, self.book)
