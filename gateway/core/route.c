@@ -229,30 +229,12 @@ static struct host *only(struct gateway *gateway, const struct ask *ask, struct 
 	return found;
 }
 
-/* A lease is held by the session that has asked for it. At this host that would be the gateway's: the client's own calls of the
- * slot, which do not come by the gateway, would wait for it. */
-static struct host *for_lease(struct gateway *gateway, const struct ask *ask, struct error *error)
-{
-	struct host *host = any(gateway, ask, gateway->hosts->self);
-
-	if (host)
-		return host;
-	route_say_none(gateway, ask, error);
-	if (route_has(gateway, ask, gateway->hosts->self))
-		error_say(error, ERROR_UNREACHABLE, RAN_NO,
-			  "no other host can be asked for pool %.*s: lease this host's as pool@%s",
-			  SPAN_TEXT(ask->target.pool, 64), gateway->name);
-	return NULL;
-}
-
 struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host * not, struct error *error)
 {
 	struct host *host;
 
 	if (!route_is_of_hosts(gateway, ask))
 		return named(gateway, ask, error);
-	if (ask->kind == ASK_LEASE)
-		return for_lease(gateway, ask, error);
 	if (ask->target.select == SELECT_SLOT)
 		return only(gateway, ask, error);
 	host = ask->target.select == SELECT_KEY ? by_key(gateway, ask) : any(gateway, ask, not );
