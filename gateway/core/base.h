@@ -94,6 +94,7 @@ struct gateway {
 	uint64_t last_number;           /* of a local session */
 	struct hosts *hosts;            /* hosts.h */
 	TAILQ_HEAD(, sticky) stickies;  /* sticky.h */
+	bool sticky_owed;        /* a host that is there has lost a sticky call */
 	uint32_t sticky_count, replays; /* replays: hosts that are being sent sticky calls */
 	size_t sticky_bytes;
 	struct clients *clients;                                /* client.h: the clients of this daemon that call other hosts */

@@ -70,6 +70,7 @@ struct host {
 	struct timer watch;
 	struct conduit *conduit; /* conduit.h; NULL: none */
 	uint64_t next_epoch;     /* of the next conduit */
+	uint64_t replayed;       /* when it was last sent sticky calls */
 	bool replays;            /* it is being sent sticky calls: calls of any host wait, or go elsewhere */
 	uint32_t users;          /* who holds a pointer to the host */
 	uint64_t rtt;            /* nanoseconds; 0: not known */

@@ -80,6 +80,7 @@ void replay_look(struct host *host)
 	replay->host = host;
 	replay->incarnation = host->incarnation;
 	host->replays = true;
+	host->replayed = gateway->now;
 	host->users++;
 	gateway->replays++;
 	go_on(replay);

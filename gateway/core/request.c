@@ -7,6 +7,7 @@
 #include "gateway/core/lane.h"
 #include "gateway/core/map.h"
 #include "gateway/core/remote_call.h"
+#include "gateway/core/replay.h"
 #include "gateway/core/route.h"
 #include "gateway/core/sticky.h"
 
@@ -239,6 +240,18 @@ static void forget(struct session *session, const struct ask *ask)
 	session_end(session);
 }
 
+/* A conduit that dies can cost a host a sticky call, and the host is still there: it gets it before anything that comes later. What
+ * fails at once is not tried twice in a turn. */
+static void send_what_is_owed(struct gateway *gateway)
+{
+	struct host *host;
+
+	gateway->sticky_owed = false;
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
+		if (host->replayed != gateway->now)
+			replay_look(host);
+}
+
 /* Must it wait until a host has had its sticky calls? Any host: only if there is no other. */
 static bool must_wait(struct gateway *gateway, const struct ask *ask)
 {
@@ -246,7 +259,11 @@ static bool must_wait(struct gateway *gateway, const struct ask *ask)
 	struct host *host;
 	bool waits = false;
 
-	if (gateway->replays == 0 || (ask->kind != ASK_CALL && ask->kind != ASK_LEASE))
+	if (ask->kind != ASK_CALL && ask->kind != ASK_LEASE)
+		return false;
+	if (gateway->sticky_owed)
+		send_what_is_owed(gateway);
+	if (gateway->replays == 0)
 		return false;
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (!route_has(gateway, ask, host))

@@ -141,6 +141,7 @@ void sticky_lost(struct sticky *sticky, const struct host *host, bool may_have_r
 	for (uint32_t i = 0; i < sticky->had_count; i++)
 		if (sticky->had[i] == incarnation_of(host))
 			sticky->had[i--] = sticky->had[--sticky->had_count];
+	sticky->gateway->sticky_owed = true;
 }
 
 struct sticky *sticky_due(const struct gateway *gateway, const struct host *host)
