@@ -126,11 +126,15 @@ def test_what_is_refused(one):
 
 
 def test_a_value_that_stands_for_a_descriptor(one):
-    """It would be taken for a descriptor of another program's, or waited for."""
+    """It would be taken for a descriptor of another program's, or waited for: it is refused before the daemon sees it."""
     _, nats = one
-    for body in (b"\x91\xd8\x00" + bytes(16), b"\x91\xd8\x01" + bytes(16), b"\x91\xd8\x02" + bytes(16), b"\x91\xd8\x7f" + bytes(16)):
-        answer = nats.request(CALL + "tag", body)
-        assert msgpack.unpackb(answer.body)["ran"] == "no", answer
+    as_json = b'[{"$ext": [112, "' + b"A" * 22 + b'=="]}]'
+    for body in (b"\x91\xd8\x70" + bytes(16), b"\xd8\x70" + bytes(16), b"\x81\xa1k\xd8\x70" + bytes(16), as_json):
+        answer = nats.request(CALL + "echo", body)
+        error = json.loads(answer.body) if body is as_json else msgpack.unpackb(answer.body)
+        assert (error["code"], error["ran"]) == ("BAD_REQUEST", "no") and "which the bus can't carry" in error["message"], answer
+    options = {"Objpool-Options": '{"kwargs": {"x": {"$ext": [112, "' + "A" * 22 + '=="]}}}'}
+    assert "which the bus can't carry" in failure(nats.request(CALL + "echo", b"[]", options))[1]["message"]
     assert value(nats, "tag") == "h1"
 
 
@@ -154,19 +158,20 @@ def test_a_call_that_nobody_waits_for(one):
     assert ask(nats, "STATS.p")["endpoints"]
 
 
-def test_no_answer_goes_where_hosts_speak(one):
+def test_no_answer_goes_where_hosts_speak(one, bus):
     """Whoever asks names the subject of the answer, which is sent with the host's permissions."""
-    _, nats = one
-    for reply in ("objpool.test.to.h1.h2", "objpool.test.beat.h1", "$SRV.PING", "$SYS.x", "_INBOX_objpool_h1.x"):
-        sid = nats.subscribe(reply)
+    hosts, nats = one
+    listener = bus(hosts)
+    for reply in ("objpool.test.to.h1.h2", "objpool.test.beat.h1", "$SRV.x", "$JS.API.x", "_INBOX_objpool_h1.x"):
+        listener.subscribe(reply)
         for subject in (CALL + "tag", "$SRV.PING", "$SRV.INFO.p"):
-            if subject != reply:
-                nats.publish(subject, b"[]", reply)
-        assert value(nats, "tag") == "h1"
-        nats.flush()
-        assert not [m for m in nats.waiting if m.subject == reply and reply != "objpool.test.beat.h1" and m.headers == {} and b"h1" in m.body]
-        nats.waiting.clear()
-        nats.unsubscribe(sid)
+            nats.publish(subject, b"[]", reply)
+    listener.subscribe("_INBOX.heard")
+    nats.publish(CALL + "tag", b"[]", "_INBOX.heard")
+    heard = [listener.next()]
+    while heard[-1].subject != "_INBOX.heard":
+        heard.append(listener.next())
+    assert [m.subject for m in heard if m.body == b'"h1"' or b"io.nats.micro" in m.body] == ["_INBOX.heard"]
 
 
 # ---- sizes ----
