@@ -453,6 +453,14 @@ static void print_cluster(struct objpool_bytes cluster)
 	fputc('\n', stdout);
 }
 
+static bool is_empty(struct objpool_bytes array)
+{
+	struct objpool_reader reader = objpool_reader(array);
+	uint32_t count;
+
+	return objpool_read_array(&reader, &count) == 0 && count == 0;
+}
+
 static void print_status(struct objpool_bytes status)
 {
 	field_show(stdout, field(status, "server"));
@@ -467,6 +475,8 @@ static void print_status(struct objpool_bytes status)
 	fputc('\n', stdout);
 	field_each(field(status, "listen"), print_address, NULL);
 	print_cluster(field(status, "cluster"));
+	if (is_empty(field(status, "pools")))
+		fputs("\nno pools\n", stdout);
 	field_each(field(status, "pools"), print_pool, NULL);
 	print_users(field(status, "users"));
 }

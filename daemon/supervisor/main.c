@@ -300,6 +300,14 @@ static int check_certificates(const struct config *config)
 	return r;
 }
 
+static void say_no_pools(const char *config)
+{
+	if (config)
+		log_say(LOG_WARNING, "there are no pools in %s or in conf.d beside it", config);
+	else
+		log_say(LOG_WARNING, "there are no pools in the configuration (no file was found)");
+}
+
 static int run(struct config *config, struct options *options)
 {
 	static struct daemon daemon;
@@ -316,8 +324,7 @@ static int run(struct config *config, struct options *options)
 	if (outdated[0])
 		log_say(LOG_WARNING, "%s; clients over TLS will not be served", outdated);
 	if (config->pool_count == 0 && !options->until_eof)
-		log_say(LOG_WARNING, "there are no pools in %s",
-			options->config ? options->config : "the configuration (no file was found)");
+		say_no_pools(options->config);
 	if (setup(&daemon, config, tls, options->config, options->listen, options->listen_count) == 0)
 		status = options->until_eof ? run_for_owner(&daemon) : loop_run(&daemon);
 	setup_undo(&daemon);

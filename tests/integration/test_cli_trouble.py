@@ -229,6 +229,12 @@ def test_pools_says_why_one_is_down(start):
     assert table["POOL"].split()[-1] == "WHY" and "no licence for it" in table["down"] and table["good"].split()[-1] == "-"
 
 
+def test_a_daemon_without_pools_says_so(start):
+    daemon = start({})
+    assert run("status", address=daemon.address).stdout.endswith("\n\nno pools\n")
+    assert f"there are no pools in {daemon.config} or in conf.d beside it" in daemon.log()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_create_that_is_interrupted_leaves_no_pool(start, number):
     daemon = start({})
