@@ -208,7 +208,7 @@ def check_instance():
     run("mkdir", "-p", f"{LAB}/conf.d")
     write(f"{LAB}/objpoold.conf", "[daemon]\n")
     write(f"{LAB}/conf.d/lots.conf", POOLS.replace("dice", "lots"))
-    run("systemctl", "start", "objpoold@lab")
+    run("systemctl", "enable", "--now", "objpoold@lab")
     pools = run("sh", "-c", "objpool -s /run/objpool/lab.sock pools | awk 'NR > 1 {print $1}'")
     expect("pools of the other daemon", pools.split(), ["lots", "probe"])
 
