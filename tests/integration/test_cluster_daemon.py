@@ -96,6 +96,8 @@ def test_streams_feeds_and_cancels(cluster):
         assert gateway.notification() == (session, "objpool.feed", [theirs, [1, 2]])
         gateway.send(played.MESSAGE_BACK, session, [2, "objpool.result", [theirs, 0, None, 1]])
         assert c.receive() == [2, "objpool.result", [mine, 0, None, 1]]
+        gateway.send(played.MESSAGE_BACK, session, [2, "objpool.results", [theirs, 1, [2, 3]]])
+        assert c.receive() == [2, "objpool.results", [mine, 1, [2, 3]]]
         c.notify("objpool.feed_end", mine)
         assert gateway.notification() == (session, "objpool.feed_end", [theirs])
         assert c.value("objpool.cancel", mine) is True

@@ -334,7 +334,8 @@ static int on_response(struct cluster *cluster, struct abroad *abroad, const str
 
 static bool is_of_streams(struct span method)
 {
-	return span_is(method, "objpool.result") || span_is(method, "objpool.progress") || span_is(method, "objpool.credit");
+	return span_is(method, "objpool.result") || span_is(method, "objpool.results") || span_is(method, "objpool.progress") ||
+	       span_is(method, "objpool.credit");
 }
 
 /* Likewise: [msgid, ...]. */
