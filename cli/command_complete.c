@@ -4,8 +4,8 @@
  * words are those of the line behind "objpool"; the last is the one that is being typed, and may be empty. Each line is a
  * candidate, a tab, and what it is. The one line ":files" stands for the names of files.
  *
- * Commands, their options and words come from the tables that --help prints; pools and methods from the daemon, which has a
- * second to answer.
+ * Commands, their options and words come from the tables that --help prints; pools, hosts and methods from the daemon, which
+ * has a second to answer.
  */
 #include "cli/cli.h"
 #include "cli/fields.h"
@@ -139,6 +139,62 @@ static void offer_pools(struct completion *completion, const char *behind)
 	objpool_result_free(&result);
 }
 
+/* The hosts that share a pool. */
+struct hosting {
+	struct completion *completion;
+	const char *pool;
+	struct objpool_bytes host;
+	bool any;
+};
+
+static void offer_place(const struct completion *completion, const char *pool, const char *host, const char *what)
+{
+	char *candidate;
+
+	if (asprintf(&candidate, "%s@%s.", pool, host) < 0)
+		return;
+	offer(completion, candidate, what);
+	free(candidate);
+}
+
+static void offer_host_of_pool(void *context, struct objpool_bytes shared)
+{
+	struct hosting *hosting = context;
+	char *pool = copy_field(shared, "pool"), *class = copy_field(shared, "class"), *host = copy_field(hosting->host, "name");
+
+	if (pool && class && host && strcmp(pool, hosting->pool) == 0) {
+		if (!hosting->any)
+			offer_place(hosting->completion, pool, "*", class);
+		hosting->any = true;
+		offer_place(hosting->completion, pool, host, class);
+	}
+	free(pool);
+	free(class);
+	free(host);
+}
+
+static void offer_host(void *context, struct objpool_bytes host)
+{
+	struct hosting *hosting = context;
+
+	hosting->host = host;
+	field_each(field(host, "pools"), offer_host_of_pool, hosting);
+}
+
+static void offer_hosts(struct completion *completion, int pool)
+{
+	struct hosting hosting = {.completion = completion};
+	struct objpool_result result;
+	char *name = strndup(completion->typed, (size_t)pool);
+
+	hosting.pool = name;
+	if (name && ask(completion, "objpool.hosts", NULL, &result)) {
+		field_each(field(result.value, "hosts"), offer_host, &hosting);
+		objpool_result_free(&result);
+	}
+	free(name);
+}
+
 static void offer_selectors(const struct completion *completion, int pool)
 {
 	static const char *const selectors[] = {"all.", "map.", "scatter.", "key="};
@@ -170,11 +226,14 @@ static void offer_methods(struct completion *completion, int target, int pool)
 static void offer_targets(struct completion *completion)
 {
 	const int target = (int)strcspn(completion->typed, "."), pool = (int)strcspn(completion->typed, ":.");
+	const int at = (int)strcspn(completion->typed, "@");
 
 	if (completion->typed[target])
 		offer_methods(completion, target, pool);
 	else if (completion->typed[pool])
 		offer_selectors(completion, pool);
+	else if (completion->typed[at])
+		offer_hosts(completion, at);
 	else
 		offer_pools(completion, ".");
 }

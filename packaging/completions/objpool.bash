@@ -4,7 +4,7 @@
 _objpool() {
 	local cur words cword line broken
 	if declare -F _get_comp_words_by_ref >/dev/null; then
-		_get_comp_words_by_ref -n := cur words cword
+		_get_comp_words_by_ref -n :=@ cur words cword
 	else # without the package bash-completion: words as blanks divide them
 		line=${COMP_LINE:0:COMP_POINT}
 		read -ra words <<<"$line"
@@ -18,8 +18,8 @@ _objpool() {
 		compopt -o filenames 2>/dev/null
 		return
 	fi
-	# Readline replaces only what stands behind the last : or = of the word.
-	broken=${cur%"${cur##*[:=]}"}
+	# Readline replaces only what stands behind the last :, = or @ of the word.
+	broken=${cur%"${cur##*[:=@]}"}
 	COMPREPLY=("${COMPREPLY[@]%%$'\t'*}")
 	COMPREPLY=("${COMPREPLY[@]#"$broken"}")
 	[[ ${COMPREPLY[0]} == *[.=] ]] && compopt -o nospace 2>/dev/null
