@@ -177,7 +177,7 @@ def test_a_library(cluster, place, program):
     def told(*methods):
         return subprocess.run([*command, address, *methods], text=True, capture_output=True, check=True, timeout=DEADLINE).stdout.splitlines()
     assert told("p@h2.tag", "p@h9.tag") == ["h2", "UNREACHABLE - 1"]
-    assert told("p@h2:1.crash")[0].startswith("WORKER_LOST h2 ")
+    assert told("p@h2.crash")[0].startswith("WORKER_LOST h2 ")
     with subprocess.Popen([*command, address, "p@h2.sleep"], text=True, stdout=subprocess.PIPE) as waiting:
         runs(hosts["h2"])
         hosts["h2"].kill()

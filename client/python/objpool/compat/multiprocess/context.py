@@ -58,9 +58,9 @@ class _Makes:
         manager.start()
         return manager
 
-    def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None):
-        """A pool of worker processes."""
-        return _module("pool").Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context())
+    def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, **hosts):
+        """A pool of worker processes; with hosts="*", of those of other machines."""
+        return _module("pool").Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context(), **hosts)
 
     def allow_connection_pickling(self):
         """Does nothing: connections can be sent."""

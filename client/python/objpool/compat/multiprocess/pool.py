@@ -29,13 +29,26 @@ def __getattr__(name):
 
 
 class Pool:
-    """Workers of a private objpool daemon, with the methods of multiprocessing.Pool."""
+    """Workers of a private objpool daemon, with the methods of multiprocessing.Pool.
+
+    hosts: instead of these, the instances of a pool of functions that other machines share: "*" for all, or the name of one. `pool`
+    is its name, `address` where the daemon of this machine is (by default as objpool.connect finds it). idempotent=True: what a
+    machine had when it was lost is run again on another. docs/CLUSTER.md says how to set that up.
+    """
 
     _state = INIT
     _factory = None
 
-    def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None):
+    def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None, *,
+                 hosts=None, pool="functions", address=None, idempotent=False):
         self._ctx = context
+        crew = None
+        if hosts is not None:
+            if initializer is not None or maxtasksperchild is not None:
+                raise ValueError(f"with hosts, initializer and maxtasksperchild are keys of [pool {pool}] there: args and max_calls")
+            from .._hosts_crew import HostsCrew
+            crew = HostsCrew(hosts, pool, address, idempotent)
+            processes = processes or crew.size
         if processes is None:
             processes = os.cpu_count() or 1
         if processes < 1:
@@ -52,7 +65,7 @@ class Pool:
         self._pid = os.getpid()
         self._jobs = set()
         self._idle = Hub()
-        self._crew = self._make_crew(processes, initializer, initargs, maxtasksperchild)
+        self._crew = crew or self._make_crew(processes, initializer, initargs, maxtasksperchild)
         self._finalizer = weakref.finalize(self, _terminate, self._crew, self._jobs)
         self._finalizer.atexit = False      # the daemon ends with the program
         self._state = RUN
