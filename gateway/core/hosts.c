@@ -413,6 +413,7 @@ static void on_listened(struct timer *timer)
 	if (gateway->state != GATEWAY_LISTENING)
 		return;
 	gateway->state = GATEWAY_SERVING;
+	gateway->sticky_owed = true; /* hosts that were heard before */
 	say_state(gateway, "connected", gateway->bus_text);
 	hosts_changed(hosts);
 	say_beat(hosts, false);

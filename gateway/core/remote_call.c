@@ -136,8 +136,9 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 	struct sendq *to = call_answer_begin(&remote->call);
 	if (!to)
 		return;
-	if (remote->ask.kind == ASK_LEASE && remote->block && route_is_of_hosts(sub_gateway(remote), &remote->ask))
-		session_add_lease(remote->call.session, remote->ask.target.pool, remote->host->name);
+	if (remote->ask.kind == ASK_LEASE && remote->block)
+		session_add_lease(remote->call.session, remote->ask.target.pool, remote->host->name,
+				  route_is_of_hosts(sub_gateway(remote), &remote->ask));
 	if (remote->ask.kind == ASK_LEASE)
 		put_lease(to, rpc->result, remote->host->name);
 	else if (is_collected(remote))
@@ -194,8 +195,9 @@ static bool ask_again(struct remote_call *remote, const struct error *lost)
 	struct gateway *gateway = remote->call.session->gateway;
 	struct error error;
 
-	if (!remote->block || remote->told || remote->cancelled || ++remote->tries >= TRIES ||
-	    (lost->ran != RAN_NO && !remote->ask.idempotent) || (remote->call.due && call_time_left(&remote->call) == 0))
+	if (!remote->block || !route_is_of_hosts(gateway, &remote->ask) || remote->told || remote->cancelled ||
+	    ++remote->tries >= TRIES || (lost->ran != RAN_NO && !remote->ask.idempotent) ||
+	    (remote->call.due && call_time_left(&remote->call) == 0))
 		return false;
 	struct host *host = route_one(gateway, &remote->ask, remote->host, &error);
 	return host && ask_host(remote, host, &error) == 0;
@@ -333,7 +335,7 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 		return 0;
 	}
 	remote->ask = *ask;
-	if (block && ask->kind != ASK_RELEASE && route_is_of_hosts(session->gateway, ask))
+	if (block && (ask->kind == ASK_LEASE || (ask->kind != ASK_RELEASE && route_is_of_hosts(session->gateway, ask))))
 		remote->block = block_ref(block);
 	if (remote->call.is_request)
 		call_set_deadline(&remote->call, ask->timeout);

@@ -240,8 +240,8 @@ static void forget(struct session *session, const struct ask *ask)
 	session_end(session);
 }
 
-/* A conduit that dies can cost a host a sticky call, and the host is still there: it gets it before anything that comes later. What
- * fails at once is not tried twice in a turn. */
+/* A conduit that dies can cost a host a sticky call, and the host is still there: it gets it before anything that comes later.
+ * What fails at once is not tried twice in a turn. */
 static void send_what_is_owed(struct gateway *gateway)
 {
 	struct host *host;
@@ -252,8 +252,9 @@ static void send_what_is_owed(struct gateway *gateway)
 			replay_look(host);
 }
 
-/* Must it wait until a host has had its sticky calls? Any host: only if there is no other. */
-static bool must_wait(struct gateway *gateway, const struct ask *ask)
+/* Must it wait until a host has had its sticky calls? Any host: only if there is no other. Who holds a lease does not wait:
+ * sticky calls may wait for the lease. */
+static bool must_wait(struct gateway *gateway, const struct session *session, const struct ask *ask)
 {
 	const bool picks = route_is_of_hosts(gateway, ask) && ask->target.select == SELECT_ANY;
 	struct host *host;
@@ -263,7 +264,7 @@ static bool must_wait(struct gateway *gateway, const struct ask *ask)
 		return false;
 	if (gateway->sticky_owed)
 		send_what_is_owed(gateway);
-	if (gateway->replays == 0)
+	if (gateway->replays == 0 || session->lease_count > 0)
 		return false;
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (!route_has(gateway, ask, host))
@@ -310,7 +311,7 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 		refuse_request(session, rpc, &error);
 		return;
 	}
-	if (must_wait(gateway, &ask)) {
+	if (must_wait(gateway, session, &ask)) {
 		if (hold(session, message, block))
 			return;
 		error_no_memory(&error, RAN_NO);

@@ -70,7 +70,7 @@ struct session *session_of_user(struct gateway *gateway, const char *user)
 	return NULL;
 }
 
-void session_add_lease(struct session *session, struct span pool, const char *host)
+void session_add_lease(struct session *session, struct span pool, const char *host, bool of_any)
 {
 	struct remote_lease *leases = realloc(session->leases, (session->lease_count + 1) * sizeof *leases);
 	if (!leases)
@@ -78,21 +78,35 @@ void session_add_lease(struct session *session, struct span pool, const char *ho
 	session->leases = leases;
 	leases += session->lease_count;
 	leases->pool = strndup((const char *)pool.bytes, pool.size);
+	leases->of_any = of_any;
 	memcpy(leases->host, host, strlen(host) + 1);
 	session->lease_count += leases->pool != NULL;
+}
+
+static void drop_lease(struct session *session, uint32_t i)
+{
+	free(session->leases[i].pool);
+	memmove(session->leases + i, session->leases + i + 1, (--session->lease_count - i) * sizeof *session->leases);
 }
 
 bool session_take_lease(struct session *session, struct span pool, struct span of, char host[GATEWAY_NAME_MAX + 1])
 {
 	for (uint32_t i = session->lease_count; i-- > 0;) {
-		if (!span_is(pool, session->leases[i].pool) || (of.size > 0 && !span_is(of, session->leases[i].host)))
+		const struct remote_lease *lease = &session->leases[i];
+		if (!span_is(pool, lease->pool) || (of.size > 0 ? !span_is(of, lease->host) : !lease->of_any))
 			continue;
-		memcpy(host, session->leases[i].host, GATEWAY_NAME_MAX + 1);
-		free(session->leases[i].pool);
-		memmove(session->leases + i, session->leases + i + 1, (--session->lease_count - i) * sizeof *session->leases);
+		memcpy(host, lease->host, GATEWAY_NAME_MAX + 1);
+		drop_lease(session, i);
 		return true;
 	}
 	return false;
+}
+
+void session_lose_leases(struct session *session, const char *host)
+{
+	for (uint32_t i = session->lease_count; i-- > 0;)
+		if (strcmp(session->leases[i].host, host) == 0)
+			drop_lease(session, i);
 }
 
 static struct session *session_new(struct gateway *gateway, uint64_t sid)
