@@ -113,6 +113,22 @@ void stop_begin(struct daemon *daemon, bool now)
 		break_off_all(daemon);
 }
 
+/* Has the kernel refuse what clients on Unix sockets would send from now on: they know then that it has not run. What they have
+ * sent already is read, and answered. Returns whether something of that may be left. Connections may still come: each call is for
+ * all. */
+static bool take_no_more(struct daemon *daemon)
+{
+	struct session *session;
+	bool unread = false;
+
+	TAILQ_FOREACH(session, &daemon->sessions, link)
+		if (session->is_unix && !session->input_done && !session->ending) {
+			transport_shutdown(&session->transport, SHUT_RD);
+			unread = true;
+		}
+	return unread;
+}
+
 static bool has_unsent(const struct daemon *daemon)
 {
 	const struct session *session;
@@ -131,7 +147,7 @@ void stop_go_on(struct daemon *daemon)
 	if (!daemon->stop_at)
 		daemon->stop_at = daemon->core.now + LAST_WAIT;
 	event_readers_end_all(daemon);
-	const bool sent = !has_unsent(daemon) && cluster_has_finished(daemon->cluster);
+	const bool sent = !take_no_more(daemon) && !has_unsent(daemon) && cluster_has_finished(daemon->cluster);
 	if ((sent && !daemon->cgroups.first) || daemon->core.now >= daemon->stop_at)
 		daemon->state = DAEMON_DONE;
 }

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the daemon stops: what it answers meanwhile, what the service manager hears, and what it leaves behind."""
+import concurrent.futures
 import json
 import signal
+import socket
 import subprocess
 import time
 
+import msgpack
 import pytest
 
 from harness import BUILD, DEADLINE, is_alive, wait_for
@@ -166,3 +169,37 @@ def test_no_process_is_left(start, number):
         daemon.signal(number)
         assert daemon.process.wait(DEADLINE) == 0
     assert not [pid for pid in pids if is_alive(pid)]
+
+
+# ---- the last requests ----
+
+
+def ask_to_the_end(path):
+    """Asks until the daemon goes. How many requests were sent and have no answer: nobody could know whether they have run."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(DEADLINE)
+        connection.connect(str(path))
+        for number in range(1 << 30):
+            try:
+                connection.sendall(msgpack.packb([0, number, "p.echo", [number]]))
+            except BrokenPipeError:
+                return 0
+            try:
+                if not connection.recv(4096):
+                    return 1
+            except ConnectionResetError:
+                return 1
+
+
+def test_what_was_sent_is_answered_to_the_end(start):
+    with concurrent.futures.ThreadPoolExecutor(8) as executor:
+        for _ in range(4):
+            daemon = start({"p": {"workers": 2}})
+            clients = [executor.submit(ask_to_the_end, daemon.socket_path) for _ in range(8)]
+            with daemon.client() as c:
+                wait_for(lambda: c.value("objpool.status")["pools"][0]["calls"] > 200, lambda: "clients to call")
+            begun = time.monotonic()
+            daemon.signal(signal.SIGTERM)
+            assert daemon.process.wait(DEADLINE) == 0
+            assert time.monotonic() - begun < 2, "it has waited for what can't come"
+            assert [client.result() for client in clients] == [0] * len(clients)
