@@ -2,6 +2,7 @@
 #include "gateway/core/route.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- [remote NAME] ---- */
@@ -144,7 +145,8 @@ static struct host *named(struct gateway *gateway, const struct ask *ask, struct
 			  : host->state == HOST_SILENT      ? "is silent"
 							    : "can't be asked: this host has just come";
 	error_say(error, ERROR_UNREACHABLE, RAN_NO, "host %.*s %s", SPAN_TEXT(ask->target.host, GATEWAY_NAME_MAX), why);
-	error->host = host ? host->name : NULL;
+	(void)snprintf(gateway->unknown, sizeof gateway->unknown, "%.*s", SPAN_TEXT(ask->target.host, GATEWAY_NAME_MAX));
+	error->host = host ? host->name : gateway->unknown;
 	return NULL;
 }
 

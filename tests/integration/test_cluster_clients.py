@@ -168,6 +168,39 @@ def go_program(place):
     return [place / "far"]
 
 
+TYPED = r"""
+#include "typed.h"
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+	struct objpool_client *client;
+	struct objpool_result result;
+	const char *text;
+	size_t size;
+	if (argc < 2 || objpool_connect(&client, argv[1], NULL) < 0 || probe_tag(client, "p@h2", &result) < 0)
+		return 1;
+	struct objpool_reader reader = objpool_reader(result.value);
+	if (objpool_read_str(&reader, &text, &size) == 0)
+		printf("%.*s\n", (int)size, text);
+	objpool_result_free(&result);
+	objpool_close(client);
+	return 0;
+}
+"""
+
+
+def test_a_typed_client(cluster, place):
+    hosts = cluster(("h1", "h2"))
+    described = objpool(hosts["h1"], "describe", "p@h2", "--generate", "c")
+    assert described.returncode == 0, described.stderr
+    (place / "typed.h").write_text(described.stdout)
+    (place / "typed.c").write_text(TYPED)
+    subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/client/include", place / "typed.c",
+                    BUILD / "libobjpool.a", *MSGPACK, "-o", place / "typed"], check=True, timeout=3 * DEADLINE)
+    done = subprocess.run([place / "typed", hosts["h1"].daemon.address], text=True, capture_output=True, timeout=DEADLINE)
+    assert (done.returncode, done.stdout) == (0, "h2\n")
+
+
 @pytest.mark.parametrize("program", [c_program, node_program, go_program])
 def test_a_library(cluster, place, program):
     command = program(place)
@@ -176,7 +209,7 @@ def test_a_library(cluster, place, program):
 
     def told(*methods):
         return subprocess.run([*command, address, *methods], text=True, capture_output=True, check=True, timeout=DEADLINE).stdout.splitlines()
-    assert told("p@h2.tag", "p@h9.tag") == ["h2", "UNREACHABLE - 1"]
+    assert told("p@h2.tag", "p@h9.tag") == ["h2", "UNREACHABLE h9 1"]
     assert told("p@h2.crash")[0].startswith("WORKER_LOST h2 ")
     with subprocess.Popen([*command, address, "p@h2.sleep"], text=True, stdout=subprocess.PIPE) as waiting:
         runs(hosts["h2"])

@@ -12,7 +12,7 @@ import objpool
 import objpool.aio
 import pytest
 from cluster import POOL, cluster, needs_cluster  # noqa: F401
-from harness import wait_for
+from harness import BUILD, wait_for
 
 from objpool import errors
 from objpool.compat import multiprocess
@@ -74,7 +74,7 @@ def test_errors_say_the_host(cluster):
     with objpool.connect(hosts["h1"].daemon.address) as client:
         with pytest.raises(errors.Unreachable) as raised:
             client.pool("p", host="h9").tag()
-        assert raised.value.ran == "no" and "h9" in str(raised.value)
+        assert (raised.value.host, raised.value.ran) == ("h9", "no") and "h9" in str(raised.value)
         with pytest.raises(errors.CallFailed) as raised:
             client.pool("p", host="h2").fail("no")
         assert raised.value.host == "h2"
@@ -84,6 +84,18 @@ def test_errors_say_the_host(cluster):
         with pytest.raises(errors.HostLost) as raised:
             waiting.result()
         assert (raised.value.host, raised.value.ran) == ("h2", "maybe")
+
+
+def test_a_typed_client(cluster, place, monkeypatch):
+    hosts = cluster(("h1", "h2"))
+    text = subprocess.run([BUILD / "objpool", "-s", hosts["h1"].daemon.address, "describe", "p@h2", "--generate", "python"],
+                          capture_output=True, text=True, check=True).stdout
+    (place / "typed_of_h2.py").write_text(text)
+    monkeypatch.syspath_prepend(str(place))
+    from typed_of_h2 import Probe
+    with objpool.connect(hosts["h1"].daemon.address) as client:
+        assert Probe(client.pool("p", host="h2")).tag() == "h2"
+        assert Probe(client.pool("p@h2")[1]).slot() == 1
 
 
 def runs(host, pool):
