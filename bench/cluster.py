@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""make bench-cluster: calls between hosts beside plain NATS on the same server, a map beside Dask and Ray, 64 MiB beside TCP, and how
-soon a killed host is known. Hosts are daemons of this machine; its servers and peers are its own, on loopback.
+"""make bench-cluster: calls between hosts beside plain NATS on the same server, a map beside Dask and Ray, 64 MiB beside TCP, and
+how soon a killed host is known. Hosts are daemons of this machine; its servers and peers are its own, on loopback.
 """
 import argparse
 import contextlib
@@ -39,11 +39,14 @@ MIB = 1 << 20
 LARGE = 64 * MIB
 DASK_ITEMS, RAY_ITEMS = 5_000, 20_000   # of which each is a task of its own: as many as take a few seconds
 ABOUT = """All hosts are daemons of one machine, with one NATS server: what the network costs is not in these figures, and all \
-share the CPUs. A call to another host goes from the client to its daemon, to that daemon's gateway, through the NATS server to \
-the other gateway, its daemon and a worker, and all the way back: twelve times a process hands it on, where NATS' own request goes \
-four ways. Dask (three processes of one thread) and Ray (three actors of one node) have no hop to another host here. They \
-were given fewer items: 5,000 and 20,000 as tasks of their own, 200,000 and 1,000,000 in chunks. A host is killed with all its \
-processes, the bus is not told, and its callers wait for what it owes: its silence alone tells."""
+share the CPUs. A call to another host goes from the client to its daemon, to that daemon's gateway, through the \
+NATS server to the other gateway, its daemon and a worker, and all the way back: twelve times a process is woken. \
+NATS' own request wakes six times: four processes, and at each end a thread of the library that hands the message to \
+another one. So one small call at a time, where waking takes most of the time, is to be expected at up to twice what \
+NATS takes; with many in flight each wake-up is for many. Dask (three processes of one thread) and Ray (three actors \
+of one node) have no hop to another host here. They were given fewer items: 5,000 and 20,000 as tasks of their own, \
+200,000 and 1,000,000 in chunks. A host is killed with all its processes, the bus is not told, and its callers wait \
+for what it owes: its silence alone tells."""
 
 
 def role(pid):
@@ -205,7 +208,8 @@ class Bench(run.Bench):
         done = None
         if (self.peers / "bin/python").exists():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                done = subprocess.run([self.peers / "bin/python", run.ROOT / "bench/cluster_peers.py", name, str(count), str(chunk)],
+                program = [self.peers / "bin/python", run.ROOT / "bench/cluster_peers.py"]
+                done = subprocess.run([*program, name, str(count), str(chunk)],
                                       text=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL,
                                       env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"})
         if not done or done.returncode:
@@ -301,8 +305,9 @@ def markdown(bench):
         if (bench.peers / "bin/python").exists():
             versions.append(f"{name} " + run.version(str(bench.peers / "bin/python"), "-c",
                                                      f"import importlib.metadata as m; print(m.version('{name}'))"))
-    lines = [f"## {HEADING}", "", *run.filled(f"Written by `make bench-cluster` on {datetime.date.today()}: {os.cpu_count()} CPUs, "
-                                              f"Linux {os.uname().release}; {'; '.join(versions)}."),
+    about = (f"Written by `make bench-cluster` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}; "
+             f"{'; '.join(versions)}.")
+    lines = [f"## {HEADING}", "", *run.filled(about),
              "", *run.filled(ABOUT), *run.doubt(bench), "", "| work | objpool | beside |", "|---|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in bench.rows]
     lines += ["", "### Between hosts: what it must reach", "", "| | beside | to reach | reached | |", "|---|---|---:|---:|---|"]
@@ -311,8 +316,8 @@ def markdown(bench):
         result, unit = goals.check(bench.figures, goal), " ×" if peer else " ms"
         reached = f"{result[0]:,.3g}{unit} | {'yes' if result[1] else '**no**'}" if result else "not measured |"
         lines.append(f"| {work} | {peer or ''} | {sign} {limit:,.3g}{unit} | {reached} |")
-    lines += ["", "### Between hosts: CPU time for each call", "", *run.filled(run.ABOUT_COST), "", "| work | of | user + system ns |",
-              "|---|---|---|"]
+    lines += ["", "### Between hosts: CPU time for each call", "", *run.filled(run.ABOUT_COST), "",
+              "| work | of | user + system ns |", "|---|---|---|"]
     for work, spent in bench.costs:
         lines += [f"| {work if i == 0 else ''} | {who} | {text} |" for i, (who, text) in enumerate(spent)]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Sections of docs/BENCHMARKS.md that others than bench/run.py write: those of the client libraries and of several machines, after all
-else.
+"""Sections of docs/BENCHMARKS.md that others than bench/run.py write: those of the client libraries and of several
+machines, after all else.
 
 sections.py FILE < SECTION puts a section, which begins with its heading, in place of the one of the same heading.
 """

@@ -18,7 +18,8 @@ struct remote_call {
 	struct block
 		*block; /* holds the message, if it may be sent again; else NULL, and the spans of `ask` are not to be used */
 	unsigned tries;
-	bool told; /* results have gone to the client: it can't begin anew */
+	uint64_t asked; /* when the host was */
+	bool told;      /* results have gone to the client: it can't begin anew */
 	bool cancelled;
 	bool may_have_run; /* on a host that was lost, before another was asked */
 };
@@ -136,6 +137,8 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 	struct sendq *to = call_answer_begin(&remote->call);
 	if (!to)
 		return;
+	if (remote->ask.kind == ASK_CALL && remote->ask.target.select == SELECT_ANY && !remote->ask.stream)
+		route_learn(remote->host, sub_gateway(remote)->now - remote->asked);
 	if (remote->ask.kind == ASK_LEASE && remote->block)
 		session_add_lease(remote->call.session, remote->ask.target.pool, remote->host->name,
 				  route_is_of_hosts(sub_gateway(remote), &remote->ask));
@@ -224,6 +227,7 @@ static int ask_host(struct remote_call *remote, struct host *host, struct error 
 	if (!lane)
 		return -EHOSTUNREACH;
 	set_host(remote, host);
+	remote->asked = lane->host->hosts->gateway->now;
 	const bool asks = remote->call.is_request;
 	const uint32_t number = asks ? lane_number(lane) : 0;
 	ask_write(&remote->ask, lane_begin(lane), number, host->name, remote->tries ? call_time_left(&remote->call) : UINT64_MAX);

@@ -150,10 +150,26 @@ static struct host *named(struct gateway *gateway, const struct ask *ask, struct
 	return NULL;
 }
 
-/* What there is to do for each instance that is ready; much, if none is. */
-static double load(const struct host *host, const struct host_pool *pool)
+void route_learn(struct host *host, uint64_t took)
 {
-	const double work = (double)pool->queued + (double)pool->running + (double)host->unanswered;
+	host->took = host->took ? host->took - host->took / 8 + took / 8 : took;
+	host->took += host->took == 0;
+}
+
+/* What hosts told in their last beats says little where calls are much shorter than the time between beats: all would go to
+ * those that told the least, until the next beat, which is worse than to choose blindly (docs/SCALE.md). So it counts in so
+ * many cases as a call takes of that time; the calls that this host waits for count always. */
+static bool beats_count(struct gateway *gateway, const struct host *a, const struct host *b)
+{
+	const uint64_t took = a->took > b->took ? a->took : b->took;
+	return !took || took >= HOST_BEAT || gateway_random(gateway) % HOST_BEAT < took;
+}
+
+/* What there is to do for each instance that is ready; much, if none is. */
+static double load(const struct host *host, const struct host_pool *pool, bool beat_counts)
+{
+	const double told = beat_counts ? (double)pool->queued + (double)pool->running : 0,
+		     work = told + (double)host->unanswered;
 	return pool->ready ? work / pool->ready : 1e9 + work;
 }
 
@@ -183,8 +199,9 @@ static struct host *any(struct gateway *gateway, const struct ask *ask, const st
 	}
 	if (!chosen[1])
 		return chosen[0];
-	const double first = load(chosen[0], host_pool(chosen[0], ask->target.pool));
-	const double second = load(chosen[1], host_pool(chosen[1], ask->target.pool));
+	const bool counts = beats_count(gateway, chosen[0], chosen[1]);
+	const double first = load(chosen[0], host_pool(chosen[0], ask->target.pool), counts);
+	const double second = load(chosen[1], host_pool(chosen[1], ask->target.pool), counts);
 	if (first < second || first > second)
 		return chosen[first > second];
 	return chosen[gateway_random(gateway) % 2];

@@ -34,6 +34,9 @@ bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask);
  * why. */
 struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host * not, struct error *error);
 
+/* A call of any instance has been answered by the host, after so many nanoseconds. */
+void route_learn(struct host *host, uint64_t took);
+
 /* May the host be asked for instances of the pool, of those that the target stands for? */
 bool route_has(const struct gateway *gateway, const struct ask *ask, const struct host *host);
 

@@ -18,7 +18,7 @@ CHAPTERS = {
     "Call": ["client/python/README.md", "client/node/README.md", "client/go/README.md", "docs/RECIPES.md", "docs/COMPAT.md", "docs/HTTP.md",
              "docs/VALUES.md"],
     "Write classes": ["docs/PYTHON.md", "docs/PLUGINS.md"],
-    "Operate": ["docs/OPERATIONS.md", "docs/SIZING.md", "docs/TROUBLESHOOTING.md", "docs/RIGHTS.md", "docs/TLS.md", "docs/CLUSTER.md", "SECURITY.md"],
+    "Operate": ["docs/OPERATIONS.md", "docs/SIZING.md", "docs/TROUBLESHOOTING.md", "docs/RIGHTS.md", "docs/TLS.md", "docs/CLUSTER.md", "docs/SCALE.md", "SECURITY.md"],
     "Reference": ["docs/PROTOCOL.md", "docs/BENCHMARKS.md", "CHANGELOG.md"],
     "Change it": ["docs/ARCHITECTURE.md", "CONTRIBUTING.md", "docs/PORTABILITY.md"],
 }
