@@ -114,19 +114,24 @@ void stop_begin(struct daemon *daemon, bool now)
 }
 
 /* Has the kernel refuse what clients on Unix sockets would send from now on: they know then that it has not run. What they have
- * sent already is read, and answered. Returns whether something of that may be left. Connections may still come: each call is for
- * all. */
-static bool take_no_more(struct daemon *daemon)
+ * sent already is read, and answered. Who has not called yet is told that the daemon stops, as long as it is there. */
+static void take_no_more(struct daemon *daemon)
 {
 	struct session *session;
-	bool unread = false;
-
-	TAILQ_FOREACH(session, &daemon->sessions, link)
-		if (session->is_unix && !session->input_done && !session->ending) {
+	TAILQ_FOREACH(session, &daemon->sessions, link) {
+		session->shut = session->is_unix && session->client.calls > 0;
+		if (session->shut)
 			transport_shutdown(&session->transport, SHUT_RD);
-			unread = true;
-		}
-	return unread;
+	}
+}
+
+static bool has_unread(const struct daemon *daemon)
+{
+	const struct session *session;
+	TAILQ_FOREACH(session, &daemon->sessions, link)
+		if (session->shut && !session->input_done && !session->ending)
+			return true;
+	return false;
 }
 
 static bool has_unsent(const struct daemon *daemon)
@@ -144,10 +149,12 @@ void stop_go_on(struct daemon *daemon)
 		break_off_all(daemon);
 	if (daemon->state != DAEMON_STOPPING || !TAILQ_EMPTY(&daemon->core.pools))
 		return;
-	if (!daemon->stop_at)
+	if (!daemon->stop_at) {
 		daemon->stop_at = daemon->core.now + LAST_WAIT;
+		take_no_more(daemon);
+	}
 	event_readers_end_all(daemon);
-	const bool sent = !take_no_more(daemon) && !has_unsent(daemon) && cluster_has_finished(daemon->cluster);
+	const bool sent = !has_unread(daemon) && !has_unsent(daemon) && cluster_has_finished(daemon->cluster);
 	if ((sent && !daemon->cgroups.first) || daemon->core.now >= daemon->stop_at)
 		daemon->state = DAEMON_DONE;
 }

@@ -30,6 +30,7 @@ struct session {
 	bool busy;       /* waits in daemon->busy_sessions for its next turn, and isn't read meanwhile */
 	bool is_unix;
 	bool input_done; /* the client sends no more */
+	bool shut;       /* nor can it, since the daemon ends */
 	bool ending;     /* it is closed once its answers are sent */
 	bool behind;     /* messages may have been read that are not taken in yet */
 	uint32_t looked; /* bytes of its socket's queue that unread_find_refused has looked at since the socket was last read */
