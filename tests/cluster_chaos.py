@@ -108,12 +108,11 @@ class Chaos:
         self.add(name)
 
     def kill_gateway(self):
-        if pid := self.cluster[self.pick()].gateway():
-            os.kill(pid, signal.SIGKILL)
+        os.kill(self.cluster[self.pick()].gateway(), signal.SIGKILL)
 
     def freeze_host(self):
         host = self.cluster[self.pick()]
-        pids = [pid for pid in (host.daemon.process.pid, host.gateway()) if pid]
+        pids = host.daemon.process.pid, host.gateway()
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         self.tick.wait(self.random.choice((0.3, 1.2, 3)))

@@ -91,14 +91,18 @@ class Host:
         return self.daemon.client()
 
     def gateway(self):
-        """The pid of its gateway; 0: there is none."""
+        """The pid of its gateway, as soon as it has one."""
+        return wait_for(self.gateway_now, lambda: f"a gateway of {self.name}:\n{self.daemon.log()}")
+
+    def gateway_now(self):
+        """None: it has none at present."""
         for pid in self.daemon.children():
             try:
                 if os.path.basename(os.readlink(f"/proc/{pid}/exe")).split(" ")[0] == "objpool-gateway":
                     return pid
             except OSError:
                 pass
-        return 0
+        return None
 
     def hosts(self):
         """name -> what objpool.hosts says of it."""

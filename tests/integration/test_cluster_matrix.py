@@ -118,7 +118,7 @@ def gateway_killed(name):
     def fail(field):
         old = field[name].gateway()
         os.kill(old, signal.SIGKILL)
-        wait_for(lambda: field[name].gateway() not in (0, old), lambda: "another gateway")
+        wait_for(lambda: field[name].gateway_now() not in (None, old), lambda: "another gateway")
     return fail
 
 
