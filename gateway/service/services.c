@@ -152,8 +152,11 @@ static void described(struct asked *asked, const struct rpc *rpc)
 	struct offer *offer = offers_find(&services->offers, name);
 	struct reader error = reader_of(rpc->error);
 	const bool good = read_nil(&error) == 0 && offer && offer_describe(offer, &services->gateway->memory, rpc->result) == 0;
+	char text[ANSWER_TEXT] = "";
 
-	describing_over(describing, good ? DESCRIBE_AGAIN : DESCRIBE_FAILED);
+	if (!good) /* who is denied it does not ask every second: each time is in the daemon's log */
+		answer_error(&services->outlet, NULL, BODY_MSGPACK, rpc->error, text);
+	describing_over(describing, good || strncmp(text, "DENIED:", 7) == 0 ? DESCRIBE_AGAIN : DESCRIBE_FAILED);
 }
 
 static void not_described(struct asked *asked, const struct error *error)
