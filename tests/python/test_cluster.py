@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """This package and pools of other machines: targets, labels, errors, and multiprocess.Pool(hosts="*")."""
 import asyncio
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -30,7 +31,8 @@ def daemon(_=None): return os.getppid()
 def slow(x):
     time.sleep(0.05)
     return x
-def for_ever(): time.sleep(1000)
+def for_ever():
+    while True: time.sleep(0.01)
 """
 
 
@@ -49,7 +51,8 @@ def far(place, monkeypatch):
 
 def functions(far):
     return {"functions": {"plugin": "python", "class": "objpool:Functions", "kwargs": "{}", "workers": 2, "share": "yes",
-                          "python_path": json.dumps([str(pathlib.Path(far.__file__).parent)]), "unpickle": "yes", "trust": "*"}}
+                          "python_path": json.dumps([str(pathlib.Path(far.__file__).parent)]), "unpickle": "yes", "trust": "*",
+                          "cancel_grace": "0.2"}}
 
 
 # ---- pools ----
@@ -200,13 +203,19 @@ def test_pool_and_a_host_that_is_lost(cluster, far):
 
 def test_terminate(cluster, far):
     hosts = cluster(("h1", "h2"), pools=functions(far))
+    with hosts["h1"].client() as c:
+        before = {client["session"] for client in c.value("objpool.clients")}
+        with multiprocess.Pool(hosts="*", address=hosts["h1"].daemon.address) as pool:
+            assert pool.map(far.square, [1]) == [1]
+        wait_for(lambda: {client["session"] for client in c.value("objpool.clients")} == before, lambda: "the pool's connection to end")
     pool = multiprocess.Pool(hosts="*", address=hosts["h1"].daemon.address)
+    applied = concurrent.futures.ThreadPoolExecutor(1).submit(pool.apply, far.for_ever)
     waiting = [pool.apply_async(far.for_ever) for _ in range(8)]
     pool.terminate()
     pool.join()
-    for one in waiting:
+    for get in [*(one.get for one in waiting), applied.result]:
         with pytest.raises(PoolTerminated):
-            one.get()
+            get()
     with multiprocess.Pool(hosts="*", address=hosts["h1"].daemon.address) as pool:
         with hosts["h2"].client() as c:
             wait_for(lambda: not any(slot["running"] for slot in c.value("objpool.status", "functions")["pools"][0]["slots"]),

@@ -9,6 +9,7 @@ import io
 import pickle
 import threading
 import types
+from concurrent.futures import CancelledError
 
 from .. import _client, errors
 from ._crew import CALL, STAR
@@ -28,7 +29,7 @@ class HostsCrew:
         self._client = _client.connect(address, unpickle=True)
         self._ended = None      # what calls fail with once the crew was terminated
         self._guard = threading.Lock()
-        self._under_way = {}    # future -> its task
+        self._under_way = {}    # future -> its task, or None: somebody waits for it
         self._background = Background("objpool callbacks")
         try:
             self.size = self._count(hosts, pool)
@@ -57,7 +58,18 @@ class HostsCrew:
         """function(*args, **kwargs) by any instance. The caller waits."""
         if self._ended is not None:
             raise self._ended
-        return pickle.loads(self._chunk(packed(CALL, function, [(args, kwargs)])))[1][0]
+        future = self._chunk.future(packed(CALL, function, [(args, kwargs)]))
+        with self._guard:
+            self._under_way[future] = None
+        try:
+            return pickle.loads(future.result())[1][0]
+        except CancelledError:
+            raise self._ended or PoolTerminated("the call was cancelled") from None
+        except BaseException:
+            future.cancel()     # a signal handler may have raised
+            raise
+        finally:
+            self._under_way.pop(future, None)
 
     def submit(self, tasks, work, slot=None):
         for task in tasks:
@@ -111,9 +123,14 @@ class HostsCrew:
             self._under_way.clear()
         for future, task in given_up:
             future.cancel()
-            task.fail(error)
+            if task is not None:
+                task.fail(error)
+        self._leave()
 
     def join(self, running=True):
+        self._leave()
+
+    def _leave(self):
         self._client.close()
         self._background.stop()
 
