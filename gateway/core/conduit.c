@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/conduit.h"
 
+#include "gateway/core/sum.h"
 #include "proto/pack.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 enum {
-	PACKET_VERSION = 1,
+	PACKET_VERSION = 2,
 	PACKET_PING = 1, /* flags */
 	PACKET_PONG = 2,
 	AT_FROM = 4,
@@ -15,6 +16,7 @@ enum {
 	AT_EPOCH = 20,
 	AT_SEQ = 28,
 	AT_ACK = 36,
+	AT_SUM = 44,
 	ACK_EVERY = 4,      /* packets with frames */
 	SAME_ACKS_TELL = 3, /* that a packet is lost */
 };
@@ -124,6 +126,11 @@ void conduit_touch(struct conduit *conduit)
 
 /* ---- sending ---- */
 
+static uint64_t sum_of_packet(const uint8_t *bytes, size_t size)
+{
+	return sum_of(sum_of(0, bytes, AT_SUM), bytes + CONDUIT_HEAD, size - CONDUIT_HEAD);
+}
+
 static void write_head(struct gateway *gateway, const struct host *host, uint8_t *p, unsigned flags, uint64_t epoch, uint64_t seq,
 		       uint64_t ack)
 {
@@ -137,8 +144,9 @@ static void write_head(struct gateway *gateway, const struct host *host, uint8_t
 	(void)pack_be64(p, ack);
 }
 
-static void publish(struct gateway *gateway, const struct host *host, const uint8_t *bytes, size_t size)
+static void publish(struct gateway *gateway, const struct host *host, uint8_t *bytes, size_t size)
 {
+	(void)pack_be64(bytes + AT_SUM, sum_of_packet(bytes, size));
 	if (gateway->bus_is_up) /* else it is lost, and sent again later */
 		(void)gateway->ops->publish(gateway, host->name, bytes, size);
 }
@@ -305,7 +313,8 @@ struct head {
 
 static int read_head(struct span bytes, struct head *head)
 {
-	if (bytes.size < CONDUIT_HEAD || bytes.bytes[0] != PACKET_VERSION)
+	if (bytes.size < CONDUIT_HEAD || bytes.bytes[0] != PACKET_VERSION ||
+	    get_be64(bytes.bytes + AT_SUM) != sum_of_packet(bytes.bytes, bytes.size))
 		return -EBADMSG;
 	*head = (struct head){.flags = bytes.bytes[1],
 			      .from = get_be64(bytes.bytes + AT_FROM),

@@ -3,12 +3,12 @@
  * conduit: a reliable, ordered stream of frames in both directions between two incarnations of gateways, over a bus that loses,
  * delays, doubles and reorders. What the frames are is channel.c's matter (struct conduit_ops).
  *
- *   0        1      2  4                  12               20     28   36   44
- *   version | flags | 0 | from incarnation | to incarnation | epoch | seq | ack | frames ...       (integers: big-endian)
+ *   0        1      2  4                  12               20     28   36   44   52
+ *   version | flags | 0 | from incarnation | to incarnation | epoch | seq | ack | sum | frames ... (integers: big-endian)
  *
- * seq counts the packets that have frames, from 1; 0: the packet has none. ack: all packets up to this one have arrived. A packet
- * without an answer is sent again, after a time that follows the round trip and doubles. What comes twice is dropped and counted,
- * what comes early is kept until the gap is filled.
+ * seq counts the packets that have frames, from 1; 0: the packet has none. ack: all packets up to this one have arrived. sum: see sum.h; a
+ * packet whose sum is wrong counts as lost. A packet without an answer is sent again, after a time that follows the round trip
+ * and doubles. What comes twice is dropped and counted, what comes early is kept until the gap is filled.
  *
  * An epoch is one life of a conduit. It dies when nothing that was sent is acknowledged for two seconds, when nothing is heard
  * while it has channels, or when the host is gone. Then both sides forget all of it, and the next conduit has a higher epoch.
@@ -22,7 +22,7 @@
 #include "gateway/core/hosts.h"
 
 enum {
-	CONDUIT_HEAD = 44,
+	CONDUIT_HEAD = 52,
 	CONDUIT_PACKETS = 256,    /* unacknowledged, at most */
 	CONDUIT_WINDOW = 4 << 20, /* bytes of them; a packet may go beyond */
 };

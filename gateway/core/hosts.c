@@ -2,6 +2,8 @@
 #include "gateway/core/hosts.h"
 
 #include "gateway/core/put.h"
+#include "gateway/core/sum.h"
+#include "proto/pack.h"
 #include "proto/scan.h"
 
 #include <errno.h>
@@ -10,6 +12,7 @@
 
 enum {
 	BEAT_VERSION = 1,
+	BEAT_SUM = 8, /* bytes at the end: sum.h */
 	BEAT_FIELDS = 6,      /* [version, incarnation, number, age in ms, bye, pools or nil] */
 	BEAT_POOL_FIELDS = 8, /* [name, class, slots, ready, queued, running, unpickle, trust], as POOLS has them */
 	SAID_POOL_FIELDS = 6, /* in HOSTS */
@@ -288,7 +291,7 @@ static void put_pools(const struct host *host, struct sendq *to, bool brief)
 
 static void publish(struct hosts *hosts, struct sendq *from)
 {
-	uint8_t *bytes = malloc(from->bytes ? from->bytes : 1);
+	uint8_t *bytes = malloc(from->bytes + BEAT_SUM);
 	struct iovec iov[64];
 	size_t size = 0;
 
@@ -298,6 +301,8 @@ static void publish(struct hosts *hosts, struct sendq *from)
 			memcpy(bytes + size, iov[i].iov_base, iov[i].iov_len);
 			size += iov[i].iov_len;
 		}
+		(void)pack_be64(bytes + size, sum_of(0, bytes, size));
+		size += BEAT_SUM;
 		(void)hosts->gateway->ops->publish_beat(hosts->gateway, bytes, size); /* one that is lost is followed by others */
 	}
 	free(bytes);
@@ -661,12 +666,24 @@ static void take_beat(struct host *host, const struct beat *beat)
 		hosts->came(host);
 }
 
+/* Takes the sum off its end. */
+static bool is_whole(struct span *bytes)
+{
+	uint8_t sum[BEAT_SUM];
+
+	if (bytes->size < BEAT_SUM)
+		return false;
+	bytes->size -= BEAT_SUM;
+	(void)pack_be64(sum, sum_of(0, bytes->bytes, bytes->size));
+	return memcmp(sum, bytes->bytes + bytes->size, BEAT_SUM) == 0;
+}
+
 void hosts_on_beat(struct hosts *hosts, struct span from, struct span bytes)
 {
 	struct gateway *gateway = hosts->gateway;
 	struct beat beat;
 
-	if (!host_name_is_valid(from) || read_beat(bytes, &beat) < 0) {
+	if (!host_name_is_valid(from) || !is_whole(&bytes) || read_beat(bytes, &beat) < 0) {
 		gateway->late++;
 		return;
 	}

@@ -241,7 +241,7 @@ def key(line, kind, rng):
 def large(size):
     def call(line, kind, rng):
         token = line.token()
-        data = rng.randbytes(1 << 10) * (size >> 10)
+        data = rng.randbytes(size)
         return line.one(kind, token, *line.full("p@h2", "mark", [token, 0.0, data]), [token, data])
     return call
 
