@@ -202,6 +202,10 @@ class Line:
         """Books one task. How it ended."""
         if error is None:
             self.book.tell(kind, token, "yes", idempotent)
+            if value != expected and isinstance(value, list) and isinstance(value[1], bytes):
+                at = next((i for i, (a, b) in enumerate(zip(value[1], expected[1])) if a != b), len(value[1]))
+                raise Wrong(f"token {token}: the answer is of {value[0]}, {len(value[1])} bytes of {len(expected[1])}; from byte "
+                            f"{at} on it is {value[1][at:at + 40]}")
             if value != expected:
                 raise Wrong(f"token {token}: the answer is {str(value)[:100]}, not {str(expected)[:100]}")
             return "ok"
