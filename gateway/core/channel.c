@@ -13,6 +13,7 @@ enum {
 	FRAME_CONTROL_MAX = 3 * FRAME_HEAD + CHANNEL_USER_MAX + 4 + 1 + CHANNEL_TEXT_MAX,
 	PIECE = 16 << 10, /* of one channel, while others wait */
 	CREDIT_EVERY = CHANNEL_WINDOW / 4,
+	REFUSALS_MAX = 3 * CHANNELS_OF_PEER, /* channels of one host beyond those it may have, until it takes their CLOSE */
 };
 
 static uint64_t key_of(uint32_t id, bool opened_here)
@@ -279,8 +280,9 @@ static int take_open(struct conduit *conduit, const struct head *head)
 {
 	const uint64_t key = key_of(head->id, false);
 
-	if (!head->by_opener || head->payload.size > CHANNEL_USER_MAX || idmap_get(&conduit->channels, key) ||
-	    memchr(head->payload.bytes, 0, head->payload.size))
+	if (!head->by_opener || head->payload.size == 0 || head->payload.size > CHANNEL_USER_MAX || idmap_get(&conduit->channels, key) ||
+	    memchr(head->payload.bytes, 0, head->payload.size) ||
+	    conduit->opened_by_peer >= CHANNELS_OF_PEER + REFUSALS_MAX)
 		return -EBADMSG;
 	struct channel *channel = channel_new(conduit, head->id, false, head->payload);
 	if (!channel)

@@ -156,11 +156,30 @@ static void hear_notification(struct lane *lane, const struct rpc *rpc, struct b
 	sub->ops->notice(sub, name, reader, count - 1, block);
 }
 
+/* How many levels there are at most around a value, or an error, in what a daemon says. */
+static uint32_t levels_around(const struct rpc *rpc)
+{
+	struct reader error = reader_of(rpc->error);
+
+	if (rpc->type == RPC_RESPONSE)
+		return read_nil(&error) == 0 ? 3 : 1; /* [1, msgid, nil, [[nil, VALUE], ...]], [1, msgid, ERROR, nil] */
+	return span_is(rpc->method, "objpool.result") ? 2 : 3; /* [2, name, [id, i, nil, VALUE]], [2, name, [id, i, [VALUE, ...]]] */
+}
+
+/* A value that is nested deeper than values may be would be too deep for the supervisor, where the gateway puts more around it. One
+ * that stands for a descriptor would be given that of another message. A daemon sends neither. */
+static bool is_fit(const struct lane *lane, const struct rpc *rpc)
+{
+	const struct scan *scan = &lane->scan;
+
+	return !scan->deep && scan->refs == 0 && scan->deepest <= SCAN_LEVELS + levels_around(rpc);
+}
+
 static int hear(struct lane *lane, struct span message, struct block *block)
 {
 	struct rpc rpc;
 
-	if (rpc_parse(message, &rpc) < 0)
+	if (rpc_parse(message, &rpc) < 0 || !is_fit(lane, &rpc))
 		return -EBADMSG;
 	if (rpc.type == RPC_RESPONSE)
 		hear_response(lane, &rpc, block);

@@ -3,11 +3,14 @@
 import os
 import signal
 
+import msgpack
 import pytest
+from bus_host import BY_OPENER, DATA, OPEN, BusHost, frame, frames_of
 from cluster import POOL, cluster, needs_cluster  # noqa: F401
 from harness import wait_for
 
 pytestmark = needs_cluster
+PAYLOAD_BYTES = 112  # proto/payload_ref.h
 
 
 def tags(value):
@@ -395,3 +398,51 @@ def test_permissions_bind_a_hosts_name(cluster, place):
     assert "h3" not in hosts["h1"].hosts()
     liar.daemon.stop()
     del hosts.hosts["h3"]
+
+
+# ---- a host that does not keep to the protocol ----
+
+def nested(levels):
+    value = 0
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def answer_call(evil, result):
+    """Answers the next call that it gets so."""
+    call = None
+    while call is None:
+        host, incarnation, epoch, seq, frames = evil.packet()
+        for kind, channel, payload in frames_of(frames):
+            if kind == DATA | BY_OPENER:
+                unpacker = msgpack.Unpacker()
+                unpacker.feed(payload)
+                call = next((message[1] for message in unpacker if message[1] != 0), call)
+    answer = msgpack.packb([1, call, None, result])
+    evil.send(host, incarnation, frame(DATA, channel, answer), epoch, 1, seq)
+
+
+def test_a_session_of_no_user_at_all(cluster):
+    hosts = cluster(("h1",))
+    pid = hosts["h1"].gateway()
+    with BusHost(hosts.server.port, "evil") as evil:
+        hosts["h1"].daemon.wait_log("cluster: connected")
+        wait_for(lambda: "evil" in hosts["h1"].hosts(), lambda: "h1 to see the host")
+        evil.send("h1", int(hosts["h1"].hosts()["h1"]["incarnation"], 16), frame(OPEN | BY_OPENER, 1, b""))
+        hosts["h1"].daemon.wait_log("host evil does not keep to the protocol")
+    assert hosts["h1"].gateway() == pid
+
+
+@pytest.mark.parametrize("result", [nested(35), nested(60), msgpack.ExtType(PAYLOAD_BYTES, bytes(16))],
+                         ids=["deep", "deeper", "descriptor"])
+def test_an_answer_that_no_daemon_gives(cluster, result):
+    hosts = cluster(("h1",))
+    pid = hosts["h1"].gateway()
+    with BusHost(hosts.server.port, "evil", [("q", 1)]) as evil, hosts["h1"].client() as c:
+        hosts["h1"].daemon.wait_log("cluster: connected")
+        wait_for(lambda: "evil" in hosts["h1"].hosts(), lambda: "h1 to see the host")
+        number = c.start("q@evil.m")
+        answer_call(evil, result)
+        assert "HOST_LOST: host evil has sent what is no message" in str(c.wait(number))
+    assert hosts["h1"].gateway() == pid
