@@ -2,7 +2,7 @@
 /*
  * bus_nats: the engine on NATS core, by libnats (https://github.com/nats-io/nats.c). The library reads and writes its socket when
  * this loop tells it to, and messages are taken from its queues in the same turn: no thread stands between the socket and the
- * loop. Only its connecting, reconnecting and its words come in threads of its own. These leave notes under a lock, and wake the
+ * loop. Only its connecting and its words come in threads of its own. These leave notes under a lock, and wake the
  * loop.
  */
 #include "gateway/bus/bus.h"
@@ -25,15 +25,13 @@ enum {
 	SPENT = 64,                 /* messages that are given back at once, at most */
 	MAX_SPENT = 1 << 20,        /* bytes of these */
 	CONNECT_MS = 2000,          /* for a server to answer */
-	RECONNECT_MS = 250,
+	AGAIN_MS = 250,             /* after a failure; and up to JITTER_MS more, so that hosts don't come all at once */
 	JITTER_MS = 150,
 	PING_MS = 1000,             /* two pings without an answer: the server has gone */
 	DEFAULT_MAX_MESSAGE = 1 << 20,
 	WORD = 256,
 	LINE = 1024,                /* bytes in a line of a file of credentials */
 };
-
-static const struct timeval begin_again = {.tv_sec = 1};
 
 struct subscription {
 	SLIST_ENTRY(subscription) link;
@@ -65,13 +63,14 @@ struct bus {
 	pthread_t attempt;      /* runs connect_main, if `trying` */
 	bool trying;
 	bool up;                /* as the owner was told */
+	uint64_t ups;           /* how often */
 	bool told_down;         /* the owner was told a reason since it was last up */
 	bool wants_write;       /* bytes wait, and `flush` is to send them */
 	bool waits;             /* for the socket: `write` is added */
 	struct event *read, *write; /* NULL: not attached. They are made in the library's threads, while the loop isn't told */
 	struct event *wake, *again;
 	SLIST_HEAD(, subscription) subscriptions;
-	uint64_t lost;          /* messages dropped by subscriptions that are gone */
+	struct bus_counts past; /* of connections and subscriptions that are gone */
 	natsMsg *spent[SPENT];  /* handed over, and not yet given back */
 	unsigned spent_count;
 	size_t spent_bytes;
@@ -103,12 +102,6 @@ static void note_up(struct bus *bus, bool up, const char *why)
 		copy_word(bus->notes.why, why ? why : "the server has closed the connection");
 	pthread_mutex_unlock(&bus->lock);
 	event_active(bus->wake, 0, 0);
-}
-
-static void on_connected(natsConnection *nats, void *closure)
-{
-	(void)nats;
-	note_up(closure, true, NULL);
 }
 
 static void on_disconnected(natsConnection *nats, void *closure)
@@ -328,7 +321,7 @@ static void unsubscribe(struct bus *bus, const char *pattern, const void *contex
 	if (!subscription)
 		return;
 	SLIST_REMOVE(&bus->subscriptions, subscription, subscription, link);
-	bus->lost += dropped_by(subscription);
+	bus->past.dropped += dropped_by(subscription);
 	natsSubscription_Destroy(subscription->nats); /* and tells the server */
 	free(subscription);
 }
@@ -400,6 +393,18 @@ static int publish_with(struct bus *bus, const char *subject, struct span bytes,
 
 /* ---- the connection ---- */
 
+/* Why the library has made no connection, without its own file and line in front. */
+static const char *reason_of(natsStatus status)
+{
+	const char *text = nats_GetLastError(NULL), *after = text ? strstr(text, "): ") : NULL;
+
+	if (!text || !*text)
+		return natsStatus_GetText(status);
+	if (strstr(text, "Expected 'PONG'"))
+		return "the server has closed the connection: it doesn't let this host in (its users, certificates, TLS)";
+	return *text == '(' && after ? after + 3 : text;
+}
+
 /* A thread: it may wait for servers that don't answer. */
 static void *connect_main(void *context)
 {
@@ -412,13 +417,23 @@ static void *connect_main(void *context)
 	bus->notes.made = nats;
 	bus->notes.changed = true;
 	bus->notes.up = bus->notes.up || status == NATS_OK;
-	if (status == NATS_NOT_YET_CONNECTED)
-		copy_word(bus->notes.why, "no server has answered");
-	else if (status != NATS_OK)
-		copy_word(bus->notes.why, nats_GetLastError(NULL) ? nats_GetLastError(NULL) : natsStatus_GetText(status));
+	if (status != NATS_OK)
+		copy_word(bus->notes.why, reason_of(status));
 	pthread_mutex_unlock(&bus->lock);
 	event_active(bus->wake, 0, 0);
 	return NULL;
+}
+
+/*
+ * The library's own reconnection is not used: of a message that was cut off when a connection broke, libnats 3.4.1 takes the missing
+ * bytes from the next one. A new connection has a parser of its own.
+ */
+static void connect_later(struct bus *bus)
+{
+	const int ms = AGAIN_MS + (int)(nats_NowInNanoSeconds() / 1000 % JITTER_MS);
+	const struct timeval wait = {.tv_usec = ms * 1000};
+
+	(void)evtimer_add(bus->again, &wait);
 }
 
 static void try_to_connect(struct bus *bus)
@@ -428,7 +443,7 @@ static void try_to_connect(struct bus *bus)
 	bus->trying = r == 0;
 	if (r != 0) {
 		bus->events->down(bus->owner, strerror(r));
-		evtimer_add(bus->again, &begin_again);
+		connect_later(bus);
 	}
 }
 
@@ -449,14 +464,41 @@ static void wait_until_closed(struct bus *bus)
 	pthread_mutex_unlock(&bus->lock);
 }
 
+/* Adds what the connection of now has counted. */
+static void add_counts(const struct bus *bus, struct bus_counts *counts)
+{
+	const struct subscription *subscription;
+	natsStatistics *statistics = NULL;
+	uint64_t in = 0, in_bytes = 0, out = 0, out_bytes = 0;
+
+	SLIST_FOREACH(subscription, &bus->subscriptions, link)
+		counts->dropped += dropped_by(subscription);
+	if (bus->nats && !bus->trying && natsStatistics_Create(&statistics) == NATS_OK &&
+	    natsConnection_GetStats(bus->nats, statistics) == NATS_OK &&
+	    natsStatistics_GetCounts(statistics, &in, &in_bytes, &out, &out_bytes, NULL) == NATS_OK) {
+		counts->in += in;
+		counts->in_bytes += in_bytes;
+		counts->out += out;
+		counts->out_bytes += out_bytes;
+	}
+	natsStatistics_Destroy(statistics);
+}
+
+static void read_counts(const struct bus *bus, struct bus_counts *counts)
+{
+	*counts = bus->past;
+	counts->reconnects = bus->ups > 0 ? bus->ups - 1 : 0;
+	add_counts(bus, counts);
+}
+
 /* It has been closed. */
 static void forget_connection(struct bus *bus)
 {
 	struct subscription *subscription;
 
+	add_counts(bus, &bus->past);
 	SLIST_FOREACH(subscription, &bus->subscriptions, link)
 	{
-		bus->lost += dropped_by(subscription);
 		natsSubscription_Destroy(subscription->nats);
 		subscription->nats = NULL;
 	}
@@ -472,7 +514,7 @@ static void on_tried(struct bus *bus, natsConnection *made)
 	bus->trying = false;
 	bus->nats = made;
 	if (!made) {
-		evtimer_add(bus->again, &begin_again);
+		connect_later(bus);
 		return;
 	}
 	SLIST_FOREACH(subscription, &bus->subscriptions, link)
@@ -487,6 +529,7 @@ static void tell_state(struct bus *bus, const struct notes *notes)
 	if (notes->up && bus->nats && !bus->up) {
 		(void)natsConnection_GetConnectedUrl(bus->nats, server, sizeof server);
 		bus->up = true;
+		bus->ups++;
 		bus->told_down = false;
 		bus->events->up(bus->owner, server);
 	} else if (!notes->up && (bus->up || !bus->told_down)) {
@@ -516,7 +559,7 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 		tell_state(bus, &notes);
 	if (notes.closed && bus->nats && !bus->trying) {
 		forget_connection(bus);
-		evtimer_add(bus->again, &begin_again);
+		connect_later(bus);
 	}
 	take(bus);
 	flush(bus);
@@ -534,21 +577,6 @@ static size_t unsent(const struct bus *bus)
 	const int bytes = bus->nats && bus->up ? natsConnection_Buffered(bus->nats) : 0;
 
 	return bytes > 0 ? (size_t)bytes : 0;
-}
-
-static void read_counts(const struct bus *bus, struct bus_counts *counts)
-{
-	const struct subscription *subscription;
-	natsStatistics *statistics = NULL;
-
-	*counts = (struct bus_counts){.dropped = bus->lost};
-	SLIST_FOREACH(subscription, &bus->subscriptions, link)
-		counts->dropped += dropped_by(subscription);
-	if (bus->nats && !bus->trying && natsStatistics_Create(&statistics) == NATS_OK &&
-	    natsConnection_GetStats(bus->nats, statistics) == NATS_OK)
-		(void)natsStatistics_GetCounts(statistics, &counts->in, &counts->in_bytes, &counts->out, &counts->out_bytes,
-					       &counts->reconnects);
-	natsStatistics_Destroy(statistics);
 }
 
 static void close_bus(struct bus *bus)
@@ -630,7 +658,7 @@ static natsStatus set_security(natsOptions *to, const struct bus_options *option
 	return status;
 }
 
-static natsStatus set_patience(natsOptions *to, struct bus *bus)
+static natsStatus set_patience(natsOptions *to)
 {
 	natsStatus status = natsOptions_SetTimeout(to, CONNECT_MS);
 
@@ -639,13 +667,7 @@ static natsStatus set_patience(natsOptions *to, struct bus *bus)
 	if (status == NATS_OK)
 		status = natsOptions_SetMaxPingsOut(to, 2);
 	if (status == NATS_OK)
-		status = natsOptions_SetMaxReconnect(to, -1);
-	if (status == NATS_OK)
-		status = natsOptions_SetReconnectWait(to, RECONNECT_MS);
-	if (status == NATS_OK)
-		status = natsOptions_SetReconnectJitter(to, JITTER_MS, JITTER_MS);
-	if (status == NATS_OK)
-		status = natsOptions_SetRetryOnFailedConnect(to, true, on_connected, bus);
+		status = natsOptions_SetAllowReconnect(to, false);
 	return status;
 }
 
@@ -655,8 +677,6 @@ static natsStatus set_callbacks(natsOptions *to, struct bus *bus)
 
 	if (status == NATS_OK)
 		status = natsOptions_SetDisconnectedCB(to, on_disconnected, bus);
-	if (status == NATS_OK)
-		status = natsOptions_SetReconnectedCB(to, on_connected, bus);
 	if (status == NATS_OK)
 		status = natsOptions_SetClosedCB(to, on_closed, bus);
 	if (status == NATS_OK)
@@ -682,7 +702,7 @@ static natsStatus make_options(struct bus *bus, const struct bus_options *option
 	if (status == NATS_OK)
 		status = set_security(to, options);
 	if (status == NATS_OK)
-		status = set_patience(to, bus);
+		status = set_patience(to);
 	return status == NATS_OK ? set_callbacks(to, bus) : status;
 }
 

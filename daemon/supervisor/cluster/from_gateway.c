@@ -96,7 +96,7 @@ static int on_state(struct cluster *cluster, struct reader *reader)
 
 	if (read_text(reader, &state) < 0 || read_text(reader, &text) < 0)
 		return -EBADMSG;
-	const bool changed = !span_is(state, cluster->bus_state);
+	const bool changed = !span_is(state, cluster->bus_state) || !span_is(text, cluster->bus_text);
 	copy_line(cluster->bus_state, sizeof cluster->bus_state, state);
 	copy_line(cluster->bus_text, sizeof cluster->bus_text, text);
 	if (changed)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts of a cluster over TLS, with the example for the NATS server that comes with objpool: certificates are the hosts' names."""
+import re
+
+from certificates import Authority
+from cluster import cluster, needs_cluster  # noqa: F401
+from cryptography import x509
+from harness import ROOT
+
+pytestmark = needs_cluster
+
+EXAMPLE = (ROOT / "packaging/nats-server.conf").read_text()
+
+
+def server_config(place, servers, hosts):
+    """The example, with the files of the test and without its address."""
+    text = re.sub(r"^listen:.*\n", "", EXAMPLE, flags=re.M)
+    cert, key, _ = servers.issue_server()
+    for known, here in (("/etc/nats/server.pem", cert), ("/etc/nats/server.key", key), ("/etc/nats/hosts.pem", hosts.path)):
+        assert known in text
+        text = text.replace(known, str(here))
+    return text
+
+
+def add(hosts, name, authority, certificate=None, **keys):
+    """A host that shows the certificate of that name, by default its own."""
+    cert, key, _ = authority.issue(certificate or name, [x509.DNSName(certificate or name)], file=f"{name}-{certificate}")
+    keys = {"domain": "prod", "bus_ca": authority.place / "servers.pem", "bus_cert": cert, "bus_key": key, **keys}
+    return hosts.add(name, bus=f"tls://127.0.0.1:{hosts.server.port}", cluster=keys)
+
+
+def test_certificates_are_the_hosts_names(cluster, place):
+    authority = Authority(place, "hosts")
+    hosts = cluster((), config=server_config(place, Authority(place, "servers"), authority))
+    for name in ("h1", "h2"):
+        add(hosts, name, authority)
+    hosts.settle()
+    with hosts["h1"].client() as c:
+        assert c.value("p@h2.tag") == "h2" and c.value("p@*:all.tag") == ["h1", "h1", "h2", "h2"]
+
+    liar = add(hosts, "h3", authority, "h2")            # says that it is h3, with the certificate of h2
+    liar.daemon.wait_log("(?i)permissions violation")
+    stranger = add(hosts, "h4", Authority(place, "others"))
+    deceived = add(hosts, "h5", authority, bus_ca=authority.path)    # does not know who vouches for the server
+    stranger.daemon.wait_log("cluster: connecting: the server has closed the connection: it doesn't let this host in")
+    deceived.daemon.wait_log("(?i)cluster: connecting: .*(certificate|handshake|ssl)")
+    for host in (liar, stranger, deceived):
+        with host.client() as c:
+            assert c.error("p@h1.tag").startswith("UNREACHABLE: ") and c.value("p.tag") == host.name
+    assert sorted(hosts["h1"].hosts()) == ["h1", "h2"]
