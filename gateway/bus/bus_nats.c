@@ -643,11 +643,22 @@ static natsStatus set_creds(natsOptions *to, const char *path)
 	return status;
 }
 
+/* The library takes tls:// for nats://: without this it would send passwords in clear to a server that has no TLS. */
+static bool wants_tls(const struct bus_options *options)
+{
+	static const char scheme[] = "tls://";
+
+	for (unsigned i = 0; i < options->server_count; i++)
+		if (strncmp(options->servers[i], scheme, sizeof scheme - 1) == 0)
+			return true;
+	return options->ca || options->cert;
+}
+
 static natsStatus set_security(natsOptions *to, const struct bus_options *options)
 {
 	natsStatus status = NATS_OK;
 
-	if (options->ca || options->cert)
+	if (wants_tls(options))
 		status = natsOptions_SetSecure(to, true);
 	if (status == NATS_OK && options->ca)
 		status = natsOptions_LoadCATrustedCertificates(to, options->ca);

@@ -307,6 +307,16 @@ def test_a_server_that_is_not_there_at_first(cluster, place):
     hosts.settle()
 
 
+def test_tls_is_not_given_up_for_a_server_without_it(cluster, place):
+    hosts = cluster(("h1",))
+    (place / "creds").write_text("h2:secret\n")
+    h2 = hosts.add("h2", bus=hosts.server.url.replace("nats:", "tls:"), cluster={"bus_creds": place / "creds"})
+    h2.daemon.wait_log("cluster: connecting: ")
+    with h2.client() as c:
+        assert c.error("p@h1.tag").startswith("UNREACHABLE: ")
+        assert c.value("objpool.hosts")["bus"]["state"] == "connecting"
+
+
 def test_two_servers_of_which_one_is_killed(cluster):
     hosts = cluster(servers=2)
     with hosts["h1"].client().maps() as c:

@@ -5,7 +5,7 @@ import subprocess
 
 from harness import ROOT
 
-SOURCES = [("daemon", "*.c"), ("cli", "*.c"), ("client/c", "*.c"), ("proto", "*.c"), ("json", "*.c"),
+SOURCES = [("daemon", "*.c"), ("gateway", "*.c"), ("cli", "*.c"), ("client/c", "*.c"), ("proto", "*.c"), ("json", "*.c"),
            ("plugins/python", "*.[ch]"), ("plugins/python", "*.py"), ("client/python/objpool", "*.py")]
 
 
