@@ -123,6 +123,12 @@ static inline void gateway_end(struct gateway *gateway, struct gateway_ending *e
 	gateway->endings = ending;
 }
 
+/* A moment, later by a time in which the process stood still; none is in the future, also when this is done twice. */
+static inline uint64_t gateway_later(const struct gateway *gateway, uint64_t moment, uint64_t time)
+{
+	return moment + time < gateway->now ? moment + time : gateway->now;
+}
+
 /* A random number; the sequence depends on the seed alone. */
 uint64_t gateway_random(struct gateway *gateway);
 

@@ -499,8 +499,8 @@ void conduits_forgive(struct gateway *gateway, uint64_t time)
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (!host->conduit)
 			continue;
-		host->conduit->heard += time;
-		host->conduit->acked_at += time;
+		host->conduit->heard = gateway_later(gateway, host->conduit->heard, time);
+		host->conduit->acked_at = gateway_later(gateway, host->conduit->acked_at, time);
 		schedule(host->conduit);
 	}
 }

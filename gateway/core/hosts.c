@@ -102,6 +102,33 @@ static void set_state(struct host *host, enum host_state state)
 	hosts->gone(host);
 }
 
+static void remember_epoch(struct hosts *hosts, uint64_t incarnation, uint64_t next_epoch)
+{
+	if (incarnation && next_epoch > 1)
+		hosts->forgotten[hosts->forgotten_at++ % HOSTS_FORGOTTEN] =
+			(struct forgotten){.incarnation = incarnation, .next_epoch = next_epoch};
+}
+
+/* Of a conduit with an incarnation that is new to its host. */
+static uint64_t first_epoch(const struct hosts *hosts, uint64_t incarnation)
+{
+	uint64_t epoch = 1;
+
+	for (unsigned i = 0; i < HOSTS_FORGOTTEN; i++)
+		if (hosts->forgotten[i].incarnation == incarnation && hosts->forgotten[i].next_epoch > epoch)
+			epoch = hosts->forgotten[i].next_epoch;
+	return epoch;
+}
+
+static void host_forget(struct host *host)
+{
+	remember_epoch(host->hosts, host->incarnation, host->next_epoch);
+	for (unsigned i = 0; i < HOST_BEFORE; i++)
+		if (!host->before[i].over)
+			remember_epoch(host->hosts, host->before[i].incarnation, host->before[i].next_epoch);
+	host_free(host);
+}
+
 static void on_watch(struct timer *timer)
 {
 	struct host *host = container_of(timer, struct host, watch);
@@ -109,7 +136,7 @@ static void on_watch(struct timer *timer)
 
 	if (host->state == HOST_GONE) {
 		if (host->users == 0 && !host->conduit)
-			host_free(host);
+			host_forget(host);
 		else
 			timer_set(&gateway->timers, timer, gateway->now + FORGET_AFTER);
 	} else if (gateway->now >= host->heard + HOST_GONE_AFTER) {
@@ -624,7 +651,7 @@ static bool take_incarnation(struct host *host, const struct beat *beat)
 	if (host->incarnation == beat->incarnation)
 		return true;
 	const struct host_before *known = before(host, beat->incarnation);
-	const uint64_t epoch = known ? known->next_epoch : 1;
+	const uint64_t epoch = known ? known->next_epoch : first_epoch(host->hosts, beat->incarnation);
 	if ((known && known->over) || (host->incarnation && host->state == HOST_READY) || beat->bye)
 		return false;
 	if (host->incarnation) {
@@ -671,7 +698,7 @@ static bool is_whole(struct span *bytes)
 {
 	uint8_t sum[BEAT_SUM];
 
-	if (bytes->size < BEAT_SUM)
+	if (bytes->size < BEAT_SUM || bytes->size > BEAT_ROOM + BEAT_SUM) /* no host says more */
 		return false;
 	bytes->size -= BEAT_SUM;
 	(void)pack_be64(sum, sum_of(0, bytes->bytes, bytes->size));
@@ -711,12 +738,12 @@ void hosts_forgive(struct hosts *hosts, uint64_t time)
 	TAILQ_FOREACH(host, &hosts->list, entry) {
 		if (host->self || host->state == HOST_GONE)
 			continue;
-		host->heard += time;
+		host->heard = gateway_later(hosts->gateway, host->heard, time);
 		timer_set(&hosts->gateway->timers, &host->watch,
 			  host->heard + (host->state == HOST_READY ? HOST_SILENT_AFTER : HOST_GONE_AFTER));
 	}
 	if (hosts->pools_heard)
-		hosts->pools_heard += time;
+		hosts->pools_heard = gateway_later(hosts->gateway, hosts->pools_heard, time);
 }
 
 int hosts_name_self(struct hosts *hosts, struct span name)

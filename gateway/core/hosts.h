@@ -30,6 +30,7 @@ enum {
 	HOSTS_MAX = 1024,      /* names that are remembered */
 	HOST_POOLS_MAX = 1024, /* pools of a host */
 	HOST_BEFORE = 16,      /* incarnations that are remembered */
+	HOSTS_FORGOTTEN = 4096, /* incarnations of hosts that are forgotten, and yet their epochs are not used twice */
 };
 
 /* An earlier incarnation of a host's name. It may come back: a host that stood still, while another one took its name. */
@@ -37,6 +38,11 @@ struct host_before {
 	uint64_t incarnation;
 	uint64_t next_epoch; /* of a conduit with it: epochs are not used twice */
 	bool over;           /* it has said goodbye: it does not come back */
+};
+
+/* The other side may not have forgotten: an idle conduit of it lives on while it stands still, or is not heard here. */
+struct forgotten {
+	uint64_t incarnation, next_epoch;
 };
 
 enum host_state { HOST_READY, HOST_SILENT, HOST_GONE };
@@ -95,6 +101,8 @@ struct hosts {
 	uint64_t rival; /* incarnation of another host of the own name; 0: none */
 	uint64_t rival_beat, rival_heard, rival_age;
 	uint32_t rival_beats;
+	struct forgotten forgotten[HOSTS_FORGOTTEN];
+	unsigned forgotten_at;
 	/* A host is gone, or is another incarnation now: what it owes ends. */
 	void (*gone)(struct host *host);
 	/* A host is ready that was not, or has other pools. */

@@ -166,8 +166,8 @@ static uint32_t levels_around(const struct rpc *rpc)
 	return span_is(rpc->method, "objpool.result") ? 2 : 3; /* [2, name, [id, i, nil, VALUE]], [2, name, [id, i, [VALUE, ...]]] */
 }
 
-/* A value that is nested deeper than values may be would be too deep for the supervisor, where the gateway puts more around it. One
- * that stands for a descriptor would be given that of another message. A daemon sends neither. */
+/* A value that is nested deeper than values may be would be too deep for the supervisor, where the gateway puts more around it.
+ * One that stands for a descriptor would be given that of another message. A daemon sends neither. */
 static bool is_fit(const struct lane *lane, const struct rpc *rpc)
 {
 	const struct scan *scan = &lane->scan;

@@ -48,7 +48,7 @@ static void send_one(struct node *from, struct node *to, bool beat, const void *
 	memcpy(flight->from, from->name, sizeof flight->from);
 	memcpy(flight->bytes, bytes, size);
 	if (world_dice(world, 1000) < world->loss) { /* its connection broke, and what came next is its end: sum.h */
-		const size_t whole = world_dice(world, size);
+		const size_t whole = world_dice(world, (uint32_t)size);
 		memset(flight->bytes + whole, 'P', size - whole);
 	}
 	if (timer_open(&world->timers, &flight->timer, arrive) < 0)

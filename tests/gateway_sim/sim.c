@@ -494,6 +494,28 @@ static void check_sticky(struct world *world, const struct node *origin)
 		}
 }
 
+/* A gateway stands still until the others have forgotten it. It has forgotten none of them. */
+#define SLEEP (610 * SECOND)
+
+static void sleep_long(struct world *world)
+{
+	struct node *node = &world->nodes[world_dice(world, world->node_count)];
+
+	if (!node->gateway || node->frozen_until)
+		return;
+	end_turns(world);
+	for (unsigned i = 0; i < world->node_count; i++)
+		clients_close_all(world->nodes[i].clients); /* what is in use is asked whether it is there, and ends by itself */
+	end_turns(world);
+	run_until(world, world->now + SECOND);
+	if (!node->gateway || node->frozen_until)
+		return;
+	node->frozen_until = world->now + SLEEP;
+	timer_set(&world->timers, &node->thaw, node->frozen_until);
+	world_say(world, "%s: its gateway sleeps", node->name);
+	run_until(world, node->frozen_until + SECOND);
+}
+
 static void play(uint64_t seed, bool verbose)
 {
 	static struct world world_of_seed;
@@ -501,7 +523,10 @@ static void play(uint64_t seed, bool verbose)
 
 	begin(world, seed, verbose);
 	run_until(world, world->now + 1700 * MILLISECOND); /* they find each other */
+	const bool sleeps = world->flavour.kills && world_one_in(world, 20);
 	for (unsigned i = 0; i < ACTIONS; i++) {
+		if (sleeps && i == ACTIONS / 2)
+			sleep_long(world);
 		act(world);
 		end_turns(world);
 		run_until(world, world->now + world_dice(world, 16) * MILLISECOND);
