@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program on the bus that says it is a host, and speaks as hosts do (gateway/core: conduit.h, channel.h, hosts.h): what it wants."""
+"""A program on the bus that says it is a host, and speaks as hosts do (gateway/core: conduit.h, channel.h, hosts.h)."""
 import itertools
 import struct
 import threading
