@@ -410,8 +410,7 @@ static void refuse(struct hosts *hosts)
 		       "another name (`name` in [cluster]), or the other one is gone",
 		       gateway->name);
 	gateway->state = GATEWAY_REFUSED;
-	gateway_log(gateway, LOG_ERR, "%s", text);
-	say_state(gateway, "refused", text);
+	say_state(gateway, "refused", text); /* which the daemon logs */
 	hosts_changed(hosts);
 	TAILQ_FOREACH(host, &hosts->list, entry)
 		if (!host->self && host->state != HOST_GONE)

@@ -379,7 +379,8 @@ static void answer_lost(struct cluster *cluster, struct errand *errand, const ch
 	const bool sent = cluster->written - cluster->out.bytes >= errand->end;
 	struct error error;
 
-	error_say(&error, ERROR_HOST_LOST, sent ? RAN_MAYBE : RAN_NO, "objpool-gateway, by which the call went to other hosts, %s; %s", how,
+	error_say(&error, ERROR_HOST_LOST, sent ? RAN_MAYBE : RAN_NO,
+		  "objpool-gateway, by which the call went to other hosts, %s; %s", how,
 		  sent ? "the call may have run" : "the call was not sent");
 	cluster->lost++;
 	ticket_answer_error(&errand->ticket, &error);
