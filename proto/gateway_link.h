@@ -62,6 +62,9 @@ enum {
 	GATEWAY_NAME_MAX = 63,   /* bytes of a host's name, of a domain's, and of a user's on another host */
 };
 
+/* The host of users of programs on the bus that are no gateways: no host has this name. */
+#define GATEWAY_BUS_HOST "bus"
+
 enum to_gateway {
 	TO_GATEWAY_CONFIG = 0,
 	TO_GATEWAY_OPEN = 1,

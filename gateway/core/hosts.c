@@ -33,7 +33,7 @@ bool host_name_is_valid(struct span name)
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
 			return false;
 	}
-	return name.size > 0 && name.size <= GATEWAY_NAME_MAX;
+	return name.size > 0 && name.size <= GATEWAY_NAME_MAX && !span_is(name, GATEWAY_BUS_HOST);
 }
 
 /* The order of names is that of their bytes. */

@@ -187,7 +187,7 @@ static void put_hello(struct sendq *to)
 	put_array(to, 1);
 	put_map(to, 2);
 	put_text(to, "client");
-	put_text(to, "bus");
+	put_text(to, GATEWAY_BUS_HOST);
 	put_text(to, "errors");
 	put_text(to, "map");
 }
@@ -196,7 +196,7 @@ static int open_session(struct daemon_session *session)
 {
 	static const struct local_ops ops = {.bytes = local_bytes, .sent = local_sent, .gone = local_gone};
 
-	session->local = local_open(session->gateway, "bus", "-", 0, &ops, session);
+	session->local = local_open(session->gateway, GATEWAY_BUS_HOST, "-", 0, &ops, session);
 	if (!session->local)
 		return -1;
 	session->written = 0;

@@ -206,7 +206,7 @@ static bool is_for_bus(const struct host_pool *pool)
 	if (read_text(&reader, &text) == 0)
 		return span_is(text, "*");
 	for (count = read_array(&reader, &count) < 0 ? 0 : count; count > 0 && read_text(&reader, &text) == 0; count--)
-		if (span_is(text, "bus"))
+		if (span_is(text, GATEWAY_BUS_HOST))
 			return true;
 	return false;
 }

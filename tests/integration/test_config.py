@@ -74,6 +74,7 @@ def check(place, text, *arguments):
     ("[pool p]\nplugin = a\nclass = b\0c\nworkers = 1\n", 3, []),
     ("[cluster]\nname = h1\n", 1, ["needs bus"]),
     ("[cluster]\nname = h.1\nbus = nats://x:1\n", 1, ["name = h.1"]),
+    ("[cluster]\nname = bus\nbus = nats://x:1\n", 1, ["name = bus", "programs on the bus"]),
     ("[cluster]\nbus = tcp://x:1\n", 2, ["nats://HOST:PORT"]),
     ("[cluster]\nbus = nats://me:secret@x:1\n", 2, ["bus_creds"]),
     ("[cluster]\nname = h\nbus = nats://x:1\nbus_key = /k\n", 1, ["bus_cert and bus_key"]),

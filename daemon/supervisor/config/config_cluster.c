@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { REMOTES_MAX = 1000 };
@@ -58,6 +59,9 @@ static int settle_name(struct config *config)
 	struct config_cluster *cluster = &config->cluster;
 	char name[256];
 
+	if (cluster->name && !strcmp(cluster->name, GATEWAY_BUS_HOST))
+		return config_fail(config, "%s: [cluster] name = %s: users of programs on the bus have that name", cluster->place,
+				   cluster->name);
 	if (cluster->name)
 		return config_is_host_name(cluster->name)
 			       ? 0
@@ -68,7 +72,7 @@ static int settle_name(struct config *config)
 				   strerror(errno));
 	name[sizeof name - 1] = '\0';
 	name[strcspn(name, ".")] = '\0';
-	if (!config_is_host_name(name))
+	if (!config_is_host_name(name) || !strcmp(name, GATEWAY_BUS_HOST))
 		return config_fail(config,
 				   "%s: [cluster]: the machine's name \"%.100s\" can't be that of a host (up to %d letters, digits, _ "
 				   "and -): set name",
