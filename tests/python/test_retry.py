@@ -168,8 +168,9 @@ def test_what_may_have_run_is_not_sent_again(daemon, client, place, pauses, call
         assert len(notes(place)) == before + 1 and made == []
 
 
-def test_what_has_gone_whole_may_have_run_though_another_threads_has_not(client):
-    """This thread sends what others have queued behind its own message, and the connection is lost in one of these."""
+def test_what_has_gone_whole_may_have_run_though_another_threads_has_not(client, place):
+    """This thread sends what others have queued behind its own message, and the connection is lost in one of these. No answer may
+    come before that."""
     connection = client._connected()
     connection._line = _line.no_line
     send = connection._send
@@ -184,8 +185,9 @@ def test_what_has_gone_whole_may_have_run_though_another_threads_has_not(client)
 
     connection._send = send_one
     with pytest.raises(objpool.ConnectionLost) as caught:
-        client.pool("w").note(1)
+        client.pool("w").wait_for(str(place / "gate"))
     assert caught.value.ran == "maybe"
+    (place / "gate").touch()
     connection = client._connected()
     connection._line = _line.no_line
     connection._send = fail
