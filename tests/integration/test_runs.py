@@ -117,9 +117,10 @@ def test_what_is_finished_arrives_although_the_worker_crashes(client):
 
 
 @pytest.mark.parametrize("daemon", [PYTHON], indirect=True, ids=["Python"])
-def test_an_item_is_interrupted_when_its_run_is_cancelled(daemon, client):
-    call = start_map(client, "sleep", [0] * 10 + [20] + [0] * 10)
-    wait_until_it_is_at_a_long_item(daemon)
+def test_an_item_is_interrupted_when_its_run_is_cancelled(client, place):
+    file = place / "sleeps"
+    call = start_map(client, "sleep_and_see", [0] * 10 + [20] + [0] * 10, [str(file)] * 21)
+    wait_for(file.exists, lambda: "the long item to run")
     client.notify("objpool.cancel", call)
     assert client.wait(call)[0]["code"] == "CANCELLED"
     assert client.value("p.what_was_cancelled") == [20]

@@ -17,7 +17,15 @@ class Runs:
         return kwargs
 
     def sleep(self, seconds):
+        if seconds:     # tests look whether the process sleeps
+            time.sleep(seconds)
+        return seconds
+
+    def sleep_and_see(self, seconds, path):
+        """Makes the file when it is about to sleep for long, and would see that it is interrupted."""
         try:
+            if seconds:
+                open(path, "x").close()
             time.sleep(seconds)
         except objpool_worker.Cancelled:
             self.seen.append(seconds)
