@@ -5,8 +5,8 @@
 
 #include "gateway/program.h"
 
-/* Each whole message that comes is given to `on_message`; `block` holds its bytes. A negative result ends the program. NULL: out of
- * memory. */
+/* Each whole message that comes is given to `on_message`; `block` holds its bytes. A negative result ends the program. NULL:
+ * out of memory. */
 struct link *link_new(struct program *program, int fd,
 		      int (*on_message)(struct program *program, struct span message, struct block *block));
 struct link *link_free(struct link *link); /* accepts NULL; returns NULL */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bus: what carries packets between hosts, behind a table of functions: an engine. bus_nats.c is the engine on NATS; another could
- * stand beside it. A bus gives each subscriber of a subject a copy of what is published there. It may lose messages, and it says
- * nothing of who is there: gateway/core makes up for both.
+ * bus: what carries packets between hosts, behind a table of functions: an engine. bus_nats.c is the engine on NATS; another
+ * could stand beside it. A bus gives each subscriber of a subject a copy of what is published there. It may lose messages,
+ * and it says nothing of who is there: gateway/core makes up for both.
  *
  * All functions are called in the thread of the loop, and all events come in it. None of them blocks.
  */
@@ -54,7 +54,8 @@ struct bus_counts {
 };
 
 struct bus_engine {
-	/* Begins to connect, and goes on until `close`. NULL: out of memory, or the options are wrong; `reason` has a sentence. */
+	/* Begins to connect, and goes on until `close`. NULL: out of memory, or the options are wrong; `reason` has a
+	 * sentence. */
 	struct bus *(*open)(const struct bus_options *options, struct event_base *base, const struct bus_events *events,
 			    void *owner, char *reason, size_t size);
 	/* From now on, and after each reconnection. `group`: each message goes to one of its members; NULL: to each subscriber.

@@ -232,8 +232,8 @@ static void give_back(struct bus *bus)
 	bus->spent_bytes = 0;
 }
 
-/* The library frees messages in a thread of its own, and wakes it whenever it has none to free. So they are given back many at once:
- * not a thread for each call. */
+/* The library frees messages in a thread of its own, and wakes it whenever it has none to free. So they are given back many
+ * at once: not a thread for each call. */
 static void spend(struct bus *bus, natsMsg *msg)
 {
 	bus->spent[bus->spent_count++] = msg;
@@ -425,8 +425,8 @@ static void *connect_main(void *context)
 }
 
 /*
- * The library's own reconnection is not used: of a message that was cut off when a connection broke, libnats 3.4.1 takes the missing
- * bytes from the next one. A new connection has a parser of its own.
+ * The library's own reconnection is not used: of a message that was cut off when a connection broke, libnats 3.4.1 takes the
+ * missing bytes from the next one. A new connection has a parser of its own.
  */
 static void connect_later(struct bus *bus)
 {
@@ -622,8 +622,8 @@ static natsStatus set_password(natsOptions *to, char *line)
 	return natsOptions_SetUserInfo(to, line, colon + 1);
 }
 
-/* A file as `nsc` makes it (https://docs.nats.io/using-nats/developer/connecting/creds), which the library reads whenever it connects;
- * or one with a line of its own. */
+/* A file as `nsc` makes it (https://docs.nats.io/using-nats/developer/connecting/creds), which the library reads whenever it
+ * connects; or one with a line of its own. */
 static natsStatus set_creds(natsOptions *to, const char *path)
 {
 	static const char armour[] = "-----BEGIN";

@@ -7,8 +7,8 @@
  *   version | flags | 0 | from incarnation | to incarnation | epoch | seq | ack | sum | frames ... (integers: big-endian)
  *
  * seq counts the packets that have frames, from 1; 0: the packet has none. ack: all packets up to this one have arrived. sum: see
- * sum.h; a packet whose sum is wrong counts as lost. A packet without an answer is sent again, after a time that follows the round
- * trip and doubles. What comes twice is dropped and counted, what comes early is kept until the gap is filled.
+ * sum.h; a packet whose sum is wrong counts as lost. A packet without an answer is sent again, after a time that follows the
+ * round trip and doubles. What comes twice is dropped and counted, what comes early is kept until the gap is filled.
  *
  * An epoch is one life of a conduit. It dies when nothing that was sent is acknowledged for two seconds, when nothing is heard
  * while it has channels, or when the host is gone. Then both sides forget all of it, and the next conduit has a higher epoch.

@@ -66,8 +66,8 @@ struct session *session_of_user(struct gateway *gateway, const char *user);
 
 /* Remembers that this host has given a lease of the pool. Out of memory: it is not remembered. */
 void session_add_lease(struct session *session, struct span pool, const char *host, bool of_any);
-/* Forgets the last lease of the pool that the host `of`, or (empty) any host, was asked for, and writes its host to `host`. False:
- * there is none. */
+/* Forgets the last lease of the pool that the host `of`, or (empty) any host, was asked for, and writes its host to `host`.
+ * False: there is none. */
 bool session_take_lease(struct session *session, struct span pool, struct span of, char host[GATEWAY_NAME_MAX + 1]);
 /* The host has ended what the session had there. */
 void session_lose_leases(struct session *session, const char *host);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * abroad: a client that asks other hosts. The gateway knows it by a number, and by its user's name. When its user changes (the
- * configuration was read again; another caller's method makes the call), it goes on under another number; what was asked under the
- * old number is answered there.
+ * configuration was read again; another caller's method makes the call), it goes on under another number; what was asked
+ * under the old number is answered there.
  *
  * An errand is a request that the gateway has. It is answered exactly once: by the gateway, or with HOST_LOST when that has died.
  *
@@ -37,8 +37,8 @@ void abroad_leave(struct client *client);
 /* Its caller cancels a request that the gateway has, which answers it. */
 void abroad_cancel(struct ticket *ticket);
 
-/* The gateway has sent this response or notification, which lies in `block` (NULL: it is copied), for the client of that number. 0,
- * or -EBADMSG. */
+/* The gateway has sent this response or notification, which lies in `block` (NULL: it is copied), for the client of that
+ * number. 0, or -EBADMSG. */
 int abroad_on_message(struct cluster *cluster, uint64_t number, struct span message, struct block *block);
 
 /* The gateway has gone, and `how`: all its errands are answered with HOST_LOST. */

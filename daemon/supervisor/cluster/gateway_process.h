@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gateway_process: the program objpool-gateway, a child of the supervisor. It is started again when it has ended, with a pause that
- * doubles while it keeps ending young.
+ * gateway_process: the program objpool-gateway, a child of the supervisor. It is started again when it has ended, with a
+ * pause that doubles while it keeps ending young.
  */
 #ifndef SUPERVISOR_CLUSTER_GATEWAY_PROCESS_H
 #define SUPERVISOR_CLUSTER_GATEWAY_PROCESS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * params: the params of a client's message for the gateway. Where a value is in a file that the client has handed over, the gateway
- * gets its bytes: the file is mapped, and written to the socket from there.
+ * params: the params of a client's message for the gateway. Where a value is in a file that the client has handed over, the
+ * gateway gets its bytes: the file is mapped, and written to the socket from there.
  */
 #ifndef SUPERVISOR_CLUSTER_PARAMS_H
 #define SUPERVISOR_CLUSTER_PARAMS_H
