@@ -82,7 +82,7 @@ $(B)/objpool-backtrace: $(BACKTRACE)
 
 $(B)/objpool-gateway: $(GATEWAY) $(GATEWAY_CORE) $(JSON) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(LIBS_OF_nats) -lpthread
-$(B)/gateway/bus/bus_nats.o: private OWN_FLAGS += $(patsubst -I%,-isystem %,$(FLAGS_OF_nats))
+$(B)/gateway/bus/bus_nats.o $(B)/gateway/bus/nats_options.o: private OWN_FLAGS += $(patsubst -I%,-isystem %,$(FLAGS_OF_nats))
 
 # One object, whose global symbols are those of the public header. Those of gcc for i386 are hidden, and in groups of which one is linked.
 $(B)/libobjpool.o: $(CLIENT) $(PROTO)

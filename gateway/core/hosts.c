@@ -2,29 +2,15 @@
 #include "gateway/core/hosts.h"
 
 #include "gateway/core/put.h"
-#include "gateway/core/sum.h"
-#include "proto/pack.h"
-#include "proto/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-	BEAT_VERSION = 1,
-	BEAT_SUM = 8, /* bytes at the end: sum.h */
-	BEAT_FIELDS = 6,      /* [version, incarnation, number, age in ms, bye, pools or nil] */
-	BEAT_POOL_FIELDS = 8, /* [name, class, slots, ready, queued, running, unpickle, trust], as POOLS has them */
-	SAID_POOL_FIELDS = 6, /* in HOSTS */
-	BEAT_ROOM = 96 << 10,
-};
-
 #define EARLY_BEAT    (50 * MILLISECOND) /* a change of what is ready is said at once, but not more often than this */
 #define POOLS_ARE_OLD SECOND
 #define FORGET_AFTER  (600 * SECOND)
-#define RIVAL_IS_OVER (2500 * MILLISECOND)
 #define SAY_EVERY     SECOND
-#define AS_OLD        (500 * MILLISECOND) /* ages that differ by less are the same: messages take time */
 
 bool host_name_is_valid(struct span name)
 {
@@ -54,32 +40,12 @@ struct host *hosts_find(const struct hosts *hosts, struct span name)
 	return NULL;
 }
 
-struct host_pool *host_pool(const struct host *host, struct span name)
-{
-	for (uint32_t i = 0; i < host->pool_count; i++)
-		if (span_is(name, host->pools[i].name))
-			return &host->pools[i];
-	return NULL;
-}
-
-static void free_pools(struct host *host)
-{
-	for (uint32_t i = 0; i < host->pool_count; i++) {
-		free(host->pools[i].name);
-		free(host->pools[i].class);
-		free(host->pools[i].trust_kept);
-	}
-	free(host->pools);
-	host->pools = NULL;
-	host->pool_count = 0;
-}
-
 static void host_free(struct host *host)
 {
 	TAILQ_REMOVE(&host->hosts->list, host, entry);
 	host->hosts->count--;
 	timer_close(&host->hosts->gateway->timers, &host->watch);
-	free_pools(host);
+	host_pools_free(&host->pools);
 	free(host);
 }
 
@@ -98,7 +64,7 @@ static void set_state(struct host *host, enum host_state state)
 	hosts_changed(hosts);
 	if (state != HOST_GONE)
 		return;
-	free_pools(host);
+	host_pools_free(&host->pools);
 	hosts->gone(host);
 }
 
@@ -178,190 +144,22 @@ static struct host *host_new(struct hosts *hosts, struct span name)
 	return host;
 }
 
-/* ---- pools: those of a beat, and the own ones as the supervisor tells them ---- */
-
-/* The number of ready slots: a count, or the list of the slots. */
-static int read_ready(struct reader *reader, uint64_t *ready)
-{
-	struct span slots;
-	uint32_t count;
-
-	if (read_uint(reader, ready) == 0)
-		return 0;
-	if (read_array(reader, &count) < 0 || read_values(reader, count, &slots) < 0)
-		return -EBADMSG;
-	*ready = count;
-	return 0;
-}
-
-/* Is the host among those that are trusted: nil, "*", or an array of names? */
-static bool trusts(struct span trust, const char *name)
-{
-	struct reader reader = reader_of(trust);
-	struct span text;
-	uint32_t count;
-
-	if (read_text(&reader, &text) == 0)
-		return span_is(text, "*");
-	for (count = read_array(&reader, &count) < 0 ? 0 : count; count > 0 && read_text(&reader, &text) == 0; count--)
-		if (span_is(text, name))
-			return true;
-	return false;
-}
-
-/* The pool keeps a copy of the value: the own pools' are said to others. */
-static int keep_trust(struct host_pool *pool)
-{
-	uint8_t *copy = malloc(pool->trust.size);
-
-	if (copy) {
-		memcpy(copy, pool->trust.bytes, pool->trust.size);
-		pool->trust.bytes = pool->trust_kept = copy;
-		return 0;
-	}
-	free(pool->name);
-	free(pool->class);
-	return -ENOMEM;
-}
-
-static int read_pool(struct reader *reader, const char *own_name, struct host_pool *pool)
-{
-	struct span name, class;
-	uint64_t slots, ready;
-	uint32_t count;
-
-	if (read_array(reader, &count) < 0 || count < BEAT_POOL_FIELDS || read_text(reader, &name) < 0 ||
-	    read_text(reader, &class) < 0 || read_uint(reader, &slots) < 0 || read_ready(reader, &ready) < 0 ||
-	    read_uint(reader, &pool->queued) < 0 || read_uint(reader, &pool->running) < 0 ||
-	    read_bool(reader, &pool->unpickle) < 0 || read_value(reader, &pool->trust) < 0)
-		return -EBADMSG;
-	for (; count > BEAT_POOL_FIELDS; count--) {
-		struct span later;
-		if (read_value(reader, &later) < 0)
-			return -EBADMSG;
-	}
-	if (slots > UINT32_MAX || ready > UINT32_MAX || name.size > ACCOUNT_SMALL || class.size > ACCOUNT_SMALL)
-		return -EBADMSG;
-	pool->open = !pool->unpickle || trusts(pool->trust, own_name);
-	pool->slots = (uint32_t)slots;
-	pool->ready = (uint32_t)ready;
-	pool->name = strndup((const char *)name.bytes, name.size);
-	pool->class = strndup((const char *)class.bytes, class.size);
-	if (pool->name && pool->class)
-		return keep_trust(pool);
-	free(pool->name);
-	free(pool->class);
-	return -ENOMEM;
-}
-
-static bool same_ready(const struct host *a, const struct host *b)
-{
-	if (a->pool_count != b->pool_count)
-		return false;
-	for (uint32_t i = 0; i < a->pool_count; i++)
-		if (strcmp(a->pools[i].name, b->pools[i].name) != 0 || a->pools[i].slots != b->pools[i].slots ||
-		    a->pools[i].ready != b->pools[i].ready)
-			return false;
-	return true;
-}
-
-/* Reads an array of pools, or nil: none are known. *changed: other pools, or other numbers of slots. */
-static int set_pools(struct host *host, struct reader *reader, bool *changed)
-{
-	const char *own_name = host->hosts->gateway->name;
-	struct host read = {0};
-	uint32_t count = 0;
-
-	if (read_nil(reader) < 0 && (read_array(reader, &count) < 0 || count > HOST_POOLS_MAX))
-		return -EBADMSG;
-	int r = 0;
-	for (uint32_t i = 0; i < count && r == 0; i++) {
-		struct host_pool pool, *pools = realloc(read.pools, (i + 1) * sizeof *pools);
-		r = pools ? read_pool(reader, own_name, &pool) : -ENOMEM;
-		read.pools = pools ? pools : read.pools;
-		if (r == 0)
-			read.pools[read.pool_count++] = pool;
-	}
-	if (r == 0) {
-		*changed = !same_ready(host, &read);
-		struct host_pool *pools = host->pools;
-		const uint32_t n = host->pool_count;
-		host->pools = read.pools;
-		host->pool_count = read.pool_count;
-		read.pools = pools;
-		read.pool_count = n;
-	}
-	free_pools(&read);
-	return r;
-}
-
-static void put_pools(const struct host *host, struct sendq *to, bool brief)
-{
-	put_array(to, host->pool_count);
-	for (uint32_t i = 0; i < host->pool_count; i++) {
-		const struct host_pool *pool = &host->pools[i];
-		put_array(to, brief ? SAID_POOL_FIELDS : BEAT_POOL_FIELDS);
-		put_text(to, pool->name);
-		put_text(to, pool->class);
-		put_uint(to, pool->slots);
-		put_uint(to, pool->ready);
-		put_uint(to, pool->queued);
-		put_uint(to, pool->running);
-		if (brief)
-			continue;
-		put_bool(to, pool->unpickle);
-		sendq_copy(to, pool->trust.bytes, pool->trust.size);
-	}
-}
-
 /* ---- what this host says ---- */
-
-static void publish(struct hosts *hosts, struct sendq *from)
-{
-	uint8_t *bytes = malloc(from->bytes + BEAT_SUM);
-	struct iovec iov[64];
-	size_t size = 0;
-
-	if (bytes && !from->failed) {
-		const int n = sendq_iov(from, iov, 64);
-		for (int i = 0; i < n; i++) {
-			memcpy(bytes + size, iov[i].iov_base, iov[i].iov_len);
-			size += iov[i].iov_len;
-		}
-		(void)pack_be64(bytes + size, sum_of(0, bytes, size));
-		size += BEAT_SUM;
-		(void)hosts->gateway->ops->publish_beat(hosts->gateway, bytes, size); /* one that is lost is followed by others */
-	}
-	free(bytes);
-	sendq_clear(from);
-}
 
 static void say_beat(struct hosts *hosts, bool bye)
 {
 	struct gateway *gateway = hosts->gateway;
-	struct sendq to = {0};
 	const bool tells = !bye && gateway->state == GATEWAY_SERVING && hosts->pools_heard &&
 			   gateway->now - hosts->pools_heard < POOLS_ARE_OLD;
+	const struct beat beat = {.incarnation = gateway->incarnation,
+				  .number = ++hosts->beats,
+				  .age = (gateway->now - gateway->started) / MILLISECOND,
+				  .bye = bye};
+	size_t size;
 
 	hosts->last_beat = gateway->now;
-	put_array(&to, BEAT_FIELDS);
-	put_uint(&to, BEAT_VERSION);
-	put_uint(&to, gateway->incarnation);
-	put_uint(&to, ++hosts->beats);
-	put_uint(&to, (gateway->now - gateway->started) / MILLISECOND);
-	put_bool(&to, bye);
-	const size_t head = to.bytes;
-	if (tells)
-		put_pools(hosts->self, &to, false);
-	if (to.bytes > BEAT_ROOM || to.bytes > gateway->packet_max) {
-		sendq_clear(&to);
-		gateway_log(gateway, LOG_ERR, "this host shares so many pools that a beat of %zu bytes can't name them",
-			    to.bytes);
-		return;
-	}
-	if (to.bytes == head)
-		put_nil(&to);
-	publish(hosts, &to);
+	if (beat_publish(gateway, &beat, tells ? &hosts->self->pools : NULL, &size) < 0)
+		gateway_log(gateway, LOG_ERR, "this host shares so many pools that a beat of %zu bytes can't name them", size);
 }
 
 static bool serves(const struct hosts *hosts)
@@ -421,8 +219,7 @@ static void listen_first(struct hosts *hosts)
 {
 	struct gateway *gateway = hosts->gateway;
 
-	hosts->rival = 0;
-	hosts->rival_beats = 0;
+	hosts->rival = (struct rival){0};
 	gateway->state = GATEWAY_LISTENING;
 	/* Two that listen at the same time must not find each other again and again. */
 	timer_set(&gateway->timers, &hosts->listen, gateway->now + HOST_LISTEN + gateway_random(gateway) % (HOST_LISTEN / 8));
@@ -433,8 +230,8 @@ static void on_listened(struct timer *timer)
 	struct hosts *hosts = container_of(timer, struct hosts, listen);
 	struct gateway *gateway = hosts->gateway;
 
-	if (gateway->state == GATEWAY_REFUSED && gateway->now < hosts->rival_heard + RIVAL_IS_OVER) {
-		timer_set(&gateway->timers, timer, hosts->rival_heard + RIVAL_IS_OVER);
+	if (gateway->state == GATEWAY_REFUSED && gateway->now < hosts->rival.heard + RIVAL_IS_OVER) {
+		timer_set(&gateway->timers, timer, hosts->rival.heard + RIVAL_IS_OVER);
 		return;
 	}
 	if (gateway->state == GATEWAY_REFUSED) {
@@ -482,7 +279,7 @@ static void put_host(const struct host *host, struct sendq *to)
 	else
 		put_nil(to);
 	put_text(to, "pools");
-	put_pools(host, to, true);
+	host_pools_put(&host->pools, to, true);
 	put_pair(to, "calls", host->calls);
 	put_pair(to, "served", host->served);
 	put_pair(to, "inflight", host->unanswered);
@@ -556,7 +353,7 @@ int hosts_set_own_pools(struct hosts *hosts, struct span pools)
 
 	if (!hosts->self)
 		return -EBADMSG;
-	const int r = set_pools(hosts->self, &reader, &changed);
+	const int r = host_pools_read(&hosts->self->pools, &reader, gateway->name, &changed);
 	if (r < 0)
 		return r == -EBADMSG ? r : 0;
 	hosts->pools_heard = gateway->now;
@@ -572,54 +369,12 @@ int hosts_set_own_pools(struct hosts *hosts, struct span pools)
 
 /* ---- what other hosts say ---- */
 
-struct beat {
-	uint64_t incarnation, number, age;
-	bool bye;
-	struct span pools;
-};
-
-static int read_beat(struct span bytes, struct beat *beat)
-{
-	struct reader reader = reader_of(bytes);
-	uint64_t version;
-	uint32_t count;
-
-	if (scan_length(bytes.bytes, bytes.size) != (int64_t)bytes.size)
-		return -EBADMSG;
-	if (read_array(&reader, &count) < 0 || count < BEAT_FIELDS || read_uint(&reader, &version) < 0 ||
-	    version != BEAT_VERSION || read_uint(&reader, &beat->incarnation) < 0 || read_uint(&reader, &beat->number) < 0 ||
-	    read_uint(&reader, &beat->age) < 0 || read_bool(&reader, &beat->bye) < 0 || read_value(&reader, &beat->pools) < 0)
-		return -EBADMSG;
-	return beat->incarnation ? 0 : -EBADMSG;
-}
-
-/* Somebody else has this host's name. The younger of both refuses to serve; two beats in a row tell that it is no echo of a
- * process that has just ended. */
+/* Somebody else has this host's name. */
 static void meet_rival(struct hosts *hosts, const struct beat *beat)
 {
 	struct gateway *gateway = hosts->gateway;
-	const uint64_t own_age = gateway->now - gateway->started,
-		       age = beat->age > UINT64_MAX / SECOND ? UINT64_MAX : beat->age * MILLISECOND;
 
-	if (beat->bye) {
-		hosts->rival = hosts->rival == beat->incarnation ? 0 : hosts->rival;
-		return;
-	}
-	if (hosts->rival != beat->incarnation || gateway->now - hosts->rival_heard > HOST_GONE_AFTER) {
-		hosts->rival = beat->incarnation;
-		hosts->rival_beats = 0;
-		hosts->rival_beat = 0;
-	}
-	if (beat->number <= hosts->rival_beat)
-		return;
-	hosts->rival_beat = beat->number;
-	hosts->rival_heard = gateway->now;
-	if (++hosts->rival_beats < 2 || gateway->state == GATEWAY_REFUSED)
-		return;
-	const bool as_old = age + AS_OLD > own_age && own_age + AS_OLD > age;
-	const bool older =
-		gateway->state == GATEWAY_LISTENING || (as_old ? beat->incarnation < gateway->incarnation : age > own_age);
-	if (!older || (gateway->state != GATEWAY_LISTENING && gateway->state != GATEWAY_SERVING))
+	if (!rival_on_beat(&hosts->rival, gateway, beat))
 		return;
 	refuse(hosts);
 	timer_set(&gateway->timers, &hosts->listen, gateway->now + RIVAL_IS_OVER);
@@ -684,7 +439,7 @@ static void take_beat(struct host *host, const struct beat *beat)
 	const bool came = host->state != HOST_READY || host->since == 0;
 	set_state(host, HOST_READY);
 	timer_set(&gateway->timers, &host->watch, gateway->now + HOST_SILENT_AFTER);
-	if (set_pools(host, &pools, &changed) < 0)
+	if (host_pools_read(&host->pools, &pools, gateway->name, &changed) < 0)
 		host->late++;
 	if (changed)
 		hosts_changed(hosts);
@@ -692,24 +447,12 @@ static void take_beat(struct host *host, const struct beat *beat)
 		hosts->came(host);
 }
 
-/* Takes the sum off its end. */
-static bool is_whole(struct span *bytes)
-{
-	uint8_t sum[BEAT_SUM];
-
-	if (bytes->size < BEAT_SUM || bytes->size > BEAT_ROOM + BEAT_SUM) /* no host says more */
-		return false;
-	bytes->size -= BEAT_SUM;
-	(void)pack_be64(sum, sum_of(0, bytes->bytes, bytes->size));
-	return memcmp(sum, bytes->bytes + bytes->size, BEAT_SUM) == 0;
-}
-
 void hosts_on_beat(struct hosts *hosts, struct span from, struct span bytes)
 {
 	struct gateway *gateway = hosts->gateway;
 	struct beat beat;
 
-	if (!host_name_is_valid(from) || !is_whole(&bytes) || read_beat(bytes, &beat) < 0) {
+	if (!host_name_is_valid(from) || beat_read(bytes, &beat) < 0) {
 		gateway->late++;
 		return;
 	}

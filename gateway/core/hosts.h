@@ -19,7 +19,8 @@
 #ifndef GATEWAY_HOSTS_H
 #define GATEWAY_HOSTS_H
 
-#include "gateway/core/base.h"
+#include "gateway/core/host_pools.h"
+#include "gateway/core/rival.h"
 
 #define HOST_BEAT         (400 * MILLISECOND)
 #define HOST_SILENT_AFTER (900 * MILLISECOND)
@@ -28,7 +29,6 @@
 
 enum {
 	HOSTS_MAX = 1024,      /* names that are remembered */
-	HOST_POOLS_MAX = 1024, /* pools of a host */
 	HOST_BEFORE = 16,      /* incarnations that are remembered */
 	HOSTS_FORGOTTEN = 4096, /* incarnations of hosts that are forgotten, and yet their epochs are not used twice */
 };
@@ -47,16 +47,6 @@ struct forgotten {
 
 enum host_state { HOST_READY, HOST_SILENT, HOST_GONE };
 
-struct host_pool {
-	char *name, *class;
-	uint32_t slots, ready;
-	uint64_t queued, running;
-	bool unpickle;
-	bool open;         /* this host may call it: it takes no pickles, or trusts this host */
-	struct span trust; /* a msgpack value: nil, "*", or an array of hosts */
-	uint8_t *trust_kept;
-};
-
 struct conduit;
 
 struct host {
@@ -71,8 +61,7 @@ struct host {
 	struct host_before before[HOST_BEFORE];
 	unsigned before_at;
 	uint64_t beat; /* number of the last */
-	struct host_pool *pools;
-	uint32_t pool_count;
+	struct host_pools pools;
 	struct timer watch;
 	struct conduit *conduit; /* conduit.h; NULL: none */
 	uint64_t next_epoch;     /* of the next conduit */
@@ -98,9 +87,7 @@ struct hosts {
 	uint64_t last_beat;
 	uint64_t changed; /* grows when hosts_say has something new to say */
 	uint64_t said;
-	uint64_t rival; /* incarnation of another host of the own name; 0: none */
-	uint64_t rival_beat, rival_heard, rival_age;
-	uint32_t rival_beats;
+	struct rival rival;
 	struct forgotten forgotten[HOSTS_FORGOTTEN];
 	unsigned forgotten_at;
 	/* A host is gone, or is another incarnation now: what it owes ends. */
@@ -118,7 +105,10 @@ bool host_name_is_valid(struct span name);
 struct host *hosts_find(const struct hosts *hosts, struct span name);
 
 /* NULL: the host does not have it, or is not known to. */
-struct host_pool *host_pool(const struct host *host, struct span name);
+static inline struct host_pool *host_pool(const struct host *host, struct span name)
+{
+	return host_pools_find(&host->pools, name);
+}
 
 /* The name in CONFIG. */
 int hosts_name_self(struct hosts *hosts, struct span name);

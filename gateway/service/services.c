@@ -266,8 +266,8 @@ static void see_pools(struct services *services)
 
 	TAILQ_FOREACH(offer, &services->offers, entry)
 		offer->listed = false;
-	for (uint32_t i = 0; self && offers && i < self->pool_count; i++)
-		see_pool(services, &self->pools[i]);
+	for (uint32_t i = 0; self && offers && i < self->pools.count; i++)
+		see_pool(services, &self->pools.list[i]);
 	for (offer = TAILQ_FIRST(&services->offers); offer; offer = next) {
 		next = TAILQ_NEXT(offer, entry);
 		if (!offer->listed)

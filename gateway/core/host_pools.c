@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/core/host_pools.h"
+
+#include "gateway/core/put.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+	POOL_FIELDS = 8,  /* [name, class, slots, ready, queued, running, unpickle, trust], as POOLS has them */
+	BRIEF_FIELDS = 6, /* in HOSTS */
+};
+
+struct host_pool *host_pools_find(const struct host_pools *pools, struct span name)
+{
+	for (uint32_t i = 0; i < pools->count; i++)
+		if (span_is(name, pools->list[i].name))
+			return &pools->list[i];
+	return NULL;
+}
+
+void host_pools_free(struct host_pools *pools)
+{
+	for (uint32_t i = 0; i < pools->count; i++) {
+		free(pools->list[i].name);
+		free(pools->list[i].class);
+		free(pools->list[i].trust_kept);
+	}
+	free(pools->list);
+	*pools = (struct host_pools){0};
+}
+
+/* The number of ready slots: a count, or the list of the slots. */
+static int read_ready(struct reader *reader, uint64_t *ready)
+{
+	struct span slots;
+	uint32_t count;
+
+	if (read_uint(reader, ready) == 0)
+		return 0;
+	if (read_array(reader, &count) < 0 || read_values(reader, count, &slots) < 0)
+		return -EBADMSG;
+	*ready = count;
+	return 0;
+}
+
+/* Is the host among those that are trusted: nil, "*", or an array of names? */
+static bool trusts(struct span trust, const char *name)
+{
+	struct reader reader = reader_of(trust);
+	struct span text;
+	uint32_t count;
+
+	if (read_text(&reader, &text) == 0)
+		return span_is(text, "*");
+	for (count = read_array(&reader, &count) < 0 ? 0 : count; count > 0 && read_text(&reader, &text) == 0; count--)
+		if (span_is(text, name))
+			return true;
+	return false;
+}
+
+/* The pool keeps a copy of the value: the own pools' are said to others. */
+static int keep_trust(struct host_pool *pool)
+{
+	uint8_t *copy = malloc(pool->trust.size);
+
+	if (copy) {
+		memcpy(copy, pool->trust.bytes, pool->trust.size);
+		pool->trust.bytes = pool->trust_kept = copy;
+		return 0;
+	}
+	free(pool->name);
+	free(pool->class);
+	return -ENOMEM;
+}
+
+static int read_pool(struct reader *reader, const char *own_name, struct host_pool *pool)
+{
+	struct span name, class;
+	uint64_t slots, ready;
+	uint32_t count;
+
+	if (read_array(reader, &count) < 0 || count < POOL_FIELDS || read_text(reader, &name) < 0 ||
+	    read_text(reader, &class) < 0 || read_uint(reader, &slots) < 0 || read_ready(reader, &ready) < 0 ||
+	    read_uint(reader, &pool->queued) < 0 || read_uint(reader, &pool->running) < 0 ||
+	    read_bool(reader, &pool->unpickle) < 0 || read_value(reader, &pool->trust) < 0)
+		return -EBADMSG;
+	for (; count > POOL_FIELDS; count--) {
+		struct span later;
+		if (read_value(reader, &later) < 0)
+			return -EBADMSG;
+	}
+	if (slots > UINT32_MAX || ready > UINT32_MAX || name.size > ACCOUNT_SMALL || class.size > ACCOUNT_SMALL)
+		return -EBADMSG;
+	pool->open = !pool->unpickle || trusts(pool->trust, own_name);
+	pool->slots = (uint32_t)slots;
+	pool->ready = (uint32_t)ready;
+	pool->name = strndup((const char *)name.bytes, name.size);
+	pool->class = strndup((const char *)class.bytes, class.size);
+	if (pool->name && pool->class)
+		return keep_trust(pool);
+	free(pool->name);
+	free(pool->class);
+	return -ENOMEM;
+}
+
+static bool same_ready(const struct host_pools *a, const struct host_pools *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++)
+		if (strcmp(a->list[i].name, b->list[i].name) != 0 || a->list[i].slots != b->list[i].slots ||
+		    a->list[i].ready != b->list[i].ready)
+			return false;
+	return true;
+}
+
+int host_pools_read(struct host_pools *pools, struct reader *reader, const char *own_name, bool *changed)
+{
+	struct host_pools read = {0};
+	uint32_t count = 0;
+
+	if (read_nil(reader) < 0 && (read_array(reader, &count) < 0 || count > HOST_POOLS_MAX))
+		return -EBADMSG;
+	int r = 0;
+	for (uint32_t i = 0; i < count && r == 0; i++) {
+		struct host_pool pool, *list = realloc(read.list, (i + 1) * sizeof *list);
+		r = list ? read_pool(reader, own_name, &pool) : -ENOMEM;
+		read.list = list ? list : read.list;
+		if (r == 0)
+			read.list[read.count++] = pool;
+	}
+	if (r == 0) {
+		const struct host_pools before = *pools;
+		*changed = !same_ready(pools, &read);
+		*pools = read;
+		read = before;
+	}
+	host_pools_free(&read);
+	return r;
+}
+
+void host_pools_put(const struct host_pools *pools, struct sendq *to, bool brief)
+{
+	put_array(to, pools->count);
+	for (uint32_t i = 0; i < pools->count; i++) {
+		const struct host_pool *pool = &pools->list[i];
+		put_array(to, brief ? BRIEF_FIELDS : POOL_FIELDS);
+		put_text(to, pool->name);
+		put_text(to, pool->class);
+		put_uint(to, pool->slots);
+		put_uint(to, pool->ready);
+		put_uint(to, pool->queued);
+		put_uint(to, pool->running);
+		if (brief)
+			continue;
+		put_bool(to, pool->unpickle);
+		sendq_copy(to, pool->trust.bytes, pool->trust.size);
+	}
+}
