@@ -25,6 +25,7 @@ const struct option call_options[] = {
 	{0, "target", "TARGET", "the target, for a key with dots in it; the first word is METHOD alone then"},
 	{0, "idempotent", NULL, "may run again when a worker dies"},
 	{0, "sync", NULL, "in map: each slot exactly once a round"},
+	{0, "labels", NULL, "with all and scatter: each result as [HOST, SLOT, RESULT]; HOST is null without a cluster"},
 	{0, "priority", "N", "from -10 to 10: where calls wait, a higher one is next"},
 	{0, "traceparent", "TRACE", "the trace that it belongs to, as in W3C Trace Context"},
 	{'j', "json", NULL,
@@ -88,6 +89,7 @@ static enum exit_status read_options(struct request *request, struct arguments *
 		.sticky = arguments_get(arguments, "sticky"),
 		.idempotent = arguments_get(arguments, "idempotent") != NULL,
 		.sync = arguments_get(arguments, "sync") != NULL,
+		.labels = arguments_get(arguments, "labels") != NULL,
 		.traceparent = arguments_get(arguments, "traceparent"),
 	};
 	if (arguments_get(arguments, "progress")) {
@@ -111,14 +113,26 @@ static enum exit_status read_options(struct request *request, struct arguments *
 	return status;
 }
 
+/* Passes over the host and the slot that option labels puts before a result. 0; -1: there are none. */
+static int skip_label(struct objpool_reader *reader)
+{
+	uint32_t parts;
+
+	if (objpool_read_array(reader, &parts) < 0 || parts != 3 || objpool_read_value(reader, NULL) < 0)
+		return -1;
+	return objpool_read_value(reader, NULL) < 0 ? -1 : 0;
+}
+
 /* Whether one of the [error, value] pairs of a collected result has an error. */
-static bool has_failures(struct objpool_bytes collected)
+static bool has_failures(struct objpool_bytes collected, bool labels)
 {
 	struct objpool_reader reader = objpool_reader(collected);
 	uint32_t count = 0, pair;
 
 	(void)objpool_read_array(&reader, &count);
 	while (count-- > 0) {
+		if (labels && skip_label(&reader) < 0)
+			return false;
 		if (objpool_read_array(&reader, &pair) < 0 || pair != 2)
 			return false; /* no pairs: the value of a single call */
 		if (objpool_read_nil(&reader) < 0)
@@ -191,7 +205,7 @@ static enum exit_status perform(struct cli *cli, struct request *request)
 	} else {
 		const bool collected = options->errors && strcmp(options->errors, "collect") == 0;
 		status = print_value(request, result.value, json);
-		if (status == EXIT_DONE && collected && has_failures(result.value))
+		if (status == EXIT_DONE && collected && has_failures(result.value, options->labels))
 			status = EXIT_CALL_FAILED;
 	}
 	objpool_result_free(&result);

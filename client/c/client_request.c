@@ -118,7 +118,7 @@ static uint32_t count_options(const struct client_request *request)
 
 	return of_stream + (o->kwargs.data != NULL) + (o->bind.data != NULL) + (o->bind_kwargs.data != NULL) +
 	       (o->args_as != NULL) + (o->errors != NULL) + (o->sticky != NULL) + (o->traceparent != NULL) + (o->timeout_ms > 0) +
-	       (o->chunk > 0) + (o->priority != 0) + o->idempotent + o->sync + (o->progress || o->on_progress);
+	       (o->chunk > 0) + (o->priority != 0) + o->idempotent + o->sync + o->labels + (o->progress || o->on_progress);
 }
 
 /* What count_options counts. */
@@ -140,6 +140,7 @@ static void pack_options(const struct message *message, const struct client_requ
 	pack_number_option(packer, "priority", options->priority);
 	pack_flag_option(packer, "idempotent", options->idempotent);
 	pack_flag_option(packer, "sync", options->sync);
+	pack_flag_option(packer, "labels", options->labels);
 	pack_flag_option(packer, "progress", options->progress || options->on_progress);
 	if (request->streamed)
 		pack_stream_options(packer, options);
@@ -196,7 +197,7 @@ static bool needs_full_call(const struct client_request *request)
 	const struct objpool_call_options *o = request->options;
 
 	return request->streamed || o->target || has_common_options(o) || o->bind.data || o->bind_kwargs.data || o->args_as ||
-	       o->errors || o->sticky || o->chunk || o->idempotent || o->sync || o->priority;
+	       o->errors || o->sticky || o->chunk || o->idempotent || o->sync || o->labels || o->priority;
 }
 
 bool client_request_suits_channel(const struct client_request *request)
@@ -204,8 +205,8 @@ bool client_request_suits_channel(const struct client_request *request)
 	const struct objpool_call_options *o = request->options;
 
 	return !request->streamed && !client_request_is_to_daemon(request) && !o->bind.data && !o->bind_kwargs.data &&
-	       !o->args_as && !o->errors && !o->sticky && !o->chunk && !o->idempotent && !o->sync && !o->priority &&
-	       !o->unordered && !o->window;
+	       !o->args_as && !o->errors && !o->sticky && !o->chunk && !o->idempotent && !o->sync && !o->labels &&
+	       !o->priority && !o->unordered && !o->window;
 }
 
 static unsigned find_payloads(const struct sent_payloads *sent, const struct client_request *request)

@@ -167,7 +167,7 @@ static void test_all_options_at_once(void **state)
 {
 	static const char *const sent[] = {"kwargs",      "bind",       "bind_kwargs", "args_as",  "errors",     "sticky",
 					   "traceparent", "timeout_ms", "chunk",       "priority", "idempotent", "sync",
-					   "progress",    "stream",     "window",      "ordered"};
+					   "labels",      "progress",   "stream",      "window",   "ordered"};
 	const struct objpool_bytes map = {"\x80", 1}, array = {"\x90", 1};
 	const struct objpool_call_options options = {
 		.size = sizeof options,
@@ -181,6 +181,7 @@ static void test_all_options_at_once(void **state)
 		.chunk = 1,
 		.idempotent = true,
 		.sync = true,
+		.labels = true,
 		.unordered = true,
 		.window = 7,
 		.on_progress = ignore_progress,

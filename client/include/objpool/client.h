@@ -227,10 +227,11 @@ struct objpool_call_options {
 	void *progress_context;
 	const char *traceparent;          /* the trace that the call belongs to, as in W3C Trace Context; NULL: none */
 	int priority;                     /* from -10 to 10: where calls wait, a higher one is next */
+	bool labels;                      /* in all and scatter: each result is an array: host (or nil), slot, result */
 };
 #define OBJPOOL_CALL_OPTIONS_INIT \
 	{sizeof(struct objpool_call_options), NULL, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL, NULL, NULL, 0, 0, \
-	 false, false, false, false, 0, NULL, NULL, NULL, 0}
+	 false, false, false, false, 0, NULL, NULL, NULL, 0, false}
 
 /*
  * Calls a method and waits for the answer. Callbacks of other calls may run meanwhile. `method` is "sim.step", "sim:2.step",
