@@ -239,7 +239,8 @@ static bool is_pickle(struct objpool_bytes data)
 /* EXIT_TRY_AGAIN only if no task of the call has run: the error of one item says nothing of the other items. */
 enum exit_status cli_status_of(const struct objpool_error *error)
 {
-	static const char *const passing[] = {"UNAVAILABLE", "OVERLOADED", "WORKER_LOST", "TIMEOUT", "CANCELLED", "UNREACHABLE"};
+	static const char *const passing[] = {"UNAVAILABLE", "OVERLOADED", "WORKER_LOST", "TIMEOUT", "CANCELLED", "UNREACHABLE",
+					      "HOST_LOST"};
 
 	if (strcmp(error->code, "DENIED") == 0)
 		return EXIT_DENIED;

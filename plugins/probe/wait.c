@@ -155,5 +155,6 @@ int probe_series(void *self, struct objpool_call *call, probe_args *args, msgpac
 		return objpool_bad_argument(call, "series wants a call that streams");
 	if (r < 0)
 		return objpool_fail(call, "Cancelled", "stopped at %lld: %s", (long long)i - 1, strerror(-r));
-	return v[2] ? objpool_fail(call, "ProbeError", "failed after %lld", (long long)n) : 0;
+	const bool fails = v[2] && !(v[2]->type == MSGPACK_OBJECT_BOOLEAN && !v[2]->via.boolean);
+	return fails ? objpool_fail(call, "ProbeError", "failed after %lld", (long long)n) : 0;
 }

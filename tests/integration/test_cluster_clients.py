@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 from cluster import cluster, needs_cluster  # noqa: F401
@@ -36,6 +37,13 @@ def test_the_command(cluster):
     assert value("call", "p@h2.tag") == ["h2"] and value("call", "p@h2:1.slot") == [1]
     assert value("call", "p@*:all.tag") == [["h1", "h1", "h2", "h2"]]
     assert value("call", "p@h2:key=a.tag") == ["h2"]
+    assert value("call", "--labels", "p@*:all.slot") == [[["h1", 0, 0], ["h1", 1, 1], ["h2", 0, 0], ["h2", 1, 1]]]
+    rows = objpool(h1, "call", "--labels", "--format", "csv", "p@*:all.tag").stdout.splitlines()
+    assert rows == ["h1,0,h1", "h1,1,h1", "h2,0,h2", "h2,1,h2"]
+    failed = objpool(h1, "call", "--labels", "-e", "collect", "p@*:all.fail", "no")
+    assert failed.returncode == 1 and [row[:2] for row in json.loads(failed.stdout)] == [["h1", 0], ["h1", 1], ["h2", 0], ["h2", 1]]
+    assert objpool(h1, "call", "--labels", "-e", "collect", "p@*:all.slot").returncode == 0
+    assert "option labels is for a target with :all or :scatter only" in objpool(h1, "call", "--labels", "p@h2.slot").stderr
     items = "".join(f"{i}\n" for i in range(500))
     for target in ("p@*.echo", "p@h2.echo", "p@h2:map.echo"):
         assert value("map", target, input=items) == list(range(500))
@@ -74,13 +82,30 @@ C = r"""
 #include <objpool/client.h>
 #include <stdio.h>
 #include <string.h>
+/* Prints each result of the array, with its label. */
+static void print_labelled(struct objpool_bytes value)
+{
+	struct objpool_reader reader = objpool_reader(value);
+	const char *host;
+	uint32_t count, three;
+	size_t size;
+	int64_t slot, result;
+	for (objpool_read_array(&reader, &count); count > 0; count--)
+		if (objpool_read_array(&reader, &three) == 0 && three == 3 && objpool_read_str(&reader, &host, &size) == 0 &&
+		    objpool_read_int(&reader, &slot) == 0 && objpool_read_int(&reader, &result) == 0)
+			printf("%.*s %d %d\n", (int)size, host, (int)slot, (int)result);
+}
 static void call(struct objpool_client *client, const char *method)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result = {0};
 	if ((strstr(method, ".sleep") ? objpool_pack(&args, "[i]", 1000) : objpool_pack(&args, "[]")) < 0)
 		return;
-	if (objpool_call(client, method, objpool_packed(&args), NULL, &result) == 0) {
+	struct objpool_call_options options = OBJPOOL_CALL_OPTIONS_INIT;
+	options.labels = strstr(method, ":all.") != NULL;
+	if (objpool_call(client, method, objpool_packed(&args), &options, &result) == 0 && options.labels) {
+		print_labelled(result.value);
+	} else if (!result.error) {
 		struct objpool_reader reader = objpool_reader(result.value);
 		const char *text;
 		size_t size;
@@ -108,8 +133,13 @@ NODE = """
 import { connect } from "objpool";
 const client = await connect(process.argv[2]);
 for (const name of process.argv.slice(3)) {
-	const [pool, method] = name.split(".");
+	const [target, method] = name.split("."), [, pool, all] = /^(.*?)(:all)?$/.exec(target);
 	try {
+		if (all) {
+			for (const row of await client.pool(pool).all.options({ labels: true })[method]())
+				console.log(...row);
+			continue;
+		}
 		console.log(await client.pool(pool).method(method)(...(method === "sleep" ? [1000] : [])));
 	} catch (error) {
 		console.log(error.code, error.host ?? "-", error.ran === "no" ? 1 : 0);
@@ -125,6 +155,12 @@ func main() {
 	for _, name := range os.Args[2:] {
 		pool, method, _ := strings.Cut(name, ".")
 		args := []any{}
+		if of, all := strings.CutSuffix(pool, ":all"); all {
+			rows, err := objpool.Call[[][3]any](context.Background(), client.Pool(of).All().With(objpool.Options{Labels: true}), method)
+			if err != nil { panic(err) }
+			for _, row := range rows { fmt.Println(row[0], row[1], row[2]) }
+			continue
+		}
 		if method == "sleep" { args = append(args, 1000) }
 		value, err := objpool.Call[any](context.Background(), client.Pool(pool), method, args...)
 		var failed *objpool.Error
@@ -158,9 +194,13 @@ def node_program(place):
 def go_program(place):
     if not shutil.which("go"):
         pytest.skip("Go is not installed")
+    return go_built(place, GO)
+
+
+def go_built(place, source):
     folder = place / "go"
-    folder.mkdir()
-    (folder / "far.go").write_text(GO)
+    folder.mkdir(exist_ok=True)
+    (folder / "far.go").write_text(source)
     shutil.copy(ROOT / "client/go/go.sum", folder)
     text = (ROOT / "client/go/go.mod").read_text().replace("module objpool.dev/go", "module far")
     (folder / "go.mod").write_text(f"{text}\nrequire objpool.dev/go v0.0.0\n\nreplace objpool.dev/go => {ROOT}/client/go\n")
@@ -189,16 +229,109 @@ int main(int argc, char **argv)
 """
 
 
-def test_a_typed_client(cluster, place):
-    hosts = cluster(("h1", "h2"))
-    described = objpool(hosts["h1"], "describe", "p@h2", "--generate", "c")
-    assert described.returncode == 0, described.stderr
-    (place / "typed.h").write_text(described.stdout)
+TYPED_PYTHON = """
+import sys, objpool
+from typed import Probe
+with objpool.connect(sys.argv[1]) as client:
+    for pool in client.pool("p", host="h2"), client.pool("p@h2")[1], client.pool("p", host="*").key("k"):
+        probe = Probe(pool)
+        print(probe.tag(), list(probe.series(3)))
+    try:
+        Probe(client.pool("p", host="h9")).tag()
+    except objpool.errors.Unreachable as error:
+        print(error.host, error.ran)
+"""
+TYPED_TS = """
+import { connect, ObjpoolError } from "objpool";
+import { Probe } from "./typed";
+declare const process: { argv: string[] };
+async function main(): Promise<void> {
+	const client = await connect(process.argv[2]);
+	for (const pool of [client.pool("p@h2"), client.pool("p@h2").slot(1), client.pool("p@*").key("k")]) {
+		const probe = new Probe(pool);
+		console.log(await probe.tag(), (await probe.series({ n: 3 }).toArray()).join(" "));
+	}
+	await new Probe(client.pool("p@h9")).tag().catch((error: ObjpoolError) => console.log(error.host, error.ran));
+	client.close();
+}
+main();
+"""
+TYPED_GO = """package main
+import ("context"; "errors"; "fmt"; "os"; "objpool.dev/go"; typed "far/typed")
+func main() {
+	ctx, three := context.Background(), int64(3)
+	client, err := objpool.Connect(ctx, os.Args[1])
+	if err != nil { panic(err) }
+	for _, pool := range []objpool.Target{client.Pool("p@h2"), client.Pool("p@h2").Slot(1), client.Pool("p@*").Key("k")} {
+		probe := typed.New(pool)
+		tag, err := probe.Tag(ctx)
+		if err != nil { panic(err) }
+		fmt.Print(tag)
+		for counted := probe.Series(ctx, &typed.ProbeSeriesOptions{N: &three}); counted.Next(); {
+			value, err := counted.Value()
+			if err != nil { panic(err) }
+			fmt.Print(" ", value)
+		}
+		fmt.Println()
+	}
+	_, err = typed.New(client.Pool("p@h9")).Tag(ctx)
+	var failed *objpool.Error
+	if errors.As(err, &failed) { fmt.Println(failed.Host, failed.Ran) }
+}
+"""
+
+
+def typed_c(place, generate):
+    generate("c", place / "typed.h")
     (place / "typed.c").write_text(TYPED)
     subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/client/include", place / "typed.c",
                     BUILD / "libobjpool.a", *MSGPACK, "-o", place / "typed"], check=True, timeout=3 * DEADLINE)
-    done = subprocess.run([place / "typed", hosts["h1"].daemon.address], text=True, capture_output=True, timeout=DEADLINE)
-    assert (done.returncode, done.stdout) == (0, "h2\n")
+    return [place / "typed"]
+
+
+def typed_python(place, generate):
+    generate("python", place / "typed.py")
+    (place / "program.py").write_text(TYPED_PYTHON)
+    return ["env", f"PYTHONPATH={ROOT}/client/python", sys.executable, place / "program.py"]
+
+
+def typed_ts(place, generate):
+    compiler = ROOT / "client/node/node_modules/.bin/tsc"
+    if not compiler.exists():
+        pytest.skip("the compiler of TypeScript is not installed (make check-node)")
+    (place / "node_modules").mkdir()
+    (place / "node_modules" / "objpool").symlink_to(ROOT / "client" / "node")
+    generate("ts", place / "typed.ts")
+    (place / "program.ts").write_text(TYPED_TS)
+    subprocess.run([compiler, "--strict", "--target", "es2022", "--module", "commonjs", "--moduleResolution", "node10",
+                    "--outDir", place, place / "program.ts"], check=True, timeout=6 * DEADLINE)
+    return ["node", place / "program.js"]
+
+
+def typed_go(place, generate):
+    if not shutil.which("go"):
+        pytest.skip("Go is not installed")
+    generate("go", place / "go" / "typed" / "typed.go")
+    return go_built(place, TYPED_GO)
+
+
+@pytest.mark.parametrize("program", [typed_c, typed_python, typed_ts, typed_go])
+def test_a_typed_client(cluster, place, program):
+    """Those for Java and Rust never see a target: it is for who gives them their transport."""
+    hosts = cluster(("h1", "h2"))
+
+    def generate(language, path):
+        described = objpool(hosts["h1"], "describe", "p@h2", "--generate", language)
+        assert described.returncode == 0, described.stderr
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(described.stdout)
+    command = program(place, generate)
+    done = subprocess.run([*command, hosts["h1"].daemon.address], text=True, capture_output=True, timeout=DEADLINE)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    told = [line.replace("[", "").replace(",", "").replace("]", "") for line in done.stdout.splitlines()]
+    with hosts["h1"].client() as client:
+        far = client.value("p@*:key=k.tag")
+    assert told == (["h2"] if program is typed_c else ["h2 0 1 2", "h2 0 1 2", f"{far} 0 1 2", "h9 no"])
 
 
 @pytest.mark.parametrize("program", [c_program, node_program, go_program])
@@ -210,6 +343,8 @@ def test_a_library(cluster, place, program):
     def told(*methods):
         return subprocess.run([*command, address, *methods], text=True, capture_output=True, check=True, timeout=DEADLINE).stdout.splitlines()
     assert told("p@h2.tag", "p@h9.tag") == ["h2", "UNREACHABLE h9 1"]
+    assert told("p@*:all.slot") == ["h1 0 0", "h1 1 1", "h2 0 0", "h2 1 1"]
+    assert told("p@h2:all.slot") == ["h2 0 0", "h2 1 1"]
     assert told("p@h2.crash")[0].startswith("WORKER_LOST h2 ")
     with subprocess.Popen([*command, address, "p@h2.sleep"], text=True, stdout=subprocess.PIPE) as waiting:
         runs(hosts["h2"])
