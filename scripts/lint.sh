@@ -15,7 +15,7 @@ cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitco
 	-D'TAILQ_FOREACH(v,h,f)=for(v=(h)->tqh_first;v;v=v->f.tqe_next)' \
 	-D'json_array_foreach(a,i,v)=for(i=0;(v=json_array_get(a,i));i++)' \
 	-D'json_object_foreach(o,k,v)=for(k="";(v=json_object_get(o,k));)' \
-	-I. -Iclient/include -Iplugins/include proto json daemon client cli plugins
+	-I. -Iclient/include -Iplugins/include proto json daemon gateway client cli plugins
 echo "== floors: files that use each other in circles"
 python3 scripts/floors.py
 echo "== mypy"

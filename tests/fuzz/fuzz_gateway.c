@@ -3,9 +3,14 @@
  * Gateways of two hosts, h1 and h2, on a bus whose messages are lost, doubled and changed, and on which anybody says anything; whose
  * supervisors and daemons do, too. Each step of the input is a byte, and what the step wants behind it. Both are connected, and know
  * each other, before the first step. make_corpus.py writes steps by these names.
+ *
+ * No fuzzer finds a sum (sum.h), an incarnation or an epoch. So they are made here: what a step says comes whole, and from an
+ * incarnation that is known. WRONG_SUM is for those that do not.
  */
+#include "gateway/core/channel.h"
 #include "gateway/core/gateway.h"
 #include "gateway/core/put.h"
+#include "gateway/core/sum.h"
 #include "proto/rpc.h"
 #include "proto/scan.h"
 
@@ -17,12 +22,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 enum step { /* bit 0 of the low four is the gateway; the others are a number, or whatever the step wants */
 	SUPERVISOR_SAYS = 0x00, /* a msgpack value */
 	SUPERVISOR_READS = 0x10,
-	BEAT = 0x20,    /* from host NAMES[number]: a size of two bytes, and bytes */
-	PACKET = 0x30,  /* likewise */
+	BEAT = 0x20,   /* from host NAMES[number]: a size of two bytes, and bytes; or as of enum said */
+	PACKET = 0x30, /* likewise */
 	ARRIVES = 0x40, /* number + 1 of what is on the way */
 	IS_LOST = 0x50,
 	IS_DOUBLED = 0x60,
-	IS_CHANGED = 0x70,     /* a place of two bytes, and what is mixed into the byte there */
+	IS_CHANGED = 0x70,     /* a place of two bytes, and what is mixed into the byte there; number odd: its sum is wrong then */
 	LOCAL_SAYS = 0x80,     /* session number: a size of two bytes, and bytes */
 	LOCAL_ANSWERS = 0x90,  /* the daemon answers all that is asked on it */
 	LOCAL_GOES = 0xa0,
@@ -32,6 +37,13 @@ enum step { /* bit 0 of the low four is the gateway; the others are a number, or
 	DIES = 0xe0,  /* and is started again, as another incarnation */
 	STEP = 0xf0,  /* the mask */
 };
+/* Numbers of BEAT and PACKET: from the other host, which the bytes come from. */
+enum said {
+	WHOLE = 6, /* PACKET: the bytes are frames. BEAT: they are the pools */
+	FRAME = 7, /* PACKET: a byte with the kind of one frame, one with its channel, and the payload as bytes */
+	WRONG_SUM = 7, /* BEAT */
+};
+enum { BEAT_SUM = 8, AT_SUM = CONDUIT_HEAD - 8, FRAME_HEAD = 9, PACKET_VERSION = 2 };
 enum { HOSTS = 2, LOCALS = 32, MESSAGE = 1 << 18, FLIGHTS = 256 };
 
 static const char *const NAMES[] = {"h1", "h2", "h3", "bus", "", "a name that is longer than any host's may be, and so no host's at all: h4"};
@@ -57,7 +69,7 @@ struct world {
 	struct host_of_world hosts[HOSTS];
 	struct flight *flights, **flights_end;
 	unsigned flying;
-	uint64_t now, starts;
+	uint64_t now, starts, said;
 	const uint8_t *next, *end;
 };
 
@@ -334,6 +346,131 @@ static struct flight *take_flight(struct world *world)
 	return flight;
 }
 
+/* ---- sums ---- */
+
+static void make_sum(uint8_t *bytes, size_t size, bool beat)
+{
+	if (beat && size >= BEAT_SUM)
+		(void)pack_be64(bytes + size - BEAT_SUM, sum_of(0, bytes, size - BEAT_SUM));
+	else if (!beat && size >= CONDUIT_HEAD)
+		(void)pack_be64(bytes + AT_SUM, sum_of(sum_of(0, bytes, AT_SUM), bytes + CONDUIT_HEAD, size - CONDUIT_HEAD));
+}
+
+/* Room for what is said, in a block of its own: who reads behind its end is seen. The caller frees it. */
+static uint8_t *room_for(size_t size)
+{
+	uint8_t *bytes = malloc(size + !size);
+
+	if (!bytes)
+		abort();
+	return bytes;
+}
+
+static void give_beat(struct host_of_world *host, const char *from, uint8_t *bytes, size_t size)
+{
+	gateway_on_beat(host->gateway, text(from), (struct span){.bytes = bytes, .size = size});
+	free(bytes);
+}
+
+static void give_packet(struct host_of_world *host, const char *from, uint8_t *bytes, size_t size)
+{
+	gateway_on_packet(host->gateway, text(from), (struct span){.bytes = bytes, .size = size});
+	free(bytes);
+}
+
+/* A beat of the other host's incarnation, with these pools. */
+static void say_pools(struct host_of_world *host, struct span pools)
+{
+	struct host_of_world *other = &host->world->hosts[!host->number];
+	struct sendq to = {0};
+
+	put_array(&to, 6);
+	put_uint(&to, 1);
+	put_uint(&to, other->gateway->incarnation);
+	put_uint(&to, (uint64_t)1 << 32 | ++host->world->said); /* later than all beats of its own */
+	put_uint(&to, 5000);
+	put_bool(&to, false);
+	sendq_copy(&to, pools.bytes, pools.size);
+	const size_t size = to.bytes + BEAT_SUM;
+	uint8_t *beat = flat(&to), *bytes = room_for(size);
+	memcpy(bytes, beat, to.bytes);
+	make_sum(bytes, size, true);
+	free(beat);
+	sendq_clear(&to);
+	give_beat(host, NAMES[!host->number], bytes, size);
+}
+
+static void say_beat(struct host_of_world *host, unsigned number)
+{
+	const struct span said = take_bytes(host->world);
+	const bool sums = number < WRONG_SUM;
+
+	if (number == WHOLE) {
+		say_pools(host, said);
+		return;
+	}
+	const size_t size = said.size + (sums ? BEAT_SUM : 0);
+	uint8_t *bytes = room_for(size);
+	memcpy(bytes, said.bytes, said.size);
+	if (sums)
+		make_sum(bytes, size, true);
+	give_beat(host, NAMES[number % NAMES_COUNT], bytes, size);
+}
+
+/* The other host's next packet, as far as this one knows, with these frames. */
+static void say_frames(struct host_of_world *host, const void *frames, size_t frames_size)
+{
+	const char *from = NAMES[!host->number];
+	const struct host *known = hosts_find(host->gateway->hosts, text(from));
+	const struct conduit *conduit = known ? known->conduit : NULL;
+	const size_t size = CONDUIT_HEAD + frames_size;
+	uint8_t *bytes = room_for(size), *p = bytes;
+
+	*p++ = PACKET_VERSION;
+	*p++ = 0;
+	p = pack_be16(p, 0);
+	p = pack_be64(p, known ? known->incarnation : 1);
+	p = pack_be64(p, host->gateway->incarnation);
+	p = pack_be64(p, conduit ? conduit->epoch : known ? known->next_epoch : 1);
+	p = pack_be64(p, frames_size == 0 ? 0 : conduit ? conduit->received + 1 : 1);
+	(void)pack_be64(p, conduit ? conduit->last_seq : 0);
+	memcpy(bytes + CONDUIT_HEAD, frames, frames_size);
+	make_sum(bytes, size, false);
+	give_packet(host, from, bytes, size);
+}
+
+static void say_frame(struct host_of_world *host)
+{
+	const uint8_t kind = take_byte(host->world), channel = take_byte(host->world);
+	const struct span payload = take_bytes(host->world);
+	uint8_t *frame = room_for(FRAME_HEAD + payload.size);
+
+	frame[0] = kind;
+	(void)pack_be32(pack_be32(frame + 1, channel), (uint32_t)payload.size);
+	memcpy(frame + FRAME_HEAD, payload.bytes, payload.size);
+	say_frames(host, frame, FRAME_HEAD + payload.size);
+	free(frame);
+}
+
+static void say_packet(struct host_of_world *host, unsigned number)
+{
+	if (number == FRAME) {
+		say_frame(host);
+		return;
+	}
+	const struct span said = take_bytes(host->world);
+	if (number == WHOLE) {
+		say_frames(host, said.bytes, said.size);
+		return;
+	}
+	uint8_t *bytes = room_for(said.size);
+	memcpy(bytes, said.bytes, said.size);
+	make_sum(bytes, said.size, false);
+	give_packet(host, NAMES[number % NAMES_COUNT], bytes, said.size);
+}
+
+/* ---- what is on the way ---- */
+
 static void arrives(struct world *world, unsigned count)
 {
 	struct flight *flight;
@@ -344,14 +481,17 @@ static void arrives(struct world *world, unsigned count)
 	}
 }
 
-static void is_changed(struct world *world)
+static void is_changed(struct world *world, bool wrong_sum)
 {
 	const unsigned place = take_two(world);
 	const uint8_t what = take_byte(world);
 	struct flight *flight = world->flights;
 
-	if (flight && flight->size > 0)
+	if (flight && flight->size > 0) {
 		flight->bytes[place % flight->size] ^= what;
+		if (!wrong_sum)
+			make_sum(flight->bytes, flight->size, flight->beat);
+	}
 	arrives(world, 1);
 }
 
@@ -482,15 +622,15 @@ static void step(struct world *world, uint8_t byte)
 	switch (what) {
 	case SUPERVISOR_SAYS: supervisor_says(host); break;
 	case SUPERVISOR_READS: supervisor_reads(host); break;
-	case BEAT: gateway_on_beat(host->gateway, text(NAMES[number % NAMES_COUNT]), take_bytes(world)); break;
-	case PACKET: gateway_on_packet(host->gateway, text(NAMES[number % NAMES_COUNT]), take_bytes(world)); break;
+	case BEAT: say_beat(host, number); break;
+	case PACKET: say_packet(host, number); break;
 	case ARRIVES: arrives(world, 1 + number); break;
 	case IS_LOST: free(take_flight(world)); break;
 	case IS_DOUBLED:
 		if (world->flights)
 			arrive(world, world->flights);
 		break;
-	case IS_CHANGED: is_changed(world); break;
+	case IS_CHANGED: is_changed(world, number & 1); break;
 	case LOCAL_SAYS:
 	case LOCAL_ANSWERS:
 	case LOCAL_GOES: local_step(host, what, number); break;

@@ -120,6 +120,43 @@ for at in range(0, 60, 3):
 for i, data in enumerate([b"", b"\x93\x01\x02", msgpack.packb([1, 5, 6, 7, 8, 9, 10, 11]), msgpack.packb({"a": 1}), b"\xdd\xff\xff\xff\xff", b"\x91" * 200, bytes(range(64))]):
     hosts(f"strange-{i}", (BEAT, 0, sized(data)), (BEAT, 2, sized(data)), (BEAT, 4, sized(data)), (BEAT, 8, sized(data)), (BEAT, 10, sized(data)), (PACKET, 2, sized(data)),
           (PACKET, 4, sized(data)), (PACKET, 10, sized(data)), asks(0, 1, "p@h2.m", [1]), (ARRIVES, 15), (LOCAL_SAYS, 1, sized(data)), (LOCAL_SAYS, 0, sized(data)), FLOW, (LOCAL_GOES, 1), FLOW)
+for at in range(0, 90, 6):
+    hosts(f"wrong-sum-{at:02}", asks(0, 1, "p@h2.m", [1]), (CHANGED, 2, bytes([0, at, 1])), FLOW, (PASSES, 12), (BEAT, 14, sized(bytes(at))), FLOW)
+
+# What the other host says, in packets whose heads the harness makes: frames of channel.h.
+WHOLE, FRAME = 12, 14
+OPEN, DATA, CREDIT, CLOSE, BY_OPENER = 1, 2, 3, 4, 0x80
+
+
+def frame(kind, channel, payload):
+    return bytes([kind]) + channel.to_bytes(4, "big") + len(payload).to_bytes(4, "big") + payload
+
+
+def says(kind, channel, payload, to=1):
+    return PACKET, FRAME | to, bytes([kind, channel]) + sized(payload)
+
+
+def session(*calls):
+    return msgpack.packb([0, 0, "objpool.hello", [{"errors": "map"}]]) + b"".join(map(msgpack.packb, calls))
+
+
+hosts("frames-served", says(OPEN | BY_OPENER, 1, b"alice"), says(DATA | BY_OPENER, 1, session([0, 1, "p@h2.m", [1]])), FLOW, says(CREDIT | BY_OPENER, 1, bytes([0, 1, 0, 0])),
+      says(DATA | BY_OPENER, 1, msgpack.packb([0, 2, "p@h2.m", [b"x" * 3000]])), FLOW, (LOCAL_SAYS, 1, sized(b"y" * 5000)), FLOW, says(CLOSE | BY_OPENER, 1, b"\0bye"), FLOW)
+hosts("frames-in-one", (PACKET, WHOLE | 1, sized(frame(OPEN | BY_OPENER, 1, b"-") + frame(OPEN | BY_OPENER, 2, b"bob") + frame(DATA | BY_OPENER, 2, session()) +
+                                               frame(CLOSE | BY_OPENER, 1, b"\0"))), FLOW, (PACKET, WHOLE | 1, sized(b"")), (LOCAL_GOES, 1), FLOW)
+hosts("frames-bad", *[step for payload in (frame(OPEN | BY_OPENER, 1, b""), frame(OPEN | BY_OPENER, 1, b"a\0b"), frame(OPEN, 1, b"a"), frame(OPEN | BY_OPENER, 1, b"a") * 2, b"\x02",
+                                         frame(9, 1, b""), frame(OPEN | BY_OPENER, 1, b"a") + frame(9 | BY_OPENER, 1, b""), frame(DATA, 1, b"x") + b"\x02\0\0\0\1\xff\xff\xff\xff",
+                                         frame(OPEN | BY_OPENER, 3, b"a") + frame(CREDIT | BY_OPENER, 3, b"abc"), frame(OPEN | BY_OPENER, 3, b"a") + frame(CLOSE | BY_OPENER, 3, b"\x09"))
+                      for step in ((PACKET, WHOLE | 1, sized(payload)), FLOW)])
+hosts("frames-too-much", says(OPEN | BY_OPENER, 1, b"a"), *[says(DATA | BY_OPENER, 1, bytes(40000))] * 2, FLOW)
+for i, answer in enumerate([[1, 1, None, 5], [1, 1, {"code": "FAILED", "message": "bad", "ran": "yes"}, None], [1, 1, "FAILED: bad", None], [1, 0, {"message": "no"}, None], [1, 7, None, 5],
+                            [2, "objpool.result", [1, 0, None, 5]], [2, "objpool.results", [1, 0, [5, 6]]], [2, "objpool.credit", [1, 7]], [2, "objpool.progress", [1, 1, 2, None]],
+                            [1, 1, None, [[None, 5], [{"code": "FAILED"}, None]]], [0, 1, "m", []], 5]):
+    for name, call in ("call", [0, 1, "p@h2.m", [1]]), ("all", full(1, "p@*:all", [1])), ("map", full(1, "p@*:map", [[1, 2, 3]], stream=True)):
+        hosts(f"frames-{name}-{i:02}", asks(*call), (HEARS, 0), says(DATA, 1, msgpack.packb(answer), to=0), says(DATA, 1, msgpack.packb(answer), to=0), FLOW, (HEARS, 0))
+hosts("frames-closed", *[step for end in range(4) for step in (asks(0, 1 + end, "p@h2.m", [1]), (ARRIVES, 2), says(CLOSE, 1 + end, bytes([end]) + b"why", to=0), (HEARS, 0), FLOW)])
+for i, pools in enumerate([None, [], [["p", "C", 2, 2, 0, 0, False, None]], [["p", "C", 70000, 70000, 9, 9, True, "*"], ["q", "C", 1, [0], 0, 0, True, ["h1", "h2"]]], [["p"]], 5]):
+    hosts(f"pools-{i}", (BEAT, WHOLE, sized(msgpack.packb(pools))), asks(*full(1, "p@*:all", [1])), asks(0, 2, "q.m", [1]), FLOW, asks(0, 3, "p@*:key=a.m", [1]), FLOW)
 for kind in range(8):
     hosts(f"told-{kind}", (TELLS, 0, [kind]), (TELLS, 0, [kind, 1]), (TELLS, 0, [kind, 1, {}]), (TELLS, 0, [kind, {"name": "h1", "remotes": {"q": 5}}]), (TELLS, 0, [kind, [["p", "C", 9, [1, 8], 0, 0]]]),
           asks(0, 1, "p@h2.m", [1]), FLOW)
