@@ -28,7 +28,7 @@ struct completion {
 /* Values of options and words that are some of a few. */
 static const struct choices {
 	const char *name; /* of an option, or of a word in capitals */
-	const char *values[40];
+	const char *values[50];
 } choices[] = {
 	{"errors", {"wait", "first", "collect"}},
 	{"args-as", {"zip", "single", "positional", "keyword"}},
@@ -45,7 +45,9 @@ static const struct choices {
 	  "template.died",    "slot",            "slot.starting",   "slot.ready",       "slot.failed",   "slot.died",
 	  "slot.killed",      "slot.backoff",    "slot.replaced",   "slot.stopped",     "call.killed",   "lease",
 	  "lease.opened",     "lease.released",  "lease.broken",    "client",           "client.connected", "client.gone",
-	  "client.refused",   "client.denied"}},
+	  "client.refused",   "client.denied",   "host",            "host.ready",       "host.silent",   "host.gone",
+	  "bus",              "bus.connected",   "bus.lost",        "bus.refused",      "gateway",       "gateway.started",
+	  "gateway.died"}},
 	{"since", {"10m", "1h", "1d"}},
 	{"LEVEL", {"error", "warning", "info", "debug"}},
 	{"RIGHT", {"call", "all", "describe", "create", "code", "admin", "direct", "watch", "operate"}},

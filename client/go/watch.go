@@ -67,6 +67,7 @@ type Event struct {
 	Kind       string  `msgpack:"kind"`
 	Text       string  `msgpack:"text"`
 	Pool       string  `msgpack:"pool"`
+	Host       string  `msgpack:"host"` // another machine of the cluster
 	Slot       *int    `msgpack:"slot"`
 	Generation int     `msgpack:"generation"`
 	PID        int     `msgpack:"pid"`

@@ -311,6 +311,8 @@ export interface DaemonEvent {
 	kind: string;
 	text: string;
 	pool?: string;
+	/** Another machine of the cluster. */
+	host?: string;
 	slot?: number;
 	generation?: number;
 	pid?: number;

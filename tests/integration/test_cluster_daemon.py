@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon's side of a cluster, with a gateway that the test plays (played_gateway.py)."""
 import fcntl
+import hashlib
 import os
 import signal
 import socket
@@ -586,6 +587,41 @@ def test_hosts(cluster):
         assert (other["state"], other["incarnation"], other["rtt_us"], other["since_s"]) == ("ready", "8000000000000000", 250, 5)
         assert other["pools"][0] == {"pool": "p", "class": "Probe", "slots": 4, "ready": 3, "queue": 2, "running": 1}
         assert (other["calls"], other["served"], other["late"], other["lost"]) == (7, 6, 5, 0)
+
+
+def test_events_of_hosts(cluster):
+    """Who may ask for events sees them, as objpool.hosts: also who may see no pool's."""
+    daemon, gateway = cluster(f"\n[user ci]\ntoken_sha256 = {hashlib.sha256(b'ci').hexdigest()}\ndescribe = other\n")
+
+    def told(hosts):
+        gateway.send(played.HOSTS, [{"name": name, "state": state, "incarnation": n, "pools": []} for name, state, n in hosts], {})
+    gateway.send(played.STATE, "connected", "to nats://127.0.0.1:1")
+    told([("h1", "self", 1), ("h2", "ready", 2)])
+    told([("h0", "ready", 7), ("h1", "self", 1), ("h2", "silent", 2), ("h3", "ready", 3)])
+    told([("h0", "ready", 8), ("h1", "self", 1), ("h2", "ready", 2), ("h3", "gone", 3)])
+    told([("h0", "ready", 8), ("h1", "self", 1), ("h2", "ready", 2)])
+    gateway.send(played.STATE, "connecting", "it has gone")
+    gateway.send(played.STATE, "refused", "another h1")
+    with daemon.client() as c:
+        c.value("objpool.hello", {"token": "ci"})
+
+        def events():
+            return c.value("objpool.events")["events"]
+        wait_for(lambda: any(event["kind"] == "bus.refused" for event in events()), lambda: f"the last event: {events()}")
+        assert [(e["kind"], e.get("host"), e["text"]) for e in events()] == [
+            ("gateway.started", None, "objpool-gateway has started"),
+            ("bus.connected", None, "the bus is connected: to nats://127.0.0.1:1"),
+            ("host.ready", "h2", "host h2 is ready"),
+            ("host.ready", "h0", "host h0 is ready"), ("host.silent", "h2", "host h2 is not heard: it gets no new calls"),
+            ("host.ready", "h3", "host h3 is ready"),
+            ("host.ready", "h0", "host h0 has started again"), ("host.ready", "h2", "host h2 is heard again"),
+            ("host.gone", "h3", "host h3 is gone"),
+            ("bus.lost", None, "the connection to the bus is lost: it has gone"), ("bus.refused", None, "another h1")]
+        assert len(c.value("objpool.events", {"kinds": "host"})["events"]) == 7
+        os.kill(gateway.pid, signal.SIGKILL)
+        wait_for(lambda: any(event["kind"] == "gateway.died" for event in events()), lambda: "its death")
+        died = [event for event in events() if event["kind"] == "gateway.died"][0]
+        assert (died["text"], died["pid"], died["signal"]) == ("objpool-gateway was killed by signal 9 (Killed)", gateway.pid, 9)
 
 
 def test_hosts_for_people_status_and_metrics(cluster):

@@ -182,6 +182,9 @@ static void test_rights_and_wishes(void **state)
 	event.pool[0] = '\0';
 	assert_false(events_show(&wish, NULL, false, &event));
 	assert_true(events_show(&wish, NULL, true, &event));
+	event.kind = HAPPENED_HOST_GONE;
+	assert_true(events_show(&wish, rights, false, &event));
+	event.kind = HAPPENED_SLOT_DIED;
 	strcpy(wish.pool, "p");
 	assert_false(events_show(&wish, NULL, true, &event));
 	strcpy(event.pool, "p");

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/cluster/from_gateway.h"
 
 #include "daemon/supervisor/cluster/abroad.h"
+#include "daemon/supervisor/cluster/host_events.h"
 #include "daemon/supervisor/connections/session_life.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/socket.h"
@@ -77,11 +78,18 @@ static int on_client_message(struct cluster *cluster, struct reader *reader, str
 
 static int on_hosts(struct cluster *cluster, struct reader *reader)
 {
+	struct hosts now = {0};
 	struct span list, bus;
 
 	if (read_value(reader, &list) < 0 || read_value(reader, &bus) < 0)
 		return -EBADMSG;
-	return hosts_read(&cluster->hosts, list, bus) == -EBADMSG ? -EBADMSG : 0;
+	const int r = hosts_read(&now, list, bus);
+	if (r < 0)
+		return r == -EBADMSG ? -EBADMSG : 0;
+	host_events_tell(&cluster->hosts, &now);
+	hosts_free(&cluster->hosts);
+	cluster->hosts = now;
+	return 0;
 }
 
 static void copy_line(char *to, size_t size, struct span text)
@@ -97,6 +105,8 @@ static int on_state(struct cluster *cluster, struct reader *reader)
 	if (read_text(reader, &state) < 0 || read_text(reader, &text) < 0)
 		return -EBADMSG;
 	const bool changed = !span_is(state, cluster->bus_state) || !span_is(text, cluster->bus_text);
+	if (!span_is(state, cluster->bus_state))
+		host_events_tell_bus(cluster->bus_state, state, text);
 	copy_line(cluster->bus_state, sizeof cluster->bus_state, state);
 	copy_line(cluster->bus_text, sizeof cluster->bus_text, text);
 	if (changed)

@@ -7,6 +7,7 @@
 #include "daemon/supervisor/cluster/link.h"
 #include "daemon/supervisor/cluster/to_gateway.h"
 #include "daemon/supervisor/config/paths.h"
+#include "daemon/supervisor/log/happened.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/workers/lines.h"
@@ -121,6 +122,7 @@ void gateway_process_start(struct cluster *cluster)
 	snprintf(cluster->bus_state, sizeof cluster->bus_state, "connecting");
 	snprintf(cluster->bus_text, sizeof cluster->bus_text, "objpool-gateway starts");
 	log_say(LOG_INFO, "cluster: objpool-gateway runs, pid %lld", (long long)cluster->pid);
+	happened(HAPPENED_GATEWAY_STARTED, &(struct happened_about){.pid = cluster->pid}, "objpool-gateway has started");
 	to_gateway_config(cluster);
 	to_gateway_pools(cluster);
 	cluster->pools_told = cluster->daemon->core.now;
@@ -165,6 +167,8 @@ bool gateway_process_on_child(struct cluster *cluster, pid_t pid, int status)
 	if (cluster->closing)
 		return true;
 	log_say(LOG_WARNING, "cluster: objpool-gateway %s", cluster->ended);
+	happened(HAPPENED_GATEWAY_DIED, &(struct happened_about){.pid = pid, .ended = true, .status = status}, "objpool-gateway %s",
+		 cluster->ended);
 	if (now - cluster->started >= GOOD_LIFE)
 		cluster->pause = 0;
 	start_later(cluster);

@@ -4,7 +4,8 @@
  * what it tells of the hosts. The other files of this folder use it.
  *
  *   process: the program starts, ends, and is started again       link: the socket; whole messages, both ways
- *   abroad: clients and their requests      hosts: who is there   pools: what is told of the pools here
+ *   abroad: clients and their requests      hosts: who is there   shared: what is told of the pools here
+ *   host_events: what has happened to hosts
  *   from_gateway, to_gateway: the messages of proto/gateway_link.h
  */
 #ifndef SUPERVISOR_CLUSTER_STATE_H

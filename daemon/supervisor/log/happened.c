@@ -15,9 +15,10 @@ enum { MINUTE = 60000 /* milliseconds */ };
 
 static const struct kind {
 	const char *name;
-	bool of_client; /* only those see it who may see all of the daemon */
-	bool is_coming; /* a coming or going */
-	bool bounded;   /* HAPPENED_QUOTA in a minute */
+	bool of_client;  /* only those see it who may see all of the daemon */
+	bool of_cluster; /* who sees any, sees it */
+	bool is_coming;  /* a coming or going */
+	bool bounded;    /* HAPPENED_QUOTA in a minute */
 } kinds[HAPPENED_KINDS] = {
 	[HAPPENED_DAEMON_STARTED] = {.name = "daemon.started"},
 	[HAPPENED_DAEMON_DRAINING] = {.name = "daemon.draining"},
@@ -50,6 +51,14 @@ static const struct kind {
 	[HAPPENED_CLIENT_GONE] = {.name = "client.gone", .of_client = true, .is_coming = true},
 	[HAPPENED_CLIENT_REFUSED] = {.name = "client.refused", .of_client = true, .bounded = true},
 	[HAPPENED_CLIENT_DENIED] = {.name = "client.denied", .of_client = true, .bounded = true},
+	[HAPPENED_HOST_READY] = {.name = "host.ready", .of_cluster = true, .bounded = true},
+	[HAPPENED_HOST_SILENT] = {.name = "host.silent", .of_cluster = true, .bounded = true},
+	[HAPPENED_HOST_GONE] = {.name = "host.gone", .of_cluster = true, .bounded = true},
+	[HAPPENED_BUS_CONNECTED] = {.name = "bus.connected", .of_cluster = true, .bounded = true},
+	[HAPPENED_BUS_LOST] = {.name = "bus.lost", .of_cluster = true, .bounded = true},
+	[HAPPENED_BUS_REFUSED] = {.name = "bus.refused", .of_cluster = true, .bounded = true},
+	[HAPPENED_GATEWAY_STARTED] = {.name = "gateway.started", .of_cluster = true},
+	[HAPPENED_GATEWAY_DIED] = {.name = "gateway.died", .of_cluster = true},
 };
 
 static struct happened_event events[HAPPENED_EVENTS], comings[HAPPENED_COMINGS];
@@ -77,6 +86,11 @@ const char *happened_name(enum happened_kind kind)
 bool happened_is_of_client(enum happened_kind kind)
 {
 	return kinds[kind].of_client;
+}
+
+bool happened_is_of_cluster(enum happened_kind kind)
+{
+	return kinds[kind].of_cluster;
 }
 
 bool happened_is_coming(enum happened_kind kind)
@@ -119,7 +133,7 @@ static struct happened_event *add(enum happened_kind kind)
 	event->status = 0;
 	event->generation = event->session = 0;
 	event->pid = 0;
-	event->pool[0] = event->text[0] = event->words[0] = '\0';
+	event->pool[0] = event->host[0] = event->text[0] = event->words[0] = '\0';
 	return event;
 }
 
@@ -147,6 +161,8 @@ static void fill(struct happened_event *event, const struct happened_about *abou
 
 	if (pool || about->pool_name)
 		snprintf(event->pool, sizeof event->pool, "%s", pool ? pool->name : about->pool_name);
+	if (about->host)
+		snprintf(event->host, sizeof event->host, "%s", about->host);
 	event->session = about->session;
 	event->pid = about->pid ? about->pid : slot ? slot->pid : 0;
 	event->has_slot = slot != NULL;

@@ -30,6 +30,7 @@ enum {
 	HAPPENED_TEXT = 400,
 	HAPPENED_WORDS = 200,
 	HAPPENED_POOL = 256,
+	HAPPENED_HOST = 64,
 };
 
 enum happened_kind {
@@ -64,6 +65,14 @@ enum happened_kind {
 	HAPPENED_CLIENT_GONE,
 	HAPPENED_CLIENT_REFUSED,
 	HAPPENED_CLIENT_DENIED,
+	HAPPENED_HOST_READY,
+	HAPPENED_HOST_SILENT,
+	HAPPENED_HOST_GONE,
+	HAPPENED_BUS_CONNECTED,
+	HAPPENED_BUS_LOST,
+	HAPPENED_BUS_REFUSED,
+	HAPPENED_GATEWAY_STARTED,
+	HAPPENED_GATEWAY_DIED,
 	HAPPENED_KINDS
 };
 
@@ -78,6 +87,7 @@ struct happened_event {
 	int64_t pid;              /* 0: of no process */
 	uint64_t session;         /* 0: of no client */
 	char pool[HAPPENED_POOL]; /* "": of none */
+	char host[HAPPENED_HOST]; /* of the cluster; "": of none */
 	char text[HAPPENED_TEXT];
 	char words[HAPPENED_WORDS]; /* what the process printed last on standard error; "": not known */
 };
@@ -87,6 +97,7 @@ struct happened_about {
 	const struct pool *pool;
 	const char *pool_name;   /* of a pool that is not at hand */
 	const struct slot *slot; /* of its pool; its generation and pid are the event's */
+	const char *host;        /* of the cluster */
 	uint64_t session;
 	int64_t pid;
 	bool ended; /* `status` is valid */
@@ -106,6 +117,9 @@ const char *happened_name(enum happened_kind kind);
 
 /* Is it about a client? Then only those see it who may see all of the daemon. */
 bool happened_is_of_client(enum happened_kind kind);
+
+/* Is it about the cluster? Who may see any event sees those, as objpool.hosts. */
+bool happened_is_of_cluster(enum happened_kind kind);
 
 /* Does the reader's word name the kind? "slot.died" names one, "slot" all that begin with "slot.". */
 bool happened_is_named(enum happened_kind kind, const char *word, size_t size);

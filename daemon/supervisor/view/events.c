@@ -45,7 +45,9 @@ bool events_show(const struct events_wish *wish, const struct rights *rights, bo
 		return false;
 	if (wish->pool[0] && strcmp(wish->pool, event->pool) != 0)
 		return false;
-	return all || (event->pool[0] && !happened_is_of_client(event->kind) && rights_may_see(rights, event->pool));
+	if (all || happened_is_of_cluster(event->kind))
+		return true;
+	return event->pool[0] && !happened_is_of_client(event->kind) && rights_may_see(rights, event->pool);
 }
 
 /* ---- packing ---- */
@@ -77,15 +79,17 @@ enum { ALWAYS = 5 /* keys of each event */ };
 
 void events_pack(const struct happened_event *event, msgpack_packer *packer)
 {
-	const bool has_pool = event->pool[0], has_words = event->words[0];
+	const bool has_pool = event->pool[0], has_host = event->host[0], has_words = event->words[0];
 
-	msgpack_pack_map(packer, (size_t)(ALWAYS + has_pool + event->has_slot + (event->generation > 0) + (event->pid > 0) +
+	msgpack_pack_map(packer, (size_t)(ALWAYS + has_pool + has_host + event->has_slot + (event->generation > 0) + (event->pid > 0) +
 					  (event->session > 0) + event->has_status + has_words));
 	pair_time(packer, event->at);
 	pair_number(packer, "number", event->number);
 	pair_text(packer, "kind", happened_name(event->kind));
 	if (has_pool)
 		pair_text(packer, "pool", event->pool);
+	if (has_host)
+		pair_text(packer, "host", event->host);
 	if (event->has_slot)
 		pair_number(packer, "slot", event->slot);
 	if (event->generation > 0)
