@@ -55,15 +55,31 @@ static void on_down(void *owner, const char *reason)
 	gateway_on_bus_down(program->gateway, reason);
 }
 
+/* Connections are named "objpool DOMAIN HOST": see open_bus. */
+static void on_left(void *owner, const char *name)
+{
+	struct program *program = owner;
+	const struct span whole = {.bytes = (const uint8_t *)name, .size = strlen(name)};
+	char before[SUBJECT];
+
+	const size_t size = (size_t)snprintf(before, sizeof before, "objpool %s ", program->settings.domain);
+	program_tick(program);
+	if (whole.size > size && memcmp(name, before, size) == 0)
+		gateway_on_disconnect(program->gateway, (struct span){.bytes = whole.bytes + size, .size = whole.size - size});
+}
+
 static void on_said(void *owner, const char *text)
 {
 	struct program *program = owner;
 
 	program_tick(program);
-	gateway_log(program->gateway, LOG_WARNING, "the bus says: %s", text);
+	if (strstr(text, "\"$SYS."))
+		gateway_log(program->gateway, LOG_INFO, "the bus does not tell of hosts that disconnect: their silence does");
+	else
+		gateway_log(program->gateway, LOG_WARNING, "the bus says: %s", text);
 }
 
-static const struct bus_events events = {.message = on_message, .up = on_up, .down = on_down, .said = on_said};
+static const struct bus_events events = {.message = on_message, .up = on_up, .down = on_down, .left = on_left, .said = on_said};
 
 /* ---- what goes ---- */
 

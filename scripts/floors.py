@@ -25,7 +25,7 @@ MAY_USE = {
     "daemon/worker": {"proto"},
     "daemon/backtrace": {"proto"},
     "gateway": {"proto", "gateway/core", "gateway/bus", "gateway/service"},
-    "gateway/bus": {"proto"},
+    "gateway/bus": {"proto", "json"},
     "gateway/core": {"proto", "daemon/core"},
     "gateway/service": {"proto", "json", "daemon/core", "gateway/core", "gateway/bus"},
     "client/c": {"proto"},

@@ -19,6 +19,11 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fno-lto -rdynamic -o $@ $^ -lcmocka $(MSGPACK_LIBS) $(LIBS_$*) -lpthread -ldl -lm
 
+# The gateway's core has names of the daemon's core.
+$(B)/tests/test_gateway_%: $(B)/tests/unit/test_gateway_%.o $(GATEWAY_CORE) $(PROTO)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -fno-lto -o $@ $^ -lcmocka
+
 # cmocka 2 has new names for assertions, which cmocka 1 does not know.
 $(B)/tests/unit/%.o: private OWN_FLAGS += -Wno-deprecated-declarations
 
@@ -54,6 +59,8 @@ $(B)/tests/test_socketfile: $(filter-out %/main.o,$(SUPER)) $(JSON)
 LIBS_socketfile := $(DAEMON_LIBS)
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
+$(B)/tests/test_nats_advisory: $(B)/gateway/bus/nats_advisory.o $(JSON)
+LIBS_nats_advisory := -levent_core
 $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_trend.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
 
 # Tests of libobjpool: of its parts, and programs against a daemon, which itself does not run under valgrind.

@@ -2,7 +2,7 @@
 /*
  * bus: what carries packets between hosts, behind a table of functions: an engine. bus_nats.c is the engine on NATS; another
  * could stand beside it. A bus gives each subscriber of a subject a copy of what is published there. It may lose messages,
- * and it says nothing of who is there: gateway/core makes up for both.
+ * and it need not say who is there: gateway/core makes up for both.
  *
  * All functions are called in the thread of the loop, and all events come in it. None of them blocks.
  */
@@ -44,6 +44,7 @@ struct bus_events {
 	void (*message)(void *owner, const struct bus_message *message); /* valid until this returns */
 	void (*up)(void *owner, const char *server);  /* it is connected, and its subscriptions are in force */
 	void (*down)(void *owner, const char *reason); /* it is not, and tries to be; also when the first attempt fails */
+	void (*left)(void *owner, const char *name);  /* a connection of that name has ended. Not every server tells */
 	void (*said)(void *owner, const char *text);  /* something that an admin should know: a refused subject, lost messages */
 };
 

@@ -6,6 +6,7 @@
  * loop.
  */
 #include "gateway/bus/bus.h"
+#include "gateway/bus/nats_advisory.h"
 #include "gateway/bus/nats_options.h"
 
 #include <errno.h>
@@ -23,8 +24,9 @@ enum {
 	MAX_WAITING_MESSAGES = 1 << 18,
 	SPENT = 64,                 /* messages that are given back at once, at most */
 	MAX_SPENT = 1 << 20,        /* bytes of these */
-	AGAIN_MS = 250,             /* after a failure; and up to JITTER_MS more, so that hosts don't come all at once */
-	JITTER_MS = 150,
+	SOON_MS = 10,               /* after a connection has broken */
+	AGAIN_MS = 250,             /* after a failure */
+	JITTER_MS = 150,            /* up to so many more, so that hosts don't come all at once */
 	DEFAULT_MAX_MESSAGE = 1 << 20,
 	WORD = 256,
 };
@@ -238,6 +240,17 @@ static void spend(struct bus *bus, natsMsg *msg)
 		give_back(bus);
 }
 
+/* The context of the engine's own subscription. */
+static char disconnects;
+
+static void tell_left(struct bus *bus, struct span advisory)
+{
+	char name[NATS_ADVISORY_NAME];
+
+	if (nats_advisory_read(advisory, name) == 0)
+		bus->events->left(bus->owner, name);
+}
+
 static void hand_over(struct bus *bus, const struct subscription *subscription, natsMsg *msg)
 {
 	const char *subject = natsMsg_GetSubject(msg);
@@ -250,7 +263,10 @@ static void hand_over(struct bus *bus, const struct subscription *subscription, 
 		.carrier = msg,
 	};
 
-	bus->events->message(bus->owner, &message);
+	if (message.context == &disconnects)
+		tell_left(bus, message.bytes);
+	else
+		bus->events->message(bus->owner, &message);
 	spend(bus, msg);
 }
 
@@ -424,9 +440,9 @@ static void *connect_main(void *context)
  * The library's own reconnection is not used: of a message that was cut off when a connection broke, libnats 3.4.1 takes the
  * missing bytes from the next one. A new connection has a parser of its own.
  */
-static void connect_later(struct bus *bus)
+static void connect_later(struct bus *bus, int after_ms)
 {
-	const int ms = AGAIN_MS + (int)(nats_NowInNanoSeconds() / 1000 % JITTER_MS);
+	const int ms = after_ms + (int)(nats_NowInNanoSeconds() / 1000 % JITTER_MS);
 	const struct timeval wait = {.tv_usec = ms * 1000};
 
 	(void)evtimer_add(bus->again, &wait);
@@ -439,7 +455,7 @@ static void try_to_connect(struct bus *bus)
 	bus->trying = r == 0;
 	if (r != 0) {
 		bus->events->down(bus->owner, strerror(r));
-		connect_later(bus);
+		connect_later(bus, AGAIN_MS);
 	}
 }
 
@@ -510,7 +526,7 @@ static void on_tried(struct bus *bus, natsConnection *made)
 	bus->trying = false;
 	bus->nats = made;
 	if (!made) {
-		connect_later(bus);
+		connect_later(bus, AGAIN_MS);
 		return;
 	}
 	SLIST_FOREACH(subscription, &bus->subscriptions, link)
@@ -555,7 +571,7 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 		tell_state(bus, &notes);
 	if (notes.closed && bus->nats && !bus->trying) {
 		forget_connection(bus);
-		connect_later(bus);
+		connect_later(bus, SOON_MS);
 	}
 	take(bus);
 	flush(bus);
@@ -641,7 +657,7 @@ static struct bus *open_bus(const struct bus_options *options, struct event_base
 	pthread_cond_init(&bus->gone, NULL);
 	bus->wake = event_new(base, -1, EV_PERSIST, on_wake, bus);
 	bus->again = evtimer_new(base, on_again, bus);
-	if (bus->wake && bus->again)
+	if (bus->wake && bus->again && subscribe(bus, NATS_DISCONNECTS, NULL, &disconnects) == 0)
 		status = make_options(bus, options);
 	if (status == NATS_OK) {
 		try_to_connect(bus);

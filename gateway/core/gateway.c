@@ -243,6 +243,11 @@ void gateway_on_packet(struct gateway *gateway, struct span from, struct span by
 	conduit_on_packet(gateway, from, bytes);
 }
 
+void gateway_on_disconnect(struct gateway *gateway, struct span host)
+{
+	hosts_on_disconnect(gateway->hosts, host);
+}
+
 /* ---- sessions of the own daemon ---- */
 
 void gateway_on_local_bytes(struct local *local, struct span bytes)

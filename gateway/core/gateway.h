@@ -5,7 +5,7 @@
  * one host together) and frees what has ended. base.h has what the core asks of the program.
  *
  *   supervisor --gateway_on_supervisor--> +------+ --publish, publish_beat--> bus
- *              <------to_supervisor------ | core | <--gateway_on_packet, _on_beat, _on_bus_up, _on_bus_down--
+ *              <------to_supervisor------ | core | <--gateway_on_packet, _on_beat, _on_disconnect, _on_bus_up, _on_bus_down--
  *   own daemon --gateway_on_local_bytes-> |      |
  *              <--------local->out------- +------+
  */
@@ -37,6 +37,9 @@ void gateway_on_bus_down(struct gateway *gateway, const char *text);
 /* A message on objpool.DOMAIN.beat.FROM, on objpool.DOMAIN.to.SELF.FROM. `from` is the subject's token. Own beats may come. */
 void gateway_on_beat(struct gateway *gateway, struct span from, struct span bytes);
 void gateway_on_packet(struct gateway *gateway, struct span from, struct span bytes);
+
+/* The bus tells that a connection of this host has ended. Not every bus does. */
+void gateway_on_disconnect(struct gateway *gateway, struct span host);
 
 /* Bytes of the daemon, cut anywhere, on a local session. They are gone when this returns. */
 void gateway_on_local_bytes(struct local *local, struct span bytes);

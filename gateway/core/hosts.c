@@ -95,6 +95,21 @@ static void host_forget(struct host *host)
 	host_free(host);
 }
 
+/* It is silent. */
+static void watch_silence(struct host *host)
+{
+	const uint64_t gone = host->heard + HOST_GONE_AFTER, over = host->suspected + HOST_SUSPECT;
+
+	timer_set(&host->hosts->gateway->timers, &host->watch, host->suspected && over < gone ? over : gone);
+}
+
+static bool is_over(const struct host *host)
+{
+	const uint64_t now = host->hosts->gateway->now;
+
+	return now >= host->heard + HOST_GONE_AFTER || (host->suspected && now >= host->suspected + HOST_SUSPECT);
+}
+
 static void on_watch(struct timer *timer)
 {
 	struct host *host = container_of(timer, struct host, watch);
@@ -105,12 +120,12 @@ static void on_watch(struct timer *timer)
 			host_forget(host);
 		else
 			timer_set(&gateway->timers, timer, gateway->now + FORGET_AFTER);
-	} else if (gateway->now >= host->heard + HOST_GONE_AFTER) {
+	} else if (is_over(host)) {
 		set_state(host, HOST_GONE);
 		timer_set(&gateway->timers, timer, gateway->now + FORGET_AFTER);
 	} else if (gateway->now >= host->heard + HOST_SILENT_AFTER) {
 		set_state(host, HOST_SILENT);
-		timer_set(&gateway->timers, timer, host->heard + HOST_GONE_AFTER);
+		watch_silence(host);
 	} else {
 		timer_set(&gateway->timers, timer, host->heard + HOST_SILENT_AFTER);
 	}
@@ -345,6 +360,14 @@ static void on_early(struct timer *timer)
 	hosts_say(hosts);
 }
 
+static void say_soon(struct hosts *hosts)
+{
+	const uint64_t now = hosts->gateway->now, at = hosts->last_beat + EARLY_BEAT;
+
+	if (!timer_is_set(&hosts->early))
+		timer_set(&hosts->gateway->timers, &hosts->early, at > now ? at : now);
+}
+
 int hosts_set_own_pools(struct hosts *hosts, struct span pools)
 {
 	struct gateway *gateway = hosts->gateway;
@@ -361,9 +384,7 @@ int hosts_set_own_pools(struct hosts *hosts, struct span pools)
 		return 0;
 	hosts_changed(hosts);
 	hosts->came(hosts->self);
-	const uint64_t at = hosts->last_beat + EARLY_BEAT;
-	if (!timer_is_set(&hosts->early))
-		timer_set(&gateway->timers, &hosts->early, at > gateway->now ? at : gateway->now);
+	say_soon(hosts);
 	return 0;
 }
 
@@ -436,6 +457,7 @@ static void take_beat(struct host *host, const struct beat *beat)
 		return;
 	}
 	host->heard = gateway->now;
+	host->suspected = 0;
 	const bool came = host->state != HOST_READY || host->since == 0;
 	set_state(host, HOST_READY);
 	timer_set(&gateway->timers, &host->watch, gateway->now + HOST_SILENT_AFTER);
@@ -473,6 +495,22 @@ void hosts_on_beat(struct hosts *hosts, struct span from, struct span bytes)
 	take_beat(host, &beat);
 }
 
+void hosts_on_disconnect(struct hosts *hosts, struct span name)
+{
+	struct host *host = hosts_find(hosts, name);
+
+	if (!host || host->state == HOST_GONE || host->suspected)
+		return;
+	if (host->self) {
+		say_soon(hosts);
+		return;
+	}
+	host->suspected = hosts->gateway->now;
+	gateway_log(hosts->gateway, LOG_INFO, "the bus tells that host %s has disconnected", host->name);
+	set_state(host, HOST_SILENT);
+	watch_silence(host);
+}
+
 void hosts_forgive(struct hosts *hosts, uint64_t time)
 {
 	struct host *host;
@@ -481,8 +519,12 @@ void hosts_forgive(struct hosts *hosts, uint64_t time)
 		if (host->self || host->state == HOST_GONE)
 			continue;
 		host->heard = gateway_later(hosts->gateway, host->heard, time);
-		timer_set(&hosts->gateway->timers, &host->watch,
-			  host->heard + (host->state == HOST_READY ? HOST_SILENT_AFTER : HOST_GONE_AFTER));
+		if (host->suspected)
+			host->suspected = gateway_later(hosts->gateway, host->suspected, time);
+		if (host->state == HOST_READY)
+			timer_set(&hosts->gateway->timers, &host->watch, host->heard + HOST_SILENT_AFTER);
+		else
+			watch_silence(host);
 	}
 	if (hosts->pools_heard)
 		hosts->pools_heard = gateway_later(hosts->gateway, hosts->pools_heard, time);

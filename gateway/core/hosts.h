@@ -8,6 +8,9 @@
  *                         ^------------- a beat ----------------'                                       |
  *                         '------------------------------- a beat --------------------------------------'
  *
+ * A bus may tell that a host's connection has ended (hosts_on_disconnect). Then the host is silent at once, and gone if no beat of
+ * it comes within 500 ms: it may be about to connect anew, and who told it may be mistaken.
+ *
  * A silent host gets no new calls; what it owes may still come. When it is gone, all that it owes ends (hosts->gone). Another
  * incarnation of a name is taken for the host's successor once the host is silent, and not before: as long as both are heard, it
  * is a second host of that name, and the first counts. One that has said goodbye does not come back.
@@ -25,6 +28,7 @@
 #define HOST_BEAT         (400 * MILLISECOND)
 #define HOST_SILENT_AFTER (900 * MILLISECOND)
 #define HOST_GONE_AFTER   (2 * SECOND)
+#define HOST_SUSPECT      (500 * MILLISECOND)
 #define HOST_LISTEN       SECOND
 
 enum {
@@ -57,6 +61,7 @@ struct host {
 	enum host_state state;
 	uint64_t since; /* it is in this state */
 	uint64_t heard, first_heard;
+	uint64_t suspected; /* when the bus told that it has disconnected; 0: not since it was heard */
 	uint64_t incarnation;
 	struct host_before before[HOST_BEFORE];
 	unsigned before_at;
@@ -117,6 +122,9 @@ int hosts_name_self(struct hosts *hosts, struct span name);
 int hosts_set_own_pools(struct hosts *hosts, struct span pools);
 
 void hosts_on_beat(struct hosts *hosts, struct span from, struct span bytes);
+
+/* The bus tells that a connection of this host has ended. If it is the own host, it says that it is there. */
+void hosts_on_disconnect(struct hosts *hosts, struct span name);
 
 /* The bus is there: listens, then says so. */
 void hosts_on_bus_up(struct hosts *hosts);

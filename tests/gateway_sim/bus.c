@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bus: carries messages between gateways: loses, doubles, delays and reorders some, and parts hosts. */
+/* bus: carries messages between gateways: loses, doubles, delays and reorders some, parts hosts, and tells who has left it. */
 #include "tests/gateway_sim/world.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 struct flight {
 	struct timer timer;
 	struct node *to;
-	bool beat;
+	enum { BEAT, PACKET, LEFT } kind;
 	char from[8];
 	size_t size;
 	uint8_t bytes[];
@@ -25,18 +25,24 @@ static void give_packet(struct held *held, struct node *node)
 			  (struct span){.bytes = held->bytes, .size = held->size});
 }
 
+static void give_left(struct held *held, struct node *node)
+{
+	gateway_on_disconnect(node->gateway, (struct span){.bytes = (const uint8_t *)held->from, .size = strlen(held->from)});
+}
+
 static void arrive(struct timer *timer)
 {
+	static void (*const give[])(struct held *held, struct node *node) = {give_beat, give_packet, give_left};
 	struct flight *flight = container_of(timer, struct flight, timer);
 	struct node *node = flight->to;
 
 	if (node->gateway && node->bus_up)
-		node_event(node, flight->beat ? give_beat : give_packet, NULL, 0, flight->from, flight->bytes, flight->size);
+		node_event(node, give[flight->kind], NULL, 0, flight->from, flight->bytes, flight->size);
 	timer_close(&node->world->timers, &flight->timer);
 	free(flight);
 }
 
-static void send_one(struct node *from, struct node *to, bool beat, const void *bytes, size_t size)
+static void send_one(struct node *from, struct node *to, int kind, const void *bytes, size_t size)
 {
 	struct world *world = from->world;
 	struct flight *flight = malloc(sizeof *flight + size);
@@ -44,10 +50,11 @@ static void send_one(struct node *from, struct node *to, bool beat, const void *
 
 	if (world_dice(world, 1000) < world->delays)
 		takes += world_dice(world, 400) * MILLISECOND;
-	*flight = (struct flight){.to = to, .beat = beat, .size = size};
+	*flight = (struct flight){.to = to, .kind = kind, .size = size};
 	memcpy(flight->from, from->name, sizeof flight->from);
-	memcpy(flight->bytes, bytes, size);
-	if (world_dice(world, 1000) < world->loss) { /* its connection broke, and what came next is its end: sum.h */
+	if (size > 0)
+		memcpy(flight->bytes, bytes, size);
+	if (size > 0 && world_dice(world, 1000) < world->loss) { /* its connection broke, and what came next is its end: sum.h */
 		const size_t whole = world_dice(world, (uint32_t)size);
 		memset(flight->bytes + whole, 'P', size - whole);
 	}
@@ -69,10 +76,19 @@ void bus_publish(struct node *from, const char *to, const void *bytes, size_t si
 			continue;
 		if (world_dice(world, 1000) < world->loss)
 			continue;
-		send_one(from, node, !to, bytes, size);
+		send_one(from, node, to ? PACKET : BEAT, bytes, size);
 		if (world_dice(world, 1000) < world->doubles)
-			send_one(from, node, !to, bytes, size);
+			send_one(from, node, to ? PACKET : BEAT, bytes, size);
 	}
+}
+
+void bus_tell_left(struct node *left)
+{
+	struct world *world = left->world;
+
+	for (unsigned i = 0; world->flavour.tells && i < world->node_count; i++)
+		if (world_dice(world, 1000) >= world->loss)
+			send_one(left, &world->nodes[i], LEFT, NULL, 0);
 }
 
 void node_event(struct node *node, void (*give)(struct held *held, struct node *node), void *what, uint64_t number,

@@ -243,6 +243,7 @@ static void stop_gateway(struct node *node, bool in_order)
 	daemon_lose_gateway(node->daemon);
 	clients_lose_gateway(node->clients);
 	node->touched = false;
+	bus_tell_left(node);
 }
 
 static void stop_node(struct node *node)
@@ -299,7 +300,7 @@ static void cut_something(struct world *world)
 	const unsigned a = world_dice(world, world->node_count), b = world_dice(world, world->node_count);
 	struct node *node = &world->nodes[a];
 
-	switch (world_dice(world, 4)) {
+	switch (world_dice(world, 5)) {
 	case 0: /* all is well again */
 		memset(world->cut, 0, sizeof world->cut);
 		break;
@@ -309,6 +310,9 @@ static void cut_something(struct world *world)
 	case 2:
 		world->cut[a][b] = world->cut[b][a] = true;
 		break;
+	case 3: /* somebody else's, who calls itself so */
+		bus_tell_left(node);
+		break;
 	default: /* the host's connection with the bus */
 		if (!node->gateway || node->frozen_until)
 			break;
@@ -317,6 +321,7 @@ static void cut_something(struct world *world)
 		if (node->bus_up) {
 			node->bus_up = false;
 			gateway_on_bus_down(node->gateway, "the connection is lost");
+			bus_tell_left(node);
 		} else {
 			bus_comes(node);
 		}
@@ -356,6 +361,7 @@ static void choose_flavour(struct world *world)
 	if (flavour->calm)
 		return;
 	flavour->lossy = world_one_in(world, 2);
+	flavour->tells = world_one_in(world, 2);
 	flavour->cuts = world_one_in(world, 2);
 	flavour->kills = world_one_in(world, 2);
 	flavour->crashes = world_one_in(world, 2);

@@ -28,6 +28,7 @@ struct token {
 struct flavour {
 	bool calm;    /* nothing goes wrong */
 	bool lossy;   /* the bus loses, doubles, delays, reorders */
+	bool tells;   /* the bus tells of hosts that have left it */
 	bool cuts;    /* the bus parts hosts, one way or both; servers restart */
 	bool kills;   /* gateways and hosts are killed, frozen, started again */
 	bool twins;   /* two hosts have the same name */
@@ -101,6 +102,8 @@ uint8_t *world_flat(const struct sendq *queue, size_t *size);
 
 /* ---- bus.c ---- */
 void bus_publish(struct node *from, const char *to, const void *bytes, size_t size); /* `to` NULL: a beat */
+/* The bus tells all that the node's connection has ended: it has, or the bus is mistaken. */
+void bus_tell_left(struct node *left);
 /* Gives something to a gateway: at once, or when it is no longer frozen. */
 void node_event(struct node *node, void (*give)(struct held *held, struct node *node), void *what, uint64_t number,
 		const char *from, const void *bytes, size_t size);

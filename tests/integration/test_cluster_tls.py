@@ -37,6 +37,8 @@ def test_certificates_are_the_hosts_names(cluster, place):
     hosts.settle()
     with hosts["h1"].client() as c:
         assert c.value("p@h2.tag") == "h2" and c.value("p@*:all.tag") == ["h1", "h1", "h2", "h2"]
+    for host in hosts.hosts.values():
+        assert "the bus says" not in host.daemon.log() and "does not tell" not in host.daemon.log(), host.daemon.log()
 
     liar = add(hosts, "h3", authority, "h2")            # says that it is h3, with the certificate of h2
     liar.daemon.wait_log("(?i)permissions violation")
