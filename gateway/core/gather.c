@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/gather.h"
 
-#include "gateway/core/lane.h"
+#include "gateway/core/flat.h"
 #include "gateway/core/results.h"
 #include "gateway/core/route.h"
-#include "gateway/core/slices.h"
+#include "gateway/core/share.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -70,11 +70,6 @@ static void label(const struct results *results, uint64_t index, const char **ho
 
 /* ---- what hosts say ---- */
 
-static bool is_nil(struct span value)
-{
-	return value.size == 1 && value.bytes[0] == BYTE_NIL;
-}
-
 /* One result of a host. */
 static void take(struct part *part, uint64_t at, struct span error, struct span value, struct block *block)
 {
@@ -84,13 +79,13 @@ static void take(struct part *part, uint64_t at, struct span error, struct span 
 	if (at >= part->count || part->gather->seen[index])
 		return; /* the pool has grown since, and that slot is not on the list; or it is told what is missing */
 	part->gather->seen[index] = true;
-	if (is_nil(error)) {
+	if (span_is_nil(error)) {
 		(void)results_take(results, index, (struct span){0}, value, block);
 		return;
 	}
 	const struct span map = results_error(error, part->host->name, index, false);
 	(void)results_take(results, index, map, value, NULL);
-	free((void *)(uintptr_t)map.bytes);
+	flat_free(map);
 }
 
 static void part_over(struct part *part)
@@ -119,19 +114,12 @@ static void fill(struct part *part, struct span map)
 	part_over(part);
 }
 
-static struct span pack_error(const struct error *error, struct sendq *room)
-{
-	error_pack(error, ERRORS_AS_MAP, room);
-	return room->failed || !room->head ? (struct span){0}
-					   : (struct span){.bytes = room->head->bytes, .size = room->head->len};
-}
-
 static void fill_with(struct part *part, const struct error *error)
 {
-	struct sendq room = {0};
+	const struct span map = flat_error(error);
 
-	fill(part, pack_error(error, &room)); /* an error of the gateway's own is short: it lies in one piece */
-	sendq_clear(&room);
+	fill(part, map);
+	flat_free(map);
 }
 
 static void fill_missing(struct part *part)
@@ -174,7 +162,7 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 {
 	struct part *part = container_of(sub, struct part, sub);
 
-	if (!is_nil(rpc->error)) {
+	if (!span_is_nil(rpc->error)) {
 		on_failure(part, rpc->error);
 		return;
 	}
@@ -243,37 +231,15 @@ static void give_up(struct call *call)
 
 /* ---- its beginning ---- */
 
-enum {
-	OWN = OPTION_ERRORS | OPTION_LABELS | OPTION_ORDERED | OPTION_WINDOW | OPTION_PROGRESS | OPTION_TIMEOUT | OPTION_STREAM,
-};
-
-static void put_options(const struct gather *gather, const struct ask *ask, const struct slices *slices, uint32_t count,
-			struct sendq *to)
-{
-	const bool keywords = gather->scatters && slices->columns > 0 && (ask->given & OPTION_KWARGS);
-
-	ask_put_options(ask, to, OWN | (keywords ? OPTION_KWARGS : 0),
-			1u + keywords + gather->timed + (gather->subs_stream ? 2 : 0));
-	put_text(to, "errors");
-	put_text(to, "collect");
-	if (keywords) {
-		put_text(to, "kwargs");
-		slices_put_kwargs(slices, count, to);
-	}
-	if (gather->timed)
-		put_pair(to, "timeout_ms", call_time_left(&gather->call));
-	if (gather->subs_stream) { /* each result as it comes: the order is made here */
-		put_text(to, "stream");
-		put_bool(to, true);
-		put_text(to, "ordered");
-		put_bool(to, false);
-	}
-}
-
 static void ask_part(struct part *part, const struct ask *ask, const struct slices *slices)
 {
 	static const struct sub_ops ops = {.response = on_response, .notice = on_notice, .lost = on_lost};
 	const struct gather *gather = part->gather;
+	const struct share share = {.selector = gather->scatters ? ":scatter" : ":all",
+				    .how = gather->subs_stream ? SHARE_STREAM : SHARE_GATHERED,
+				    .slices = gather->scatters ? slices : NULL,
+				    .count = part->count,
+				    .time_left = gather->timed ? call_time_left(&gather->call) : UINT64_MAX};
 	struct error error;
 	struct lane *lane = lane_to(gather->call.session, part->host, &error);
 
@@ -281,15 +247,7 @@ static void ask_part(struct part *part, const struct ask *ask, const struct slic
 		lose_part(part, &error);
 		return;
 	}
-	const uint32_t number = lane_number(lane);
-	struct sendq *to = lane_begin(lane);
-	ask_put_call(ask, to, number, part->host->name, gather->scatters ? ":scatter" : ":all");
-	if (gather->scatters)
-		slices_put_args(slices, part->count, to);
-	else
-		ask_put_args(ask, to);
-	put_options(gather, ask, slices, part->count, to);
-	if (lane_end(lane, &part->sub, number, &ops) == 0)
+	if (share_ask(&share, ask, lane, &part->sub, &ops) == 0)
 		return;
 	error_no_memory(&error, RAN_NO);
 	lose_part(part, &error);
@@ -344,15 +302,19 @@ static struct gather *gather_new(struct gateway *gateway, const struct ask *ask,
 	return gather;
 }
 
+/* The same sentences as the daemon's, which says so of targets on one host. */
 static int check_options(const struct ask *ask, struct error *error)
 {
-	if (!ask->sync && (ask->args_as == ASK_ZIP || ask->target.select == SELECT_SCATTER) &&
-	    (ask->target.select == SELECT_ALL || ask->sticky == ASK_NOT_STICKY))
+	const char *why = ask->sync ? "option sync is for a target with :map only"
+			  : ask->args_as != ASK_ZIP && ask->target.select != SELECT_SCATTER
+				  ? "option args_as goes with map and scatter only"
+			  : ask->sticky != ASK_NOT_STICKY && ask->target.select != SELECT_ALL
+				  ? "option sticky is for a target with :all only"
+				  : NULL;
+
+	if (!why)
 		return 0;
-	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s is not for this target",
-		  ask->sync     ? "sync"
-		  : ask->sticky ? "sticky"
-				: "args_as");
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "%s", why);
 	return -EINVAL;
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HELLO = 0, PART_MIN = 4096 };
+enum { HELLO = 0 };
 
 static struct sendq *out_of(const struct lane *lane)
 {
@@ -27,7 +27,7 @@ static void forget(struct lane *lane)
 	lane->over = true;
 	lane->channel = NULL;
 	lane->local = NULL;
-	lane->part = block_unref(lane->part);
+	inlet_close(&lane->inlet);
 	lane->host->users--;
 	TAILQ_REMOVE(&lane->session->lanes, lane, entry);
 	gateway_end(lane->session->gateway, &lane->ending);
@@ -168,18 +168,17 @@ static uint32_t levels_around(const struct rpc *rpc)
 
 /* A value that is nested deeper than values may be would be too deep for the supervisor, where the gateway puts more around it.
  * One that stands for a descriptor would be given that of another message. A daemon sends neither. */
-static bool is_fit(const struct lane *lane, const struct rpc *rpc)
+static bool is_fit(const struct scan *scan, const struct rpc *rpc)
 {
-	const struct scan *scan = &lane->scan;
-
 	return !scan->deep && scan->refs == 0 && scan->deepest <= SCAN_LEVELS + levels_around(rpc);
 }
 
-static int hear(struct lane *lane, struct span message, struct block *block)
+static int hear(struct inlet *inlet, struct span message, struct block *block)
 {
+	struct lane *lane = container_of(inlet, struct lane, inlet);
 	struct rpc rpc;
 
-	if (rpc_parse(message, &rpc) < 0 || !is_fit(lane, &rpc))
+	if (rpc_parse(message, &rpc) < 0 || !is_fit(&inlet->scan, &rpc))
 		return -EBADMSG;
 	if (rpc.type == RPC_RESPONSE)
 		hear_response(lane, &rpc, block);
@@ -188,73 +187,9 @@ static int hear(struct lane *lane, struct span message, struct block *block)
 	return 0;
 }
 
-/* Adds bytes to the message that has come in part. What is allocated follows what has come. */
-static int add_part(struct lane *lane, struct span bytes)
-{
-	const size_t size = lane->part_size + bytes.size;
-
-	if (!lane->part || lane->part->capacity < size) {
-		const size_t room = size < PART_MIN ? PART_MIN : 2 * size;
-		if (lane->part && lane->part->mapped) {
-			if (block_grow(lane->part, room) < 0)
-				return -ENOMEM;
-		} else {
-			struct block *larger = block_new(&lane->session->gateway->memory, room);
-			if (!larger)
-				return -ENOMEM;
-			if (lane->part_size)
-				memcpy(larger->bytes, lane->part->bytes, lane->part_size);
-			block_unref(lane->part);
-			lane->part = larger;
-		}
-	}
-	memcpy(lane->part->bytes + lane->part_size, bytes.bytes, bytes.size);
-	lane->part_size = size;
-	return 0;
-}
-
-/* Whole messages at the front of `bytes`, which lie in `block` (NULL: in nothing that lasts). What is left is kept. */
-static int hear_whole(struct lane *lane, struct span bytes, struct block *block)
-{
-	while (bytes.size > 0 && !lane->over) {
-		scan_begin(&lane->scan, lane->session->gateway->max_message + BLOCK_LARGE);
-		const int r = scan_run(&lane->scan, bytes.bytes, bytes.size);
-		if (r < 0 || lane->scan.over)
-			return r < 0 ? r : -EMSGSIZE;
-		if (r == 0)
-			return add_part(lane, bytes);
-		const struct span message = {.bytes = bytes.bytes, .size = (size_t)lane->scan.pos};
-		if (hear(lane, message, block) < 0)
-			return -EBADMSG;
-		bytes.bytes += message.size;
-		bytes.size -= message.size;
-	}
-	return 0;
-}
-
-static int hear_bytes(struct lane *lane, struct span bytes)
-{
-	if (!lane->part)
-		return hear_whole(lane, bytes, NULL);
-	if (add_part(lane, bytes) < 0)
-		return -ENOMEM;
-	const int r = scan_run(&lane->scan, lane->part->bytes, lane->part_size);
-	if (r <= 0 || lane->scan.over)
-		return lane->scan.over ? -EMSGSIZE : r;
-	struct block *block = lane->part;
-	const size_t size = (size_t)lane->scan.pos, all = lane->part_size;
-	lane->part = NULL;
-	lane->part_size = 0;
-	int heard = hear(lane, (struct span){.bytes = block->bytes, .size = size}, block);
-	if (heard == 0 && !lane->over)
-		heard = hear_whole(lane, (struct span){.bytes = block->bytes + size, .size = all - size}, NULL);
-	block_unref(block);
-	return heard;
-}
-
 static void come(struct lane *lane, struct span bytes)
 {
-	const int r = hear_bytes(lane, bytes);
+	const int r = inlet_take(&lane->inlet, bytes);
 
 	if (lane->over)
 		return;
@@ -361,6 +296,7 @@ static int say_hello(struct lane *lane)
 
 struct lane *lane_to(struct session *session, struct host *host, struct error *error)
 {
+	static const struct inlet_ops inlet_ops = {.message = hear};
 	struct lane *lane;
 
 	TAILQ_FOREACH(lane, &session->lanes, entry)
@@ -374,6 +310,7 @@ struct lane *lane_to(struct session *session, struct host *host, struct error *e
 	lane->ending.reap = reap;
 	lane->session = session;
 	lane->host = host;
+	inlet_open(&lane->inlet, &inlet_ops, &session->gateway->memory, session->gateway->max_message + BLOCK_LARGE);
 	if (!connect(lane)) {
 		error_say(error, ERROR_UNREACHABLE, RAN_NO, "host %s can't be asked: %s", host->name,
 			  host->self ? "its daemon takes no session" : "it is gone");
@@ -440,15 +377,27 @@ void sub_forget(struct sub *sub)
 	sub_over(sub);
 }
 
+struct sendq *sub_notice_begin(struct sub *sub, const char *method, uint32_t more)
+{
+	struct sendq *to = lane_begin(sub->lane);
+
+	put_array(to, 3);
+	put_uint(to, RPC_NOTIFICATION);
+	put_text(to, method);
+	put_array(to, 1 + more);
+	put_uint(to, sub->id);
+	return to;
+}
+
+void sub_notice_end(struct sub *sub)
+{
+	(void)lane_end(sub->lane, NULL, 0, NULL); /* without memory the sub is told */
+}
+
 void sub_cancel(struct sub *sub)
 {
 	if (!sub->lane)
 		return;
-	struct sendq *to = lane_begin(sub->lane);
-	put_array(to, 3);
-	put_uint(to, RPC_NOTIFICATION);
-	put_text(to, "objpool.cancel");
-	put_array(to, 1);
-	put_uint(to, sub->id);
-	(void)lane_end(sub->lane, NULL, 0, NULL); /* without memory the lane is lost, and the sub is told */
+	(void)sub_notice_begin(sub, "objpool.cancel", 0);
+	sub_notice_end(sub);
 }

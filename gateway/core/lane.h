@@ -14,10 +14,10 @@
 #define GATEWAY_LANE_H
 
 #include "gateway/core/channel.h"
+#include "gateway/core/inlet.h"
 #include "gateway/core/local.h"
 #include "gateway/core/session.h"
 #include "proto/rpc.h"
-#include "proto/scan.h"
 
 struct sub;
 
@@ -49,9 +49,7 @@ struct lane {
 	uint32_t last_id;
 	uint64_t written; /* bytes */
 	size_t begun;     /* bytes in the queue, when a message was begun */
-	struct scan scan; /* of a message that has come in part */
-	struct block *part;
-	size_t part_size;
+	struct inlet inlet;
 	size_t withheld; /* bytes that were taken, but for which no credit is given while the session is full */
 	bool over;
 	bool complained; /* the daemon has answered hello with an error, or said what is wrong with the connection */
@@ -71,7 +69,12 @@ int lane_end(struct lane *lane, struct sub *sub, uint32_t number, const struct s
 /* Nobody waits for the answer any more: it is dropped when it comes. */
 void sub_forget(struct sub *sub);
 
-/* Sends the notification objpool.cancel. */
+/* Begins a notification about the sub: METHOD [its number, …], with `more` arguments that the caller adds to the queue. */
+struct sendq *sub_notice_begin(struct sub *sub, const char *method, uint32_t more);
+/* Sends it. Without memory the lane is lost, and the sub is told. */
+void sub_notice_end(struct sub *sub);
+
+/* Sends the notification objpool.cancel, unless the sub has ended. */
 void sub_cancel(struct sub *sub);
 
 /* The session is not full any more. */

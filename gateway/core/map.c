@@ -670,7 +670,7 @@ static int open_items(struct map *map, const struct ask *ask, struct block *bloc
 		return 0;
 	if (slices_open(&map->slices, ask, error) < 0)
 		return -EINVAL;
-	if (map->slices.zips && !map->slices.keywords && ask->kwargs.size) {
+	if (!map->slices.keywords && (ask->given & OPTION_KWARGS)) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO,
 			  "a map over hosts takes arrays of arguments, or kwargs, but not both: put the ones into "
 			  "`args` as maps, with args_as \"keyword\"");

@@ -7,6 +7,11 @@
 #include "proto/read.h"
 #include "proto/sendq.h"
 
+static inline bool span_is_nil(struct span value)
+{
+	return value.size == 1 && value.bytes[0] == BYTE_NIL;
+}
+
 static inline void put_array(struct sendq *to, uint32_t n)
 {
 	uint8_t *p = sendq_reserve(to, PACK_HEAD);

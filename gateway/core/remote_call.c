@@ -64,11 +64,6 @@ static void put_value(struct sendq *to, struct span value, struct block *block)
 	sendq_span(to, block, value.bytes, value.size);
 }
 
-static bool is_nil(struct span value)
-{
-	return value.size == 1 && value.bytes[0] == BYTE_NIL;
-}
-
 /* The answer to objpool.lease of any host says which. */
 static void put_lease(struct sendq *to, struct span result, const char *host)
 {
@@ -103,7 +98,7 @@ static void put_collected(struct remote_call *remote, struct sendq *to, struct s
 		    read_value(&reader, &value) < 0)
 			break; /* a daemon does not say this */
 		put_array(to, 2);
-		if (is_nil(error))
+		if (span_is_nil(error))
 			put_nil(to);
 		else
 			put_error(to, error, remote->call.session->form, &context);
@@ -130,7 +125,7 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 	struct remote_call *remote = of_sub(sub);
 	const struct error_context context = context_of(remote);
 
-	if (!is_nil(rpc->error)) {
+	if (!span_is_nil(rpc->error)) {
 		call_fail_with(&remote->call, rpc->error, &context);
 		return;
 	}
@@ -160,7 +155,7 @@ static void put_result(struct remote_call *remote, struct sendq *to, struct read
 	if (read_value(&rest, &index) < 0 || read_value(&rest, &error) < 0 || read_value(&rest, &value) < 0)
 		return;
 	sendq_copy(to, index.bytes, index.size);
-	if (is_nil(error))
+	if (span_is_nil(error))
 		put_nil(to);
 	else
 		put_error(to, error, remote->call.session->form, &context);
@@ -245,33 +240,20 @@ static void cancel(struct call *call)
 	sub_cancel(&of_call(call)->sub);
 }
 
-static void feed_head(struct sendq *to, const char *method, uint32_t count, uint32_t id)
-{
-	put_array(to, 3);
-	put_uint(to, RPC_NOTIFICATION);
-	put_text(to, method);
-	put_array(to, count);
-	put_uint(to, id);
-}
-
 static void feed(struct call *call, struct span items, struct block *block)
 {
 	struct sub *sub = &of_call(call)->sub;
-	struct sendq *to = lane_begin(sub->lane);
 
-	feed_head(to, "objpool.feed", 2, sub->id);
-	sendq_span(to, block, items.bytes, items.size);
-	(void)lane_end(sub->lane, NULL, 0, NULL); /* without memory the lane is lost, and the sub is told */
+	sendq_span(sub_notice_begin(sub, "objpool.feed", 1), block, items.bytes, items.size);
+	sub_notice_end(sub);
 }
 
 static void feed_end(struct call *call, struct span error)
 {
 	struct sub *sub = &of_call(call)->sub;
-	struct sendq *to = lane_begin(sub->lane);
 
-	feed_head(to, "objpool.feed_end", error.size ? 2 : 1, sub->id);
-	sendq_copy(to, error.bytes, error.size);
-	(void)lane_end(sub->lane, NULL, 0, NULL);
+	sendq_copy(sub_notice_begin(sub, "objpool.feed_end", error.size > 0), error.bytes, error.size);
+	sub_notice_end(sub);
 }
 
 static void overdue(struct call *call)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/results.h"
 
+#include "gateway/core/flat.h"
+
 #include <stdlib.h>
 
 #define PROGRESS_EVERY (100 * MILLISECOND)
@@ -245,46 +247,25 @@ bool results_take(struct results *results, uint64_t index, struct span error, st
 	return true;
 }
 
-static struct span flat(struct sendq *queue)
-{
-	uint8_t *bytes = queue->failed ? NULL : malloc(queue->bytes);
-	size_t size = 0;
-
-	for (struct iovec iov[1]; bytes && sendq_iov(queue, iov, 1) == 1; sendq_sent(queue, iov[0].iov_len)) {
-		memcpy(bytes + size, iov[0].iov_base, iov[0].iov_len);
-		size += iov[0].iov_len;
-	}
-	sendq_clear(queue);
-	return (struct span){.bytes = bytes, .size = size};
-}
-
 struct span results_error(struct span error, const char *host, uint64_t index, bool may_have_run)
 {
 	const struct error_context context = {.host = host, .index = (int64_t)index, .may_have_run = may_have_run, .items = -1};
 	struct sendq to = {0};
 
 	put_error(&to, error, ERRORS_AS_MAP, &context);
-	return flat(&to);
-}
-
-static struct span packed(const struct error *error)
-{
-	struct sendq to = {0};
-
-	error_pack(error, ERRORS_AS_MAP, &to);
-	return flat(&to);
+	return flat_take(&to);
 }
 
 void results_take_error(struct results *results, uint64_t index, struct error *error)
 {
 	error->index = (int64_t)index;
-	const struct span map = packed(error);
+	const struct span map = flat_error(error);
 
 	if (map.size)
 		(void)results_take(results, index, map, (struct span){0}, NULL);
 	else
 		fail_for_memory(results);
-	free((void *)(uintptr_t)map.bytes);
+	flat_free(map);
 }
 
 /* ---- the answer ---- */
@@ -301,13 +282,13 @@ void results_fail_with(struct results *results, struct span error, const char *h
 
 void results_fail(struct results *results, struct error *error)
 {
-	const struct span map = packed(error);
+	const struct span map = flat_error(error);
 
 	if (map.size)
 		results_fail_with(results, map, NULL, false);
 	else
 		call_fail(results->call, error);
-	free((void *)(uintptr_t)map.bytes);
+	flat_free(map);
 }
 
 static void put_summary(const struct results *results, struct sendq *to)

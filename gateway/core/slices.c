@@ -64,14 +64,21 @@ static int open_zip(struct slices *slices, const struct ask *ask, struct error *
 	return slices->columns ? 0 : refuse(error, "a map or scatter needs an array of items");
 }
 
-int slices_open(struct slices *slices, const struct ask *ask, struct error *error)
+static int open_items(struct slices *slices, const struct ask *ask, struct error *error)
 {
 	struct reader reader = reader_of(ask->args);
 
+	if (!ask->args.size)
+		return refuse(error, "a map or scatter needs an array of items");
+	if (add_column(slices, (struct span){0}, &reader, error) < 0)
+		return -EINVAL;
+	return open_keywords(slices, ask, error);
+}
+
+int slices_open(struct slices *slices, const struct ask *ask, struct error *error)
+{
 	*slices = (struct slices){0};
-	const int r = ask->args_as == ASK_ZIP ? open_zip(slices, ask, error)
-		      : ask->args.size        ? add_column(slices, (struct span){0}, &reader, error)
-					      : refuse(error, "a map or scatter needs an array of items");
+	const int r = ask->args_as == ASK_ZIP ? open_zip(slices, ask, error) : open_items(slices, ask, error);
 	if (r < 0)
 		slices_close(slices);
 	return r;

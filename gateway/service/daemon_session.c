@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-enum { HELLO = 0, PART_MIN = 4096 };
+enum { HELLO = 0 };
 
 /* ---- its end ---- */
 
@@ -32,8 +32,7 @@ static void forget(struct daemon_session *session, const char *reason)
 	const uint64_t left = session->written - session->local->out.bytes;
 
 	session->local = NULL;
-	session->part = block_unref(session->part);
-	session->part_size = 0;
+	inlet_close(&session->inlet);
 	lose_all(session, left, reason);
 }
 
@@ -57,11 +56,13 @@ static void hear_hello(struct daemon_session *session, const struct rpc *rpc)
 		gateway_log(session->gateway, LOG_WARNING, "the daemon has refused the session for programs on the bus");
 }
 
-static int hear(struct daemon_session *session, struct span message)
+static int hear(struct inlet *inlet, struct span message, struct block *block)
 {
+	struct daemon_session *session = container_of(inlet, struct daemon_session, inlet);
 	struct asked *asked;
 	struct rpc rpc;
 
+	(void)block;
 	if (rpc_parse(message, &rpc) < 0)
 		return -EBADMSG;
 	if (rpc.type == RPC_RESPONSE && rpc.msgid == HELLO)
@@ -71,16 +72,15 @@ static int hear(struct daemon_session *session, struct span message)
 	return 0;
 }
 
-/* The message that begins so won't be kept. */
-static void refuse_large(struct daemon_session *session, struct span beginning)
+static void refuse_large(struct inlet *inlet, struct span beginning)
 {
+	struct daemon_session *session = container_of(inlet, struct daemon_session, inlet);
 	struct reader reader = reader_of(beginning);
 	struct asked *asked;
 	uint64_t type, number;
 	struct error error;
 	uint32_t count;
 
-	session->skips = true;
 	if (read_array(&reader, &count) < 0 || read_uint(&reader, &type) < 0 || type != RPC_RESPONSE ||
 	    read_uint(&reader, &number) < 0)
 		return;
@@ -91,77 +91,15 @@ static void refuse_large(struct daemon_session *session, struct span beginning)
 	asked->ops->lost(asked, &error);
 }
 
-/* What is allocated follows what has come. */
-static int add_part(struct daemon_session *session, struct span bytes)
-{
-	const size_t size = session->part_size + bytes.size;
-
-	if (!session->part || session->part->capacity < size) {
-		struct block *larger = block_new(&session->gateway->memory, size < PART_MIN ? PART_MIN : 2 * size);
-		if (!larger)
-			return -ENOMEM;
-		if (session->part_size)
-			memcpy(larger->bytes, session->part->bytes, session->part_size);
-		block_unref(session->part);
-		session->part = larger;
-	}
-	memcpy(session->part->bytes + session->part_size, bytes.bytes, bytes.size);
-	session->part_size = size;
-	return 0;
-}
-
-/* Takes the message at the front of `bytes`. How many bytes are done with; 0: there is no whole one; or a negative errno. */
-static int64_t take_one(struct daemon_session *session, struct span bytes)
-{
-	const int r = scan_run(&session->scan, bytes.bytes, bytes.size);
-
-	if (r < 0)
-		return r;
-	if ((session->scan.over || session->scan.deep) && !session->skips)
-		refuse_large(session, bytes);
-	const bool skips = session->skips;
-	if (r == 0 && !skips)
-		return 0;
-	const uint64_t done = session->scan.pos < bytes.size ? session->scan.pos : bytes.size;
-	if (r == 0) {
-		scan_forget(&session->scan, done);
-		return (int64_t)done;
-	}
-	session->skips = false;
-	scan_begin(&session->scan, session->largest);
-	if (!skips && hear(session, (struct span){.bytes = bytes.bytes, .size = (size_t)done}) < 0)
-		return -EBADMSG;
-	return (int64_t)done;
-}
-
-static int take_all(struct daemon_session *session)
-{
-	struct block *block = block_ref(session->part); /* an answer may have ended the session */
-	const size_t size = session->part_size;
-	size_t begin = 0;
-	int64_t done = 1;
-
-	while (done > 0 && begin < size && session->part == block) {
-		done = take_one(session, (struct span){.bytes = block->bytes + begin, .size = size - begin});
-		begin += done > 0 ? (size_t)done : 0;
-	}
-	if (session->part == block) {
-		session->part_size = size - begin;
-		memmove(block->bytes, block->bytes + begin, session->part_size);
-		if (session->part_size == 0)
-			session->part = block_unref(session->part);
-	}
-	block_unref(block);
-	return done < 0 ? (int)done : 0;
-}
-
 static void local_bytes(struct local *local, struct span bytes)
 {
 	struct daemon_session *session = local->user_side;
 
-	if (add_part(session, bytes) < 0)
+	const int r = inlet_take(&session->inlet, bytes);
+
+	if (r == -ENOMEM)
 		daemon_session_close(session, "the gateway is out of memory");
-	else if (take_all(session) < 0)
+	else if (r < 0)
 		daemon_session_close(session, "the daemon has sent what is no message");
 }
 
@@ -195,14 +133,14 @@ static void put_hello(struct sendq *to)
 static int open_session(struct daemon_session *session)
 {
 	static const struct local_ops ops = {.bytes = local_bytes, .sent = local_sent, .gone = local_gone};
+	static const struct inlet_ops inlet_ops = {.message = hear, .large = refuse_large};
 
 	session->local = local_open(session->gateway, GATEWAY_BUS_HOST, "-", 0, &ops, session);
 	if (!session->local)
 		return -1;
 	session->written = 0;
 	session->last_number = HELLO;
-	session->skips = false;
-	scan_begin(&session->scan, session->largest);
+	inlet_open(&session->inlet, &inlet_ops, &session->gateway->memory, session->largest);
 	put_hello(&session->local->out);
 	session->written += session->local->out.bytes;
 	local_wrote(session->local, 0);

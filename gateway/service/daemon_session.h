@@ -9,9 +9,9 @@
 #ifndef GATEWAY_DAEMON_SESSION_H
 #define GATEWAY_DAEMON_SESSION_H
 
+#include "gateway/core/inlet.h"
 #include "gateway/core/local.h"
 #include "proto/rpc.h"
-#include "proto/scan.h"
 
 struct asked;
 
@@ -36,10 +36,7 @@ struct daemon_session {
 	uint64_t written; /* bytes */
 	size_t begun;     /* bytes in the queue, when a request was begun */
 	size_t largest;   /* bytes of an answer that are taken */
-	struct scan scan;
-	struct block *part; /* a message that has come in part; NULL: nothing */
-	size_t part_size;
-	bool skips; /* the message is too large, and dropped as it comes */
+	struct inlet inlet;
 };
 
 /* Begins a request; what is added to the queue, up to daemon_session_end, is the whole message. NULL: no session can be had. */
