@@ -270,6 +270,14 @@ static void hand_over(struct bus *bus, const struct subscription *subscription, 
 	spend(bus, msg);
 }
 
+/* Asking for a message where there is none is dear: the library writes an error for people. */
+static uint64_t waiting(const struct subscription *subscription)
+{
+	uint64_t count = 0;
+
+	return subscription->nats && natsSubscription_QueuedMsgs(subscription->nats, &count) == NATS_OK ? count : 0;
+}
+
 /* Takes what the library has read. What is left over comes in the next turn. */
 static void take(struct bus *bus)
 {
@@ -278,7 +286,9 @@ static void take(struct bus *bus)
 	natsMsg *msg;
 
 	SLIST_FOREACH(subscription, &bus->subscriptions, link)
-		while (subscription->nats && natsSubscription_NextMsg(&msg, subscription->nats, 0) == NATS_OK) {
+		for (uint64_t count = waiting(subscription); count > 0; count--) {
+			if (natsSubscription_NextMsg(&msg, subscription->nats, 0) != NATS_OK)
+				continue;
 			hand_over(bus, subscription, msg);
 			if (++taken == TAKE_IN_TURN) {
 				event_active(bus->wake, 0, 0);
