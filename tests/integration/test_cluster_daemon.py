@@ -2,6 +2,8 @@
 """The daemon's side of a cluster, with a gateway that the test plays (played_gateway.py)."""
 import fcntl
 import hashlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -622,6 +624,45 @@ def test_events_of_hosts(cluster):
         wait_for(lambda: any(event["kind"] == "gateway.died" for event in events()), lambda: "its death")
         died = [event for event in events() if event["kind"] == "gateway.died"][0]
         assert (died["text"], died["pid"], died["signal"]) == ("objpool-gateway was killed by signal 9 (Killed)", gateway.pid, 9)
+
+
+def next_event(stream):
+    line = stream.readline()
+    assert stream.readline() == b"\n"
+    return json.loads(line.removeprefix(b"data: "))
+
+
+def test_the_page_is_told_of_hosts(cluster):
+    """With the pools that its user may describe; it is never sent more than it shows."""
+    users = "".join(f"\n[user {name}]\ntoken_sha256 = {hashlib.sha256(name.encode()).hexdigest()}\n{key}\n"
+                    for name, key in (("one", "describe = q"), ("all", "watch = yes")))
+    daemon, gateway = cluster(users, daemon={"http": "tcp:127.0.0.1:0"})
+    host, port = daemon.wait_log(r"by HTTP on tcp:(\S+)").group(1).rsplit(":", 1)
+
+    def look(user):
+        connection = http.client.HTTPConnection(host, int(port), timeout=harness.DEADLINE)
+        connection.request("GET", "/events", headers={"Authorization": f"Bearer {user}"})
+        return connection.getresponse()
+    gateway.send(played.STATE, "connected", "to nats://127.0.0.1:1")
+    gateway.send(played.HOSTS, [{"name": "h1", "state": "self", "pools": []}, HOST], BUS)
+    daemon.wait_log("cluster: connected")
+    for user, pools in ("one", ["q"]), ("all", ["p", "q"]):
+        with look(user) as stream:
+            event = next_event(stream)
+            told = event["cluster"]
+            assert (told["name"], told["state"], told["server"], told["ready"], told["count"]) == ("h1", "connected", BUS["server"], 1, 2)
+            other = told["hosts"][1]
+            assert (other["name"], other["rtt_us"], other["calls"], [pool["pool"] for pool in other["pools"]]) == ("h2", 250, 7, pools)
+            assert [row["kind"] for row in event["host_events"]] == ["gateway.started", "bus.connected", "host.ready"]
+    many = [["q", "Q", 1, 1, 0, 0]] * 50
+    with look("all") as stream:
+        next_event(stream)
+        gateway.send(played.HOSTS, [{"name": f"h{i:03}", "state": "ready", "pools": many} for i in range(300)], {})
+        while (event := next_event(stream))["cluster"]["count"] != 300:
+            assert "host_events" not in event
+        assert len(event["cluster"]["hosts"]) == 100 and event["cluster"]["hosts"][0]["pool_count"] == 50
+        assert {len(row["pools"]) for row in event["cluster"]["hosts"]} == {20}
+        assert len(event["host_events"]) == 50
 
 
 def test_hosts_for_people_status_and_metrics(cluster):

@@ -13,6 +13,7 @@ const known = {
 	pool: null,                  // the name of the pool that is opened
 	slots: new Map(), samples: [], description: null,
 	clients: null, log: [], failures: new Map(),
+	cluster: null, hostEvents: [],
 	cpu: new Map(),              // what was last known of a process: {at, cpu, share}
 };
 let token = sessionStorage.getItem("token") || "";
@@ -151,6 +152,7 @@ function greet(event) {
 	known.hello = event.hello;
 	known.slots = new Map();
 	known.log = [];
+	known.hostEvents = [];
 	if (other) {
 		known.failures = new Map();
 		known.cpu = new Map();
@@ -175,6 +177,7 @@ function take(event) {
 	if (event.hello)
 		greet(event);
 	known.log = known.log.concat(event.log || []).slice(-100);
+	takeCluster(event);
 	if (event.names)
 		takeNames(event.names);
 	for (const pool of event.pools)
@@ -189,6 +192,22 @@ function take(event) {
 	if (!event.hello) // else the history has this second, too
 		addSamples();
 	show();
+}
+
+// What goes over the bus in a second is not told: it is the difference of two events.
+function takeCluster(event) {
+	const before = known.cluster, now = event.cluster || null;
+	if (now) {
+		const seconds = before ? (event.now - before.at) / 1000 : 0;
+		now.at = event.now;
+		now.in_rate = seconds > 0 ? Math.max(0, now.in_bytes - before.in_bytes) / seconds : null;
+		now.out_rate = seconds > 0 ? Math.max(0, now.out_bytes - before.out_bytes) / seconds : null;
+	}
+	known.cluster = now;
+	const events = event.host_events || [];
+	known.hostEvents = known.hostEvents.concat(events).slice(-50);
+	if (!event.hello)
+		events.forEach((one) => announce(sentence(one.text)));
 }
 
 // All pools that may be seen, in their order.

@@ -21,6 +21,7 @@ function showAll() {
 		(known.hello.user ? ", you are " + known.hello.user : ""));
 	showOverview();
 	showPools();
+	showHosts();
 	showOpened();
 	showFailures();
 	showLog();
@@ -189,6 +190,67 @@ function showPools() {
 	put($("pools-count"), pools.length > shownRows ? shownRows + " of " + pools.length :
 		pools.length + (pools.length === 1 ? " pool" : " pools"));
 	$("more").hidden = pools.length <= shownRows;
+}
+
+// ---- the hosts of the cluster ----
+
+const poolOfHost = (pool) => pool.pool + " " + pool.ready + "/" + pool.slots + (pool.queue > 0 ? ", " + count(pool.queue) + " waiting" : "");
+const sumOf = (host, key) => host.pools.reduce((n, pool) => n + pool[key], 0);
+
+function poolsCell(host, cell) {
+	const lines = host.pools.map(poolOfHost), more = host.pool_count - host.pools.length;
+	if (more > 0)
+		lines.push("and " + more + " more");
+	const mark = lines.join("\n");
+	if (cell.dataset.mark === mark)
+		return;
+	cell.dataset.mark = mark;
+	cell.replaceChildren(...(lines.length > 0 ? lines : ["–"]).map((line) => make("div", "", line)));
+}
+
+function hostState(host, cell) {
+	if (!cell.firstChild)
+		cell.append(make("span", "state"));
+	putState(cell.firstChild, host.state, host.state === "self" ? "this host" : host.state);
+}
+
+const hostTable = new Table("hosts", "Hosts of the cluster, with the pools that they share", [
+	{title: "Host", kind: "theirs", cell: text((host) => host.name)},
+	{title: "State", cell: hostState},
+	{title: "Pools", kind: "theirs", cell: poolsCell},
+	{title: "Ready", kind: "number", cell: text((host) => count(sumOf(host, "ready")) + "/" + count(sumOf(host, "slots")))},
+	{title: "Running", kind: "number", spare: true, cell: text((host) => count(sumOf(host, "running")))},
+	{title: "Waiting", kind: "number", cell: text((host) => count(sumOf(host, "queue")))},
+	{title: "Round trip", kind: "number", spare: true,
+		cell: text((host) => host.rtt_us === null ? "–" : time(host.rtt_us / 1e6))},
+	{title: "Calls to it", kind: "number", spare: true, cell: text((host) => count(host.calls))},
+	{title: "In flight", kind: "number", cell: text((host) => count(host.inflight))},
+	{title: "Lost", kind: "number", cell: text((host) => count(host.lost))},
+	{title: "Known for", kind: "number", spare: true, cell: text((host) => age(host.since))},
+	{title: "Last heard", kind: "number", spare: true,
+		cell: text((host) => host.state === "self" ? "–" : age(host.heard) + " ago")},
+], (host) => host.name);
+
+const perSecond = (rate) => rate === null ? "–" : bytes(Math.round(rate)) + "/s";
+
+function showHosts() {
+	const cluster = known.cluster;
+	$("hosts-section").hidden = !cluster;
+	if (!cluster)
+		return;
+	put($("hosts-about"), "This is host " + cluster.name + " of domain " + cluster.domain +
+		(cluster.server === null ? "." : ", at " + cluster.server + "."));
+	putState($("bus-state"), cluster.state, "bus " + cluster.state);
+	put($("hosts-count"), cluster.count > cluster.hosts.length ? cluster.hosts.length + " of " + cluster.count + " hosts" :
+		cluster.count + (cluster.count === 1 ? " host" : " hosts"));
+	put($("bus-trouble"), (cluster.state === "connecting" ? "No connection to the bus: " : "") + sentence(cluster.text)).hidden = cluster.state === "connected";
+	putTiles($("hosts-tiles"), [["Other hosts ready", count(cluster.ready)], ["Calls in flight to others", count(cluster.requests)],
+		["Calls to others", count(cluster.calls)], ["Lost with the gateway", count(cluster.lost)],
+		["From the bus", perSecond(cluster.in_rate)], ["To the bus", perSecond(cluster.out_rate)],
+		["Starts of the gateway", count(cluster.starts)]]);
+	hostTable.show(cluster.hosts);
+	showLines($("host-events"), $("host-events-none"), [...known.hostEvents].reverse(), (event) => event.number, (event, line) =>
+		line.append(make("time", "", clock(event.at)), make("span", "theirs", event.text)));
 }
 
 // ---- the pool that is opened ----

@@ -37,6 +37,8 @@ const time = (s) => s === null ? "–" : s < 1e-3 ? round(s * 1e6, 0) + " µs" :
 const percent = (n) => n === null ? "–" : round(n * 100, n < 0.1 ? 1 : 0) + " %";
 const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString("en-GB");
 
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
+
 function span(s) {
 	const whole = Math.floor(s), two = (n) => String(n).padStart(2, "0");
 	if (whole < 60)
@@ -50,10 +52,11 @@ function span(s) {
 
 // Each state has a mark and a word: colour alone says nothing.
 const STATES = {
-	ready: ["✓", "good"], running: ["▶", "busy"],
+	ready: ["✓", "good"], running: ["▶", "busy"], self: ["●", "good"], connected: ["✓", "good"],
 	starting: ["…", "wait"], waiting: ["…", "wait"], connecting: ["…", "wait"], asleep: ["☾", "wait"], paused: ["‖", "wait"],
 	stopping: ["■", "wait"], leaving: ["■", "wait"], draining: ["■", "wait"], "logged out": ["?", "wait"],
 	degraded: ["!", "bad"], failed: ["✗", "bad"], unavailable: ["✗", "bad"], lost: ["✗", "bad"],
+	silent: ["…", "wait"], gone: ["✗", "bad"], refused: ["✗", "bad"], stopped: ["✗", "bad"],
 };
 
 function putState(element, state, words) {

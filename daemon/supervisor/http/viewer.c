@@ -55,6 +55,7 @@ void viewer_change_rights(struct viewer *viewer, const struct known *known)
 	viewer->known_by = known->identity ? known->by : KNOWN_AS_ANYONE;
 	client_set_rights(&viewer->client, known->identity ? known->identity->rights : NULL);
 	viewer->seen = viewer->logged = 0;
+	happened_enter(&viewer->told, false);
 }
 
 struct viewer *viewer_new(struct viewers *all, struct evhttp_request *request, const struct known *known,

@@ -11,6 +11,7 @@
 #include "daemon/core/records/client.h"
 #include "daemon/supervisor/http/http_call.h"
 #include "daemon/supervisor/http/pool_views.h"
+#include "daemon/supervisor/log/happened.h"
 
 /* All viewers of the daemon's address for HTTP. */
 struct viewers {
@@ -49,6 +50,7 @@ struct viewer {
 	enum known_by known_by; /* by what it is known who looks */
 	uint64_t seen;          /* number of the drawing that it was last sent; 0: the next event is to be whole */
 	uint64_t logged;        /* number of the last line of the log that it was sent */
+	struct happened_place told; /* behind the last event of the cluster that it was sent */
 };
 
 /* A viewer for that request, of who has sent it; the connection is its own from now on. NULL: out of memory. */

@@ -4,6 +4,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/packtext.h"
 #include "daemon/supervisor/http/client_list.h"
+#include "daemon/supervisor/http/host_list.h"
 #include "daemon/supervisor/log/log_recent.h"
 
 #include <errno.h>
@@ -123,6 +124,25 @@ static void pack_log(const struct viewer *viewer, msgpack_packer *packer)
 	}
 }
 
+static void pack_hosts(const struct viewer *viewer, msgpack_packer *packer)
+{
+	host_list_pack(viewer->all->daemon, viewer->client.rights, packer);
+}
+
+static void pack_host_events(const struct viewer *viewer, msgpack_packer *packer)
+{
+	host_list_pack_events(viewer->told, packer);
+}
+
+static void put_cluster(struct event *event, const struct viewer *viewer)
+{
+	struct happened_place place = viewer->told;
+
+	put_packed(event, "cluster", viewer, pack_hosts);
+	if (host_list_count_events(&place) > 0)
+		put_packed(event, "host_events", viewer, pack_host_events);
+}
+
 static bool sees(const struct viewer *viewer, const struct pool_view *view)
 {
 	return rights_may_see(viewer->client.rights, view->pool->name);
@@ -198,6 +218,8 @@ static void put_whole(struct event *event, const struct viewer *viewer)
 		put_packed(event, "clients", viewer, pack_clients);
 	if (watches(viewer) && log_recent_after(viewer->logged))
 		put_packed(event, "log", viewer, pack_log);
+	if (viewer->all->daemon->cluster)
+		put_cluster(event, viewer);
 	put_pools_and_slots(event, viewer);
 	put_text(event, "}\n\n");
 }
@@ -211,6 +233,7 @@ int viewer_event_put(struct evbuffer *out, struct viewer *viewer)
 	if (event.failed)
 		return -ENOMEM;
 	viewer->seen = viewer->all->views->drawing;
+	(void)host_list_count_events(&viewer->told);
 	while ((line = log_recent_after(viewer->logged)))
 		viewer->logged = line->number;
 	return 0;
