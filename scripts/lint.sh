@@ -13,7 +13,7 @@ echo "== cppcheck"
 check() {
 	cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=missingIncludeSystem \
 		--suppress=nullPointerArithmeticRedundantCheck --suppress=negativeIndex:proto/scan.c --suppress=uninitvar \
-		--suppress=internalAstError --suppress=memleak:cli/csv.c --suppress=memleak:proto/sendq.c \
+		--suppress=internalAstError --suppress=ctunullpointer --suppress=memleak:cli/csv.c --suppress=memleak:proto/sendq.c \
 		--suppress=memleak:daemon/worker/cage/cage.c --suppress=selfAssignment:daemon/supervisor/base/loan.c \
 		--suppress=nullPointer:daemon/core/entry/from_worker.c --suppress=invalidFunctionArg:cli/generate/generate_go.c \
 		--suppress=invalidFunctionArgBool:cli/npy.c --suppress=nullPointerRedundantCheck:daemon/worker/worker_loop.c \

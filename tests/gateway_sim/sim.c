@@ -15,6 +15,7 @@
  *   daemon.c   nothing runs twice that is not idempotent, and nothing that was said not to have run; what comes is a message, for
  *              this host; no more is fed than there is credit for.
  *   bus.c      no packet is larger than the bus takes.
+ *   wires.c    no more is under way than there are windows for; no byte of credit is lost or made.
  *   here       nobody waits for ever; hosts that come later have had the sticky calls; when all clients have gone nothing is
  *              left, in no table, and not a byte; memory is bounded.
  */
@@ -173,6 +174,7 @@ static void end_turns(struct world *world)
 			continue;
 		node->gateway->now = world->now;
 		gateway_end_turn(node->gateway);
+		wires_check(node);
 		if (node->gateway->to_supervisor.bytes > 0)
 			hear_gateway(node);
 	}
@@ -552,6 +554,10 @@ static void play(uint64_t seed, bool verbose)
 		if (somebody_waits(world))
 			clients_say_waiting(world->nodes[i].clients);
 	HOLDS(world, !somebody_waits(world), "somebody waits for ever");
+	run_until(world, world->now + SECOND); /* what is under way arrives */
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (world->nodes[i].gateway)
+			wires_check_quiet(&world->nodes[i]);
 	for (unsigned i = 0; i < world->node_count; i++)
 		clients_close_all(world->nodes[i].clients);
 	end_turns(world);

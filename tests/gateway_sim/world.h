@@ -140,6 +140,11 @@ bool clients_wait(const struct clients_of_node *clients);
 void clients_say_waiting(const struct clients_of_node *clients);
 void clients_close_all(struct clients_of_node *clients);
 
+/* ---- wires.c ---- */
+/* The node has a gateway. */
+void wires_check(const struct node *node);       /* at any time */
+void wires_check_quiet(const struct node *node); /* nobody waits for anything, and all has been read */
+
 /* ---- sim.c: the supervisor ---- */
 /* Sends a message of the supervisor to the gateway; it is taken out of `message`. */
 void node_tell(struct node *node, struct sendq *message);
