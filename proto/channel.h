@@ -146,7 +146,7 @@ enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2, FROM_FAU
 enum fault_kind { FAULT_NOTE = 0, FAULT_WARNING = 1, FAULT_ERROR = 2 };
 
 /* How an item becomes arguments. */
-enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWORD = 3 };
+enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWORD = 3, SHAPE_BOTH = 4 };
 
 /*
  * The board: one entry for each batch that the worker has been handed, found by the batch's id. Its state settles without a

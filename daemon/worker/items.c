@@ -129,6 +129,25 @@ static int add_bound(struct host *host, uint64_t id)
 	return task_no_memory(&host->task, "no");
 }
 
+/* [arguments, keywords] */
+static int add_both(struct task *task, struct span item)
+{
+	struct reader reader = reader_of(item), look;
+	struct span args, kwargs;
+	uint32_t n;
+	bool fits = read_array(&reader, &n) == 0 && n == 2 && read_value(&reader, &args) == 0 && read_value(&reader, &kwargs) == 0;
+
+	if (fits) {
+		look = reader_of(args);
+		fits = read_array(&look, &n) == 0;
+		look = reader_of(kwargs);
+		fits = fits && read_map(&look, &n) == 0;
+	}
+	if (!fits)
+		return task_fail(task, "BAD_ARGUMENT", "no", "with args_as both each item must be [arguments, keywords]");
+	return task_add_array(task, args) < 0 ? -1 : task_add_map(task, kwargs);
+}
+
 static int add_item(struct task *task, const struct items *items)
 {
 	struct span item;
@@ -143,10 +162,13 @@ static int add_item(struct task *task, const struct items *items)
 		return 0;
 	case SHAPE_POSITIONAL:
 	case SHAPE_KEYWORD:
+	case SHAPE_BOTH:
 		break;
 	}
 	if (read_value(&items->at[0], &item) < 0)
 		return task_fail(task, "INTERNAL", "no", "an item is missing");
+	if (items->shape == SHAPE_BOTH)
+		return add_both(task, item);
 	struct reader look = reader_of(item);
 	if (items->shape == SHAPE_POSITIONAL)
 		return read_array(&look, &n) < 0

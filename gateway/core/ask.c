@@ -13,7 +13,7 @@ static const struct {
 	{"kwargs", OPTION_KWARGS, "a map"},
 	{"bind", OPTION_BIND, "an array"},
 	{"bind_kwargs", OPTION_BIND_KWARGS, "a map"},
-	{"args_as", OPTION_ARGS_AS, "\"zip\", \"single\", \"positional\" or \"keyword\""},
+	{"args_as", OPTION_ARGS_AS, "\"zip\", \"single\", \"positional\", \"keyword\" or \"both\""},
 	{"errors", OPTION_ERRORS, "\"wait\", \"first\" or \"collect\""},
 	{"timeout_ms", OPTION_TIMEOUT, "a whole number of milliseconds"},
 	{"idempotent", OPTION_IDEMPOTENT, "true or false"},
@@ -27,6 +27,13 @@ static const struct {
 	{"chunk", OPTION_CHUNK, "a whole number of items, 0 to adapt"},
 };
 enum { OPTION_NAMES = sizeof options / sizeof *options, WINDOW_MAX = 1 << 24 };
+
+static const char *const args_names[] = {"zip", "single", "positional", "keyword", "both", NULL}; /* as enum ask_args */
+
+const char *ask_args_name(enum ask_args args_as)
+{
+	return args_names[args_as];
+}
 
 /* ---- reading ---- */
 
@@ -87,8 +94,7 @@ static int read_sticky(struct ask *ask, struct reader *value)
 
 static int read_option_value(struct ask *ask, enum ask_option bit, struct reader *value)
 {
-	static const char *const errors[] = {"wait", "first", "collect", NULL};                /* as enum ask_errors */
-	static const char *const args_as[] = {"zip", "single", "positional", "keyword", NULL}; /* as enum ask_args */
+	static const char *const errors[] = {"wait", "first", "collect", NULL}; /* as enum ask_errors */
 	uint64_t n = 0;
 	unsigned choice = 0;
 	int r = 0;
@@ -101,7 +107,7 @@ static int read_option_value(struct ask *ask, enum ask_option bit, struct reader
 	case OPTION_BIND_KWARGS:
 		return read_whole_map(value, &ask->bind_kwargs);
 	case OPTION_ARGS_AS:
-		r = read_word(value, args_as, &choice);
+		r = read_word(value, args_names, &choice);
 		ask->args_as = (enum ask_args)choice;
 		return r;
 	case OPTION_ERRORS:

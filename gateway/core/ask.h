@@ -14,7 +14,7 @@
 enum ask_kind { ASK_CALL, ASK_LEASE, ASK_RELEASE, ASK_FORGET, ASK_DESCRIBE, ASK_STATUS };
 
 enum ask_errors { ASK_WAIT, ASK_FIRST, ASK_COLLECT };
-enum ask_args { ASK_ZIP, ASK_SINGLE, ASK_POSITIONAL, ASK_KEYWORD };
+enum ask_args { ASK_ZIP, ASK_SINGLE, ASK_POSITIONAL, ASK_KEYWORD, ASK_BOTH };
 enum ask_sticky { ASK_NOT_STICKY, ASK_REPLACE, ASK_APPEND };
 
 /* The options that the gateway reads, as bits. */
@@ -61,6 +61,8 @@ struct ask {
 
 /* Reads a request or notification. 0, or -EINVAL with *error made. */
 int ask_read(struct ask *ask, const struct rpc *rpc, struct error *error);
+
+const char *ask_args_name(enum ask_args args_as);
 
 /* Writes the message for one host: the same request, with this number, whose target names the host. What is left of its time, in
  * milliseconds, takes the place of timeout_ms; UINT64_MAX: that is as it came. */

@@ -33,6 +33,8 @@ int call_begin(struct call *call, struct session *session, const struct rpc *rpc
 		return r;
 	}
 	TAILQ_INSERT_TAIL(&session->list, call, entry);
+	if (ops->came)
+		TAILQ_INSERT_TAIL(&gateway->clients->joinable, call, joinable);
 	return 0;
 }
 
@@ -63,6 +65,8 @@ void call_end(struct call *call)
 	if (call->is_request)
 		(void)idmap_remove(&session->calls, call->msgid);
 	TAILQ_REMOVE(&session->list, call, entry);
+	if (call->ops->came)
+		TAILQ_REMOVE(&session->gateway->clients->joinable, call, joinable);
 	call->ops->give_up(call);
 	gateway_end(session->gateway, &call->ending);
 	if (session->closed && TAILQ_EMPTY(&session->list))
@@ -126,18 +130,30 @@ void call_fail_with(struct call *call, struct span error, const struct error_con
 
 struct sendq *call_notice_begin(struct call *call, const char *name, uint32_t count)
 {
-	char method[40];
+	static const char prefix[] = "objpool.";
+	const size_t size = strlen(name);
 	struct sendq *to = call->is_request ? session_begin(call->session) : NULL;
 
 	if (!to)
 		return NULL;
-	(void)snprintf(method, sizeof method, "objpool.%s", name);
 	put_array(to, 3);
 	put_uint(to, RPC_NOTIFICATION);
-	put_text(to, method);
+	put_str_head(to, (uint32_t)(sizeof prefix - 1 + size));
+	sendq_copy(to, prefix, sizeof prefix - 1);
+	sendq_copy(to, name, size);
 	put_array(to, 1 + count);
 	put_uint(to, call->msgid);
 	return to;
+}
+
+void call_tell_host(struct gateway *gateway, struct host *host)
+{
+	struct call *call, *next;
+
+	for (call = TAILQ_FIRST(&gateway->clients->joinable); call; call = next) {
+		next = TAILQ_NEXT(call, joinable); /* it may end meanwhile: memory of calls is freed at the end of the turn */
+		call->ops->came(call, host);
+	}
 }
 
 void refuse_request(struct session *session, const struct rpc *rpc, const struct error *error)

@@ -13,6 +13,7 @@
 #define CALL_GRACE (100 * MILLISECOND)
 
 struct call;
+struct host;
 
 struct call_ops {
 	/* The client has cancelled it. */
@@ -24,6 +25,8 @@ struct call_ops {
 	void (*overdue)(struct call *call);
 	/* The client takes more again. NULL: all is the same to it. */
 	void (*resumed)(struct call *call);
+	/* The host is ready, and was not before; or it has other pools. NULL: all is the same to it. */
+	void (*came)(struct call *call, struct host *host);
 	/* It has ended, or its client is gone: gives up what it has at hosts. call_over follows by itself. */
 	void (*give_up)(struct call *call);
 	/* Frees it. */
@@ -33,6 +36,7 @@ struct call_ops {
 struct call {
 	struct gateway_ending ending;
 	TAILQ_ENTRY(call) entry;
+	TAILQ_ENTRY(call) joinable; /* if its ops have `came` */
 	struct session *session;
 	const struct call_ops *ops;
 	uint32_t msgid;
@@ -75,6 +79,9 @@ void call_end(struct call *call);
 /* Begins a notification objpool.NAME [msgid, …] with so many further arguments, which the caller adds, and session_end. NULL:
  * nobody waits for it. */
 struct sendq *call_notice_begin(struct call *call, const char *name, uint32_t count);
+
+/* Tells the calls that hosts can join that this one has come. */
+void call_tell_host(struct gateway *gateway, struct host *host);
 
 /* Answers a request that has not become a call. */
 void refuse_request(struct session *session, const struct rpc *rpc, const struct error *error);

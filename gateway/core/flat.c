@@ -28,3 +28,21 @@ void flat_free(struct span flat)
 {
 	free((void *)(uintptr_t)flat.bytes);
 }
+
+struct span flat_error_text(struct span error, const char *key)
+{
+	struct reader reader = reader_of(error), inside;
+	struct span name, value, text = {0};
+	uint32_t count;
+
+	if (read_text(&reader, &text) == 0)
+		return strcmp(key, "message") == 0 ? text : (struct span){0};
+	if (read_map(&reader, &count) < 0)
+		return text;
+	for (; count > 0 && read_text(&reader, &name) == 0 && read_value(&reader, &value) == 0; count--) {
+		inside = reader_of(value);
+		if (span_is(name, key))
+			(void)read_text(&inside, &text);
+	}
+	return text;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* flat: what a queue holds, as one piece of memory that the caller frees. */
+/* flat: what a queue holds, as one piece of memory that the caller frees; errors in that form. */
 #ifndef GATEWAY_FLAT_H
 #define GATEWAY_FLAT_H
 
@@ -14,5 +14,8 @@ struct span flat_take(struct sendq *queue);
 struct span flat_error(const struct error *error);
 
 void flat_free(struct span flat);
+
+/* What an error says under the key ("code", "message"). An error that is a text is its own message. Size 0: nothing. */
+struct span flat_error_text(struct span error, const char *key);
 
 #endif

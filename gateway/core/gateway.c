@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/gateway.h"
 
+#include "gateway/core/call.h"
 #include "gateway/core/replay.h"
 #include "gateway/core/request.h"
 #include "gateway/core/route.h"
@@ -23,6 +24,25 @@ static void host_gone(struct host *host)
 	conduit_host_gone(host);
 }
 
+/* It gets its sticky calls first. */
+static void host_came(struct host *host)
+{
+	replay_look(host);
+	if (!host->replays)
+		call_tell_host(host->hosts->gateway, host);
+}
+
+/* A host has had its sticky calls. */
+static void released(struct gateway *gateway)
+{
+	struct host *host;
+
+	request_release(gateway);
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
+		if (!host->replays && host->state == HOST_READY)
+			call_tell_host(gateway, host);
+}
+
 struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t now, uint64_t seed)
 {
 	struct gateway *gateway = calloc(1, sizeof *gateway);
@@ -42,10 +62,10 @@ struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t
 	if (hosts_open(gateway) < 0 || clients_open(gateway) < 0)
 		return gateway_free(gateway);
 	gateway->hosts->gone = host_gone;
-	gateway->hosts->came = replay_look;
+	gateway->hosts->came = host_came;
 	gateway->clients->resumed = request_resume;
 	gateway->clients->idle = request_session_idle;
-	gateway->clients->released = request_release;
+	gateway->clients->released = released;
 	channels_open(gateway, serve_opened);
 	return gateway;
 }

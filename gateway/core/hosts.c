@@ -244,6 +244,7 @@ static void on_listened(struct timer *timer)
 {
 	struct hosts *hosts = container_of(timer, struct hosts, listen);
 	struct gateway *gateway = hosts->gateway;
+	struct host *host;
 
 	if (gateway->state == GATEWAY_REFUSED && gateway->now < hosts->rival.heard + RIVAL_IS_OVER) {
 		timer_set(&gateway->timers, timer, hosts->rival.heard + RIVAL_IS_OVER);
@@ -260,6 +261,8 @@ static void on_listened(struct timer *timer)
 	say_state(gateway, "connected", gateway->bus_text);
 	hosts_changed(hosts);
 	say_beat(hosts, false);
+	TAILQ_FOREACH(host, &hosts->list, entry)
+		hosts->came(host);
 }
 
 void hosts_on_bus_up(struct hosts *hosts)

@@ -4,32 +4,37 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int make_room(struct items *items)
+int items_reserve(struct items *items, uint32_t more)
 {
-	if (items->start + items->count < items->room)
+	const uint64_t need = (uint64_t)items->count + more;
+
+	if (items->start + need <= items->room)
 		return 0;
-	if (items->start > items->room / 2) {
-		memmove(items->item, items->item + items->start, items->count * sizeof *items->item);
+	if (items->start >= items->count && need <= items->room) { /* moving costs less than what was taken out */
+		memcpy(items->item, items->item + items->start, items->count * sizeof *items->item);
 		items->start = 0;
 		return 0;
 	}
-	const uint32_t room = 2 * items->room + 16;
-	struct item *item = room < UINT32_MAX / 4 ? realloc(items->item, room * sizeof *item) : NULL;
+	const uint64_t room = 2 * (items->start + need) + 16;
+	struct item *item = room < UINT32_MAX / 2 ? realloc(items->item, room * sizeof *item) : NULL;
 	if (!item)
 		return -ENOMEM;
 	account_charge(items->account, (room - items->room) * sizeof *item);
 	items->item = item;
-	items->room = room;
+	items->room = (uint32_t)room;
 	return 0;
 }
 
-int items_push(struct items *items, const struct item *item)
+void items_add(struct items *items, struct item item)
 {
-	if (make_room(items) < 0)
+	items->item[items->start + items->count++] = item;
+}
+
+int items_push(struct items *items, struct item item)
+{
+	if (items_reserve(items, 1) < 0)
 		return -ENOMEM;
-	items->item[items->start + items->count++] = *item;
-	if (item->owned)
-		account_charge(items->account, item->value.size);
+	items_add(items, item);
 	return 0;
 }
 
@@ -41,32 +46,28 @@ struct item *items_at(const struct items *items, uint64_t number)
 
 struct item items_pop(struct items *items)
 {
-	const struct item item = items->item[items->start];
-
-	items->start++;
 	items->count--;
 	items->base++;
-	if (item.owned)
-		account_credit(items->account, item.value.size);
-	return item;
+	return items->item[items->start++];
 }
 
-void item_free(struct items *items, struct item *item)
+void items_trim(struct items *items)
 {
-	if (!item->owned)
-		return;
-	account_credit(items->account, item->value.size);
-	free((void *)(uintptr_t)item->value.bytes);
-	item->owned = false;
-	item->value = (struct span){0};
+	uint32_t n = 0;
+
+	while (n < items->count && items->item[items->start + n].answered)
+		n++;
+	items->start += n;
+	items->count -= n;
+	items->base += n;
 }
 
 void items_close(struct items *items)
 {
-	for (; items->count > 0; items->start++, items->count--)
-		item_free(items, &items->item[items->start]);
+	for (uint32_t i = 0; i < items->count; i++)
+		block_unref(items->item[items->start + i].block);
 	account_credit(items->account, items->room * sizeof *items->item);
 	free(items->item);
 	items->item = NULL;
-	items->room = 0;
+	items->start = items->count = items->room = 0;
 }

@@ -5,13 +5,14 @@
 #define GATEWAY_ITEMS_H
 
 #include "proto/account.h"
+#include "proto/block.h"
 #include "proto/read.h"
 
 struct item {
 	uint64_t index; /* in the map */
 	uint64_t end;   /* of those that a host has: where its message ends in the lane */
 	struct span value;
-	bool owned; /* the value's bytes are the item's own; else they lie in the request */
+	struct block *block; /* holds the value; a reference of the item's own. NULL: it has been given up */
 	bool answered;
 	bool may_have_run; /* on a host that was lost */
 };
@@ -23,17 +24,23 @@ struct items {
 	uint64_t base;
 };
 
-/* Adds one; takes what it owns. 0 or -ENOMEM: then it is still the caller's. */
-int items_push(struct items *items, const struct item *item);
+/* Makes room for so many more. 0 or -ENOMEM. */
+int items_reserve(struct items *items, uint32_t more);
+
+/* Adds one; takes its reference. There must be room. */
+void items_add(struct items *items, struct item item);
+
+/* The same; makes room. 0 or -ENOMEM: then the reference is still the caller's. */
+int items_push(struct items *items, struct item item);
 
 /* NULL: there is none of that number. */
 struct item *items_at(const struct items *items, uint64_t number);
 
-/* Takes the first one out. It is the caller's. */
+/* Takes the first one out. Its reference is the caller's. */
 struct item items_pop(struct items *items);
 
-/* Frees what the item owns. */
-void item_free(struct items *items, struct item *item);
+/* Drops the first ones, as far as they are answered. */
+void items_trim(struct items *items);
 
 void items_close(struct items *items);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/lane.h"
 
+#include "gateway/core/flat.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,20 +106,10 @@ void lane_close(struct lane *lane)
 
 static void hear_hello(struct lane *lane, const struct rpc *rpc)
 {
-	struct reader reader = reader_of(rpc->error);
-	struct span key, value, message = {0};
+	const struct span message = flat_error_text(rpc->error, "message");
 	char room[ERROR_SHOWN];
-	uint32_t count;
 
-	if (read_nil(&reader) == 0)
-		return;
-	if (read_map(&reader, &count) == 0) {
-		for (; count > 0 && read_text(&reader, &key) == 0 && read_value(&reader, &value) == 0; count--)
-			if (span_is(key, "message"))
-				message = value;
-		reader = reader_of(message);
-	}
-	if (read_text(&reader, &message) < 0)
+	if (span_is_nil(rpc->error) || message.size == 0)
 		return;
 	lane->complained = true;
 	(void)snprintf(lane->complaint, sizeof lane->complaint, "%s", error_shown(message, room));
@@ -396,7 +388,7 @@ void sub_notice_end(struct sub *sub)
 
 void sub_cancel(struct sub *sub)
 {
-	if (!sub->lane)
+	if (!sub->lane || sub->lane->over)
 		return;
 	(void)sub_notice_begin(sub, "objpool.cancel", 0);
 	sub_notice_end(sub);

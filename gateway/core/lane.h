@@ -74,7 +74,7 @@ struct sendq *sub_notice_begin(struct sub *sub, const char *method, uint32_t mor
 /* Sends it. Without memory the lane is lost, and the sub is told. */
 void sub_notice_end(struct sub *sub);
 
-/* Sends the notification objpool.cancel, unless the sub has ended. */
+/* Sends the notification objpool.cancel, unless the sub or its lane has ended. */
 void sub_cancel(struct sub *sub);
 
 /* The session is not full any more. */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * map: a map over hosts. Each host gets a streamed map that is fed: the items go there against the credit that its daemon gives,
- * so that chunks, windows and back-pressure are the daemon's own, and a host that is faster gets more.
+ * so that chunks, windows and back-pressure are the daemon's own, and a host that is faster gets more. A host that comes while the
+ * map runs gets its share of the items that wait.
  *
- *   the request's items, or what the client feeds --> waiting --feed--> host 1: has        results (in order, or as they
- *                                                        ^  \---feed--> host 2: has  -->   come) --> the client
- *                                                        '---- of a lost host: what has not left this host, and all of an
- *                                                              idempotent call; the others get HOST_LOST in their places
+ *   input --feed--> host 1: has        results (in order, or as they come) --> the client
+ *        \--feed--> host 2: has   -->
  */
 #ifndef GATEWAY_MAP_H
 #define GATEWAY_MAP_H

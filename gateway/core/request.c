@@ -8,6 +8,7 @@
 #include "gateway/core/map.h"
 #include "gateway/core/remote_call.h"
 #include "gateway/core/replay.h"
+#include "gateway/core/rounds.h"
 #include "gateway/core/route.h"
 #include "gateway/core/sticky.h"
 
@@ -151,7 +152,7 @@ static void take_feed_end(struct session *session, const struct rpc *rpc)
 }
 
 /* Where a request goes. */
-enum way { REFUSED, TO_ONE, TO_ALL, TO_MANY, TO_MEMORY };
+enum way { REFUSED, TO_ONE, TO_ALL, TO_MANY, IN_ROUNDS, TO_MEMORY };
 
 static enum way refuse_way(struct error *error, enum error_code code, const char *text)
 {
@@ -173,15 +174,15 @@ static enum way choose(const struct gateway *gateway, const struct ask *ask, str
 	if ((of_hosts || ask->labels) && (select == SELECT_ALL || select == SELECT_SCATTER))
 		return TO_ALL;
 	if (ask->labels)
-		return refuse_way(error, ERROR_BAD_REQUEST, "option labels is for all and scatter");
-	return of_hosts && select == SELECT_MAP ? TO_MANY : TO_ONE;
+		return refuse_way(error, ERROR_BAD_REQUEST, "option labels is for a target with :all or :scatter only");
+	return !of_hosts || select != SELECT_MAP ? TO_ONE : ask->sync ? IN_ROUNDS : TO_MANY;
 }
 
 /* Is the message needed for longer than now? That of a call that may go to another host if the first is lost is kept, too, if
  * that costs no copy. */
 static bool is_kept(const struct ask *ask, enum way way, const struct block *block)
 {
-	return way == TO_MANY || (way == TO_ONE && (ask->idempotent || ask->kind == ASK_LEASE || block));
+	return way == TO_MANY || way == IN_ROUNDS || (way == TO_ONE && (ask->idempotent || ask->kind == ASK_LEASE || block));
 }
 
 /* A reference to the block that holds the message; it is copied into one if need be, and `ask` read from there. NULL: *error is
@@ -329,9 +330,10 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 		block_unref(kept);
 		return;
 	}
-	const int r = way == TO_ALL    ? gather_begin(session, &ask)
-		      : way == TO_MANY ? map_begin(session, &ask, kept)
-				       : remote_call_begin(session, &ask, kept);
+	const int r = way == TO_ALL      ? gather_begin(session, &ask)
+		      : way == TO_MANY   ? map_begin(session, &ask, kept)
+		      : way == IN_ROUNDS ? rounds_begin(session, &ask, kept)
+					 : remote_call_begin(session, &ask, kept);
 	if (r == -EEXIST)
 		refuse_msgid(session, rpc);
 	block_unref(kept);

@@ -7,11 +7,15 @@
 
 #define PROGRESS_EVERY (100 * MILLISECOND)
 
+enum { RUN_BYTES = 64 << 10 }; /* of values in a message */
+
 void results_open(struct results *results, struct call *call, const struct ask *ask)
 {
 	*results = (struct results){.call = call,
 				    .account = &call->session->gateway->memory,
 				    .streams = ask->stream,
+				    .runs = ask->runs,
+				    .run.account = &call->session->gateway->memory,
 				    .ordered = ask->ordered,
 				    .collects = ask->errors == ASK_COLLECT,
 				    .first = ask->errors == ASK_FIRST,
@@ -98,6 +102,7 @@ void results_close(struct results *results)
 	while (results->count > 0)
 		drop_first(results);
 	account_credit(results->account, results->room * sizeof *results->cells);
+	sendq_clear(&results->run);
 	free(results->cells);
 	free(results->failure);
 	results->cells = NULL;
@@ -126,11 +131,38 @@ static void put_labelled(const struct results *results, struct sendq *to, uint64
 	put_uint(to, slot);
 }
 
-static void stream_out(struct results *results, uint64_t index, struct span error, struct span value, struct block *block)
+void results_flush(struct results *results)
+{
+	if (results->run_count == 0)
+		return;
+	struct sendq *to = results->run.failed ? NULL : call_notice_begin(results->call, "results", 2);
+	if (to) {
+		put_uint(to, results->run_first);
+		put_array(to, results->run_count);
+		sendq_move(to, &results->run);
+		session_end(results->call->session);
+	}
+	results->run_count = 0;
+	sendq_clear(&results->run);
+}
+
+static void add_to_run(struct results *results, uint64_t index, struct span value, struct block *block)
+{
+	if (index != results->run_first + results->run_count)
+		results_flush(results);
+	if (results->run_count == 0)
+		results->run_first = index;
+	put_labelled(results, &results->run, index);
+	sendq_span(&results->run, block, value.bytes, value.size);
+	results->run_count++;
+	if (results->run.bytes >= RUN_BYTES)
+		results_flush(results);
+}
+
+static void stream_one(struct results *results, uint64_t index, struct span error, struct span value, struct block *block)
 {
 	struct sendq *to = call_notice_begin(results->call, "result", 3);
 
-	results->left++;
 	if (!to)
 		return;
 	put_uint(to, index);
@@ -143,6 +175,17 @@ static void stream_out(struct results *results, uint64_t index, struct span erro
 		sendq_span(to, block, value.bytes, value.size);
 	}
 	session_end(results->call->session);
+}
+
+static void stream_out(struct results *results, uint64_t index, struct span error, struct span value, struct block *block)
+{
+	results->left++;
+	if (results->runs && !error.size) {
+		add_to_run(results, index, value, block);
+		return;
+	}
+	results_flush(results);
+	stream_one(results, index, error, value, block);
 }
 
 /* Those whose turn it is now. */
@@ -272,6 +315,7 @@ void results_take_error(struct results *results, uint64_t index, struct error *e
 
 void results_fail_with(struct results *results, struct span error, const char *host, bool may_have_run)
 {
+	results_flush(results);
 	const struct error_context context = {.host = host,
 					      .index = -1,
 					      .may_have_run = may_have_run,
@@ -327,6 +371,7 @@ void results_answer(struct results *results)
 			fail_for_memory(results);
 		return;
 	}
+	results_flush(results);
 	struct sendq *to = call_answer_begin(results->call);
 	if (!to)
 		return;

@@ -27,7 +27,7 @@ struct cell {
 struct results {
 	struct call *call;
 	struct account *account;
-	bool streams, ordered, collects, first, progress;
+	bool streams, runs, ordered, collects, first, progress;
 	/* The host and the slot of a result, if the client wants labels; else NULL. */
 	void (*label)(const struct results *results, uint64_t index, const char **host, uint32_t *slot);
 	struct cell *cells; /* cells[start] is that of result `base` */
@@ -41,6 +41,10 @@ struct results {
 	uint64_t failed_index;  /* of the failure that comes first by index; UINT64_MAX: none */
 	uint8_t *failure;
 	size_t failure_size;
+	/* A run: values of results that follow each other, which leave in one message. */
+	struct sendq run;
+	uint64_t run_first;
+	uint32_t run_count;
 };
 
 void results_open(struct results *results, struct call *call, const struct ask *ask);
@@ -49,6 +53,9 @@ void results_close(struct results *results);
 /* A result: `error` size 0: it is good. `block` holds the value; NULL: it is gone when this returns. The call may be over after
  * it (errors: "first"; too large; no memory): look at call->over. False: this result had come before. */
 bool results_take(struct results *results, uint64_t index, struct span error, struct span value, struct block *block);
+
+/* Whoever has taken results calls this before others have their turn: the last run leaves. */
+void results_flush(struct results *results);
 
 /* An error of the gateway's own as a result. */
 void results_take_error(struct results *results, uint64_t index, struct error *error);

@@ -11,6 +11,7 @@ int clients_open(struct gateway *gateway)
 		return -ENOMEM;
 	TAILQ_INIT(&gateway->clients->list);
 	TAILQ_INIT(&gateway->clients->held);
+	TAILQ_INIT(&gateway->clients->joinable);
 	return 0;
 }
 

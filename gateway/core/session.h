@@ -46,6 +46,7 @@ TAILQ_HEAD(session_list, session);
 struct clients {
 	struct idmap by_sid;
 	struct session_list list;
+	struct call_list joinable; /* calls that hosts can join that come later */
 	struct remote *remotes; /* route.h */
 	uint32_t remote_count;
 	void (*resumed)(struct session *session);         /* it is not full any more */

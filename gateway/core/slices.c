@@ -41,44 +41,37 @@ static int open_keywords(struct slices *slices, const struct ask *ask, struct er
 
 	if (!ask->kwargs.size || read_map(&reader, &count) < 0)
 		return 0;
-	for (; count > 0; count--)
+	for (; count > 0; count--, slices->keywords++)
 		if (read_value(&reader, &name) < 0 || add_column(slices, name, &reader, error) < 0)
 			return -EINVAL;
 	return 0;
 }
 
-static int open_zip(struct slices *slices, const struct ask *ask, struct error *error)
+static int open_arguments(struct slices *slices, const struct ask *ask, struct error *error)
 {
 	struct reader reader = reader_of(ask->args);
-	uint32_t count = 0;
+	uint32_t count = 1;
 
-	slices->zips = true;
-	if (ask->args.size)
+	if (!ask->args.size)
+		return 0;
+	if (ask->args_as == ASK_ZIP)
 		(void)read_array(&reader, &count); /* ask_read has looked */
 	for (; count > 0; count--)
 		if (add_column(slices, (struct span){0}, &reader, error) < 0)
 			return -EINVAL;
-	slices->keywords = slices->columns == 0;
-	if (open_keywords(slices, ask, error) < 0)
-		return -EINVAL;
-	return slices->columns ? 0 : refuse(error, "a map or scatter needs an array of items");
-}
-
-static int open_items(struct slices *slices, const struct ask *ask, struct error *error)
-{
-	struct reader reader = reader_of(ask->args);
-
-	if (!ask->args.size)
-		return refuse(error, "a map or scatter needs an array of items");
-	if (add_column(slices, (struct span){0}, &reader, error) < 0)
-		return -EINVAL;
-	return open_keywords(slices, ask, error);
+	return 0;
 }
 
 int slices_open(struct slices *slices, const struct ask *ask, struct error *error)
 {
-	*slices = (struct slices){0};
-	const int r = ask->args_as == ASK_ZIP ? open_zip(slices, ask, error) : open_items(slices, ask, error);
+	*slices = (struct slices){.args_as = ask->args_as};
+	int r = open_arguments(slices, ask, error);
+	if (r == 0 && slices->columns == 0 && ask->args_as != ASK_ZIP)
+		r = refuse(error, "with this args_as, args must be an array of items");
+	if (r == 0)
+		r = open_keywords(slices, ask, error);
+	if (r == 0 && slices->columns == 0)
+		r = refuse(error, "a map or scatter needs an array of items");
 	if (r < 0)
 		slices_close(slices);
 	return r;
@@ -90,33 +83,120 @@ void slices_close(struct slices *slices)
 	*slices = (struct slices){0};
 }
 
-const char *slices_args_as(const struct slices *slices, const struct ask *ask)
+static uint32_t positional(const struct slices *slices)
 {
-	static const char *const names[] = {"single", "single", "positional", "keyword"}; /* as enum ask_args */
-
-	if (!slices->zips)
-		return names[ask->args_as];
-	return slices->keywords ? "keyword" : slices->columns > 1 ? "positional" : "single";
+	return slices->columns - slices->keywords;
 }
 
-void slices_next(struct slices *slices, struct sendq *to, struct span *where)
+enum ask_args slices_args_as(const struct slices *slices)
 {
-	struct span value;
+	if (slices->args_as != ASK_ZIP)
+		return slices->keywords ? ASK_BOTH : slices->args_as;
+	if (slices->keywords)
+		return positional(slices) ? ASK_BOTH : ASK_KEYWORD;
+	return slices->columns > 1 ? ASK_POSITIONAL : ASK_SINGLE;
+}
 
+/* The scan has seen all of the columns. */
+static struct span next_of(struct column *column)
+{
+	struct span value = {0};
+
+	(void)read_value(&column->reader, &value);
+	return value;
+}
+
+struct span slices_take(struct slices *slices)
+{
 	slices->taken++;
-	*where = (struct span){0};
-	if (!slices->keywords && slices->columns == 1) {
-		(void)read_value(&slices->column[0].reader, where); /* the scan has seen all of it; so below */
+	return next_of(&slices->column[0]);
+}
+
+static void put_value(struct sendq *to, struct span value)
+{
+	sendq_copy(to, value.bytes, value.size);
+}
+
+static void put_arguments(struct slices *slices, struct sendq *to)
+{
+	const uint32_t n = positional(slices);
+
+	put_array(to, n);
+	for (uint32_t i = 0; i < n; i++)
+		put_value(to, next_of(&slices->column[i]));
+}
+
+static void put_keywords(struct slices *slices, struct sendq *to)
+{
+	for (uint32_t i = positional(slices); i < slices->columns; i++) {
+		put_value(to, slices->column[i].name);
+		put_value(to, next_of(&slices->column[i]));
+	}
+}
+
+/* The map with the keywords behind what it has. What is no map is written as it is: its task fails for it. */
+static void put_with_keywords(struct slices *slices, struct sendq *to, struct span map)
+{
+	struct reader reader = reader_of(map);
+	uint32_t count;
+
+	if (read_map(&reader, &count) < 0) {
+		struct sendq dropped = {0};
+		put_value(to, map);
+		put_keywords(slices, &dropped);
+		sendq_clear(&dropped);
 		return;
 	}
-	if (slices->keywords)
-		put_map(to, slices->columns);
-	else
-		put_array(to, slices->columns);
-	for (uint32_t i = 0; i < slices->columns; i++) {
-		sendq_copy(to, slices->column[i].name.bytes, slices->column[i].name.size);
-		if (read_value(&slices->column[i].reader, &value) == 0)
-			sendq_copy(to, value.bytes, value.size);
+	put_map(to, count + slices->keywords);
+	put_value(to, reader_rest(&reader));
+	put_keywords(slices, to);
+}
+
+/* [arguments, keywords] of an item that is not zipped. */
+static void put_item_with_keywords(struct slices *slices, struct sendq *to)
+{
+	const struct span item = next_of(&slices->column[0]);
+	struct reader reader = reader_of(item);
+	struct span args = item, kwargs = {.bytes = (const uint8_t *)"\x80", .size = 1};
+	uint32_t two;
+
+	put_array(to, 2);
+	switch (slices->args_as) {
+	case ASK_ZIP:
+	case ASK_SINGLE:
+		put_array(to, 1);
+		break;
+	case ASK_POSITIONAL:
+		break;
+	case ASK_KEYWORD:
+		args = (struct span){.bytes = (const uint8_t *)"\x90", .size = 1};
+		kwargs = item;
+		break;
+	case ASK_BOTH:
+		if (read_array(&reader, &two) < 0 || two != 2 || read_value(&reader, &args) < 0 || read_value(&reader, &kwargs) < 0)
+			args = kwargs = item; /* one of them is of the wrong type: its task fails for it */
+		break;
+	}
+	put_value(to, args);
+	put_with_keywords(slices, to, kwargs);
+}
+
+void slices_put(struct slices *slices, struct sendq *to)
+{
+	const uint32_t n = positional(slices);
+
+	slices->taken++;
+	if (slices->args_as != ASK_ZIP) {
+		put_item_with_keywords(slices, to);
+		return;
+	}
+	if (n > 0 && slices->keywords > 0)
+		put_array(to, 2);
+	if (n > 0)
+		put_arguments(slices, to);
+	if (slices->keywords > 0) {
+		put_map(to, slices->keywords);
+		put_keywords(slices, to);
 	}
 }
 
@@ -130,20 +210,11 @@ static void put_part(const struct column *column, uint32_t count, struct sendq *
 	sendq_copy(to, values.bytes, values.size);
 }
 
-static uint32_t positional(const struct slices *slices)
-{
-	uint32_t n = 0;
-
-	while (n < slices->columns && slices->column[n].name.size == 0)
-		n++;
-	return n;
-}
-
 void slices_put_args(const struct slices *slices, uint32_t count, struct sendq *to)
 {
 	const uint32_t n = positional(slices);
 
-	if (slices->zips)
+	if (slices->args_as == ASK_ZIP)
 		put_array(to, n);
 	for (uint32_t i = 0; i < n; i++)
 		put_part(&slices->column[i], count, to);

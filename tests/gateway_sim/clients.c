@@ -21,6 +21,7 @@ struct question {
 	unsigned slot, size, sends; /* size: bytes of the answer; sends: of an argument that nobody looks at */
 	bool sticky;
 	bool fails, cancelled, timed, idempotent, streams, ordered, collects, first, labels, runs;
+	bool sync, keyed; /* in rounds; with a keyword beside the items */
 	uint32_t fed, credit, next, heard, failures; /* fed: items that were; next: index of the next result, if in order */
 	bool ended;
 	uint8_t *seen; /* of each item of a stream: it has come */
@@ -128,6 +129,15 @@ static void put_blob(struct sendq *to, unsigned size)
 	free(bytes);
 }
 
+/* kwargs {"k": the items} */
+static void put_keyed(struct sendq *to, const struct question *question)
+{
+	put_text(to, "kwargs");
+	put_map(to, 1);
+	put_text(to, "k");
+	put_items(to, question);
+}
+
 static void put_args(struct sendq *to, const struct question *question)
 {
 	if (question->kind == FED || question->kind == FED_OF_ONE) {
@@ -153,7 +163,8 @@ static void put_flag(struct sendq *to, const char *name, bool value)
 static void put_options(struct sendq *to, struct world *world, const struct question *question)
 {
 	put_map(to, 0u + question->timed + question->idempotent + question->streams + !question->ordered +
-			    (question->collects || question->first) + question->labels + question->sticky);
+			    (question->collects || question->first) + question->labels + question->sticky +
+			    question->sync + question->keyed);
 	if (question->timed) {
 		put_text(to, "timeout_ms");
 		put_uint(to, world_dice(world, 3) ? world_dice(world, 1000) : 5000);
@@ -179,6 +190,10 @@ static void put_options(struct sendq *to, struct world *world, const struct ques
 		put_text(to, "sticky");
 		put_text(to, "replace");
 	}
+	if (question->sync)
+		put_flag(to, "sync", true);
+	if (question->keyed)
+		put_keyed(to, question);
 }
 
 static void write_question(struct clients_of_node *clients, struct client *client, struct question *question)
@@ -247,6 +262,25 @@ static void pick_count(struct world *world, struct question *question)
 		question->count = world_one_in(world, 8) ? world_dice(world, 8) : all_slots(world);
 }
 
+static void begin_question(struct clients_of_node *clients, struct client *client, struct question *question)
+{
+	struct world *world = clients->world;
+
+	for (uint32_t i = 0; i < question->count + 1; i++) {
+		struct token *token = &world->tokens[question->token + i];
+		token->idempotent = question->idempotent;
+		token->sticky = question->sticky;
+		token->runs_on_all = question->kind == ALL || question->kind == ALL_OF_ONE;
+	}
+	question->seen = calloc(1, 256 + question->count);
+	TAILQ_INSERT_TAIL(&client->questions, question, entry);
+	client->in_flight++;
+	world->calls++;
+	world_say(world, "%s: client %llu asks %u, kind %u, token %u +%u", clients->node->name, (unsigned long long)client->sid,
+		  question->msgid, question->kind, question->token, question->count);
+	write_question(clients, client, question);
+}
+
 static void ask(struct clients_of_node *clients, struct client *client)
 {
 	struct world *world = clients->world;
@@ -279,19 +313,26 @@ static void ask(struct clients_of_node *clients, struct client *client)
 		question->labels = (question->kind == ALL || question->kind == SCATTER) && world_one_in(world, 3);
 	}
 	question->sticky = question->kind == ALL && world_one_in(world, 5);
-	for (uint32_t i = 0; i < question->count + 1; i++) {
-		struct token *token = &world->tokens[question->token + i];
-		token->idempotent = question->idempotent;
-		token->sticky = question->sticky;
-		token->runs_on_all = question->kind == ALL || question->kind == ALL_OF_ONE;
-	}
-	question->seen = calloc(1, 256 + question->count);
-	TAILQ_INSERT_TAIL(&client->questions, question, entry);
-	client->in_flight++;
-	world->calls++;
-	world_say(world, "%s: client %llu asks %u, kind %u, token %u +%u", clients->node->name, (unsigned long long)client->sid,
-		  question->msgid, question->kind, question->token, question->count);
-	write_question(clients, client, question);
+	question->sync = (question->kind == MAP || question->kind == FED) && world_one_in(world, 3);
+	question->keyed = (question->kind == MAP || question->kind == SCATTER) && world_one_in(world, 4);
+	begin_question(clients, client, question);
+}
+
+/* A map of `count` items, as plain as can be: the token of the first. */
+uint32_t clients_ask_map(struct clients_of_node *clients, uint32_t count)
+{
+	struct client *client = &clients->clients[0];
+	struct question *question = calloc(1, sizeof *question);
+
+	open_client(clients, client);
+	question->kind = MAP;
+	question->msgid = ++client->last_msgid;
+	question->ordered = true;
+	question->host = -1;
+	question->count = count;
+	question->token = world_tokens(clients->world, count + 1);
+	begin_question(clients, client, question);
+	return question->token;
 }
 
 static void notify(struct clients_of_node *clients, struct client *client)
@@ -567,6 +608,7 @@ static void check_array(struct clients_of_node *clients, const struct client *cl
 	struct world *world = clients->world;
 	struct reader reader = reader_of(result);
 	struct echo echo, last = {.token = UINT64_MAX};
+	const bool in_rounds = question->sync && world->flavour.calm; /* there are always the same slots */
 	uint32_t count;
 
 	HOLDS(world, read_array(&reader, &count) == 0, "the result of question %u is no array", question->msgid);
@@ -579,6 +621,8 @@ static void check_array(struct clients_of_node *clients, const struct client *cl
 		struct span value, error = {0};
 		struct echo label = {0};
 		HOLDS(world, read_value(&reader, &value) == 0, "an array is cut off");
+		if (in_rounds && i % all_slots(world) == 0)
+			last.token = UINT64_MAX; /* a round begins: its items are on different slots, in their order */
 		if (question->labels)
 			value = take_label(world, value, &label);
 		if (question->collects) {
@@ -596,8 +640,11 @@ static void check_array(struct clients_of_node *clients, const struct client *cl
 		check_echo(clients, question, value, token_of(question, i), &echo);
 		if (question->labels)
 			HOLDS(world, echo.slot == label.slot && compare_echoes(&echo, &label) == 0, "a label is wrong");
-		if (question->kind == ALL || question->kind == SCATTER) {
-			HOLDS(world, last.token == UINT64_MAX || compare_echoes(&last, &echo) < 0, "results are not in order");
+		if (question->kind == ALL || question->kind == SCATTER || in_rounds) {
+			HOLDS(world, last.token == UINT64_MAX || compare_echoes(&last, &echo) < 0,
+			      "results of question %u are not in order: %u of %u is of %.*s:%u, and that before of %.*s:%u",
+			      question->msgid, i, count, SPAN_TEXT(echo.host, 8), (unsigned)echo.slot, SPAN_TEXT(last.host, 8),
+			      (unsigned)last.slot);
 			last = echo;
 		}
 	}

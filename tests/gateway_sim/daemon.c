@@ -319,6 +319,7 @@ static void start(struct slot_of_daemon *slot)
 			token->where[token->ran] = here;
 	} else {
 		HOLDS(world, token->ran == 0 || token->idempotent, "token %u runs twice", task->token);
+		token->where[0] = slot->daemon->node->number << 8 | slot->number;
 	}
 	token->ran++;
 	const uint32_t kind = world_dice(world, 100);
@@ -502,7 +503,8 @@ static void read_options(struct job *job, struct reader *reader)
 		} else if (span_is(key, "window") && read_uint(&inside, &n) == 0) {
 			job->window = (uint32_t)n;
 		} else {
-			HOLDS(daemon->world, !span_is(key, "labels"), "the option labels has come to a daemon");
+			HOLDS(daemon->world, !span_is(key, "labels") && !span_is(key, "sync"),
+			      "an option of the gateway's own has come to a daemon");
 			HOLDS(daemon->world, !span_is(key, "sticky") || job->gathers, "a call of one instance is sticky");
 		}
 	}
@@ -677,10 +679,9 @@ static void of_call(struct session_of_daemon *session, const struct rpc *rpc)
 		(void)read_array(&inside, &n);
 		for (; n > 0 && read_value(&inside, &item) == 0; n--) {
 			HOLDS(job->daemon->world, job->alive < job->window, "more was fed than there is credit for");
-			struct reader parts = reader_of(item);
 			uint32_t columns;
-			if (read_array(&parts, &columns) == 0)
-				(void)read_value(&parts, &item);
+			for (struct reader parts = reader_of(item); read_array(&parts, &columns) == 0; parts = reader_of(item))
+				(void)read_value(&parts, &item); /* [token], or [[token], keywords] */
 			add_task(job, shortest(job->daemon), item, (struct span){0});
 		}
 	} else {

@@ -7,7 +7,8 @@
  *   gateway-sim --seed 17 --verbose   plays one again, and prints what happens
  *
  * What happens: calls of every kind, cancels, deadlines, leases, clients that leave or read slowly; gateways and hosts that are
- * killed, stopped in good order, frozen, started again under the same name; workers that die; two hosts of one name.
+ * killed, stopped in good order, frozen, started again under the same name; workers that die; two hosts of one name; a host that
+ * comes while a map runs.
  *
  * What must hold (the file that looks at it):
  *   clients.c  every request has exactly one answer, and its own; gathers are whole and in order, streams have each item once; an
@@ -524,6 +525,31 @@ static void sleep_long(struct world *world)
 	run_until(world, node->frozen_until + SECOND);
 }
 
+enum { JOINED = 1500 }; /* items: enough for some seconds */
+
+/* A host that comes while a map runs gets some of its items. */
+static void join(struct world *world)
+{
+	struct node *node = &world->nodes[world->node_count - 1];
+
+	stop_gateway(node, true);
+	run_until(world, world->now + SECOND);
+	const uint32_t token = clients_ask_map(world->nodes[0].clients, JOINED);
+	end_turns(world);
+	run_until(world, world->now + world_dice(world, 200) * MILLISECOND);
+	start_gateway(node);
+	for (unsigned i = 0; i < QUIET_SECONDS * 20 && clients_wait(world->nodes[0].clients); i++) {
+		clients_take(world->nodes[0].clients);
+		end_turns(world);
+		run_until(world, world->now + 50 * MILLISECOND);
+	}
+	HOLDS(world, !clients_wait(world->nodes[0].clients), "a map waits for ever");
+	for (uint32_t i = 0; i < JOINED; i++)
+		if (world->tokens[token + i].where[0] >> 8 == node->number)
+			return;
+	world_fail(world, "%s came while a map ran, and had none of its items", node->name);
+}
+
 static void play(uint64_t seed, bool verbose)
 {
 	static struct world world_of_seed;
@@ -531,6 +557,8 @@ static void play(uint64_t seed, bool verbose)
 
 	begin(world, seed, verbose);
 	run_until(world, world->now + 1700 * MILLISECOND); /* they find each other */
+	if (world->flavour.calm && world_one_in(world, 4))
+		join(world);
 	const bool sleeps = world->flavour.kills && world_one_in(world, 20);
 	for (unsigned i = 0; i < ACTIONS; i++) {
 		if (sleeps && i == ACTIONS / 2)

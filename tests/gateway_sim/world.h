@@ -21,7 +21,7 @@ struct token {
 	bool must_not;     /* somebody was told that it has not run: it must never */
 	bool sticky;       /* of a sticky call that replaces: hosts that were lost meanwhile may get it twice */
 	bool runs_on_all;  /* of a call to all slots: once on each */
-	uint32_t where[8]; /* slots on which it ran: node << 8 | slot, the first few */
+	uint32_t where[8]; /* slots on which it ran: node << 8 | slot, the first few; or the last one */
 };
 
 /* What may happen in this world. */
@@ -133,6 +133,7 @@ struct clients_of_node *clients_new(struct node *node);
 struct clients_of_node *clients_free(struct clients_of_node *clients);
 void clients_act(struct clients_of_node *clients);   /* one of them does something */
 void clients_take(struct clients_of_node *clients);  /* they read what has come for them */
+uint32_t clients_ask_map(struct clients_of_node *clients, uint32_t count);
 void clients_leave(struct clients_of_node *clients); /* one of them goes */
 void clients_hear(struct clients_of_node *clients, uint64_t sid, struct span rpc);
 void clients_lose_gateway(struct clients_of_node *clients); /* the supervisor answers HOST_LOST */

@@ -56,10 +56,10 @@ static int option_word(struct reader *value, const char *const *words, int *choi
 
 static int option_args_as(struct call *call, struct reader *value, struct error *error)
 {
-	static const char *const words[] = {"zip", "single", "positional", "keyword", NULL}; /* as enum shape */
+	static const char *const words[] = {"zip", "single", "positional", "keyword", "both", NULL}; /* as enum shape */
 	int choice;
 	if (option_word(value, words, &choice) < 0)
-		return refuse_option(error, "args_as", "\"zip\", \"single\", \"positional\" or \"keyword\"");
+		return refuse_option(error, "args_as", "\"zip\", \"single\", \"positional\", \"keyword\" or \"both\"");
 	call->shape = (enum shape)choice;
 	return 0;
 }
