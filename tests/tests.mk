@@ -22,7 +22,7 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 # The gateway's core has names of the daemon's core.
 $(B)/tests/test_gateway_%: $(B)/tests/unit/test_gateway_%.o $(GATEWAY_CORE) $(PROTO)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -fno-lto -o $@ $^ -lcmocka
+	$(CC) $(ALL_LDFLAGS) -fno-lto -o $@ $^ -lcmocka -levent_core -lm
 
 # cmocka 2 has new names for assertions, which cmocka 1 does not know.
 $(B)/tests/unit/%.o: private OWN_FLAGS += -Wno-deprecated-declarations
@@ -33,6 +33,9 @@ WITHOUT_MEMORY := $(addprefix $(B)/tests/test_,worker client_memory client_direc
 $(WITHOUT_MEMORY): private OWN_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
 
 $(B)/tests/test_signature: $(call objs,daemon/worker/types)
+
+# A gateway in the hands of a test.
+$(addprefix $(B)/tests/test_gateway_,wires calls service): $(B)/tests/unit/gateway_bench.o $(call objs,gateway/service) $(JSON)
 
 # The server of the client's tests.
 $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
