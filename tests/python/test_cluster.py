@@ -183,8 +183,67 @@ with multiprocess.Pool(hosts="*", address={address!r}) as pool:
         multiprocess.Pool(hosts="*", address=address, initializer=far.daemon)
     with pytest.raises(errors.Unreachable, match="no host that is there shares a pool nothing"):
         multiprocess.Pool(hosts="*", address=address, pool="nothing")
-    with pytest.raises(TypeError):
-        multiprocess.Pool(hosts=["h1"], address=address)
+    with pytest.raises(errors.Unreachable, match="host h9 is not there, or shares no pool functions"):
+        multiprocess.Pool(hosts=["h9"], address=address)
+    with pytest.raises(errors.Unreachable, match="none of the hosts h8, h9 is there and shares a pool functions"):
+        multiprocess.Pool(hosts=("h8", "h9"), address=address)
+    for wrong in ([], 5, ["h1", 2]):
+        with pytest.raises(TypeError, match="a list of names, and not"):
+            multiprocess.Pool(hosts=wrong, address=address)
+    with pytest.raises(ValueError, match="not in a list of names"):
+        multiprocess.Pool(hosts=["*", "h1"], address=address)
+    with objpool.connect(address) as client, pytest.raises(TypeError, match=r"configure a section \[remote functions\]"):
+        client.pool("functions", host=["h1", "h2"])
+
+
+def pids(hosts, *names):
+    return {hosts[name].daemon.process.pid for name in names}
+
+
+def test_pool_over_some_hosts(cluster, far):
+    """A list of names: each task goes to the one with the least to do, and no other host has any."""
+    hosts = cluster(("h1", "h2", "h3"), pools=functions(far))
+    address = hosts["h1"].daemon.address
+    with multiprocess.Pool(hosts=["h1", "h3", "h1"], address=address) as pool:
+        assert pool._processes == 4
+        assert pool.map(far.square, range(1000)) == [x * x for x in range(1000)]
+        told = pool.map(far.daemon, range(100), chunksize=1)
+        assert set(told) == pids(hosts, "h1", "h3") and min(map(told.count, set(told))) > 10
+        assert {pool.apply(far.daemon) for _ in range(10)} <= pids(hosts, "h1", "h3")
+        with pytest.raises(ZeroDivisionError):
+            pool.map(far.invert, [0])
+        with pytest.raises(ModuleNotFoundError):
+            pool.apply(runs)
+    with multiprocess.Pool(hosts=["h9", "h3"], address=address) as pool:    # h9 may come
+        assert pool._processes == 2
+        assert set(pool.map(far.daemon, range(20), chunksize=1)) == pids(hosts, "h3")
+        assert pool.apply(far.daemon) in pids(hosts, "h3")
+
+
+def test_pool_over_some_hosts_of_which_one_is_lost(cluster, far):
+    hosts = cluster(("h1", "h2", "h3"), pools=functions(far))
+    address = hosts["h1"].daemon.address
+    with multiprocess.Pool(hosts=["h2", "h3"], address=address) as once, \
+            multiprocess.Pool(hosts=["h2", "h3"], address=address, idempotent=True) as again:
+        waiting = [once.apply_async(far.for_ever) for _ in range(2)]            # one on each
+        mapped = again.map_async(far.slow, range(200), chunksize=5)
+        applied = concurrent.futures.ThreadPoolExecutor(4)
+        singly = [applied.submit(again.apply, far.slow, (n,)) for n in range(40)]
+        runs(hosts["h2"], "functions")
+        hosts["h2"].kill()
+        wait_for(lambda: any(one.ready() for one in waiting), lambda: "the loss to be told")
+        lost, = [one for one in waiting if one.ready()]
+        with pytest.raises(errors.HostLost) as raised:
+            lost.get()
+        assert (raised.value.host, raised.value.ran) == ("h2", "maybe")
+        once.terminate()    # what it has on h3 would hold one of the two instances there
+        assert mapped.get() == list(range(200)) and [one.result() for one in singly] == list(range(40))
+        assert set(again.map(far.daemon, range(20), chunksize=1)) == pids(hosts, "h3")     # what h2 can't be asked goes to h3
+        hosts["h3"].kill()
+        with pytest.raises((errors.HostLost, errors.Unreachable)):
+            again.map(far.square, range(20), chunksize=1)
+        with pytest.raises(errors.Unreachable):
+            again.apply(far.square, (1,))
 
 
 def test_pool_and_a_host_that_is_lost(cluster, far):

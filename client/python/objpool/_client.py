@@ -15,6 +15,7 @@ from ._events import event_options
 from ._pool import Pool
 from ._pool_section import template_and_section
 from ._stream import Stream
+from ._target import target_of
 from ._template import Template
 from .errors import ConnectionLost, NoDaemon, ObjpoolError
 
@@ -252,7 +253,7 @@ class Client:
         host: another machine of the daemon's cluster that shares such a pool, or "*" for any of them, and all. Nothing is sent: if
         there is no such pool, its first call fails.
         """
-        return Pool(self, name if host is None else f"{name}@{host}", check_options(options))
+        return Pool(self, target_of(name, host), check_options(options))
 
     __getitem__ = pool
 

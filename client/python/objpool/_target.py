@@ -85,6 +85,15 @@ class Method:
         return f"<objpool method {self._target._address}.{self._name}>"
 
 
+def target_of(name: str, host: Optional[str]) -> str:
+    """The target of a pool of this machine (None), of that host, or of all ("*")."""
+    if host is None:
+        return name
+    if not isinstance(host, str):
+        raise TypeError(f'host is "*" or the name of one host, and not {host!r}: for some hosts, configure a section [remote {name}]')
+    return f"{name}@{host}"
+
+
 class Target:
     """Objects whose methods can be called: every attribute is one of their methods.
 

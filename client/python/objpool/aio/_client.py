@@ -14,6 +14,7 @@ from .._call import check_options
 from .._credentials import Credentials, Nobody
 from .._events import event_options
 from .._pool_section import template_and_section
+from .._target import target_of
 from .._template import Template
 from ..errors import ConnectionLost, NoDaemon, ObjpoolError
 from ._connection import Connection
@@ -221,7 +222,7 @@ class Client:
 
     def pool(self, name: str, host: Optional[str] = None, **options: Any) -> Pool:
         """A pool by its name, with options for all its calls. host: another machine that shares such a pool, or "*": any, or all."""
-        return Pool(self, name if host is None else f"{name}@{host}", check_options(options))  # type: ignore[arg-type]
+        return Pool(self, target_of(name, host), check_options(options))  # type: ignore[arg-type]
 
     __getitem__ = pool
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A crew (_crew.py) of other machines: the instances of a pool of functions that hosts of a cluster share.
 
-Each task is a call of `chunk` (objpool:Functions) on the host with the least to do. Functions and classes go by their names, so hosts
-must be able to import them.
+Each task is a call of `chunk` (objpool:Functions) on the host with the least to do (_hosts_choice.py). Functions and classes go by
+their names, so hosts must be able to import them.
 """
 import functools
 import io
@@ -11,9 +11,10 @@ import threading
 import types
 from concurrent.futures import CancelledError
 
-from .. import _client, errors
+from .. import _client
 from ._crew import CALL, STAR
 from ._errors import PoolTerminated
+from ._hosts_choice import Choice
 from ._picklers import PROTOCOL
 from ._thread_crew import Background
 
@@ -24,30 +25,21 @@ class HostsCrew:
     by_value = False
 
     def __init__(self, hosts, pool, address=None, idempotent=False):
-        if not isinstance(hosts, str):
-            raise TypeError(f'hosts is "*" or the name of one host, and not {hosts!r}')
         self._client = _client.connect(address, unpickle=True)
         self._ended = None      # what calls fail with once the crew was terminated
         self._guard = threading.Lock()
-        self._under_way = {}    # future -> its task, or None: somebody waits for it
+        self._under_way = {}    # future -> its Errand, or None: somebody waits for it
         self._background = Background("objpool callbacks")
         try:
-            self.size = self._count(hosts, pool)
-            options = {"idempotent": True} if idempotent else {}
-            self._chunk = self._client.pool(pool, host=hosts, **options).chunk
+            self._hosts = Choice(self._client, hosts, pool, idempotent)
         except BaseException:
             self._client.close()
             raise
 
-    def _count(self, hosts, pool):
-        """How many instances there are."""
-        told = self._client.call("objpool.hosts")["hosts"]
-        there = [host for host in told if host["state"] in ("self", "ready") and hosts in ("*", host["name"])]
-        slots = sum(shared["slots"] for host in there for shared in host["pools"] if shared["pool"] == pool)
-        if slots == 0:
-            where = "no host that is there" if hosts == "*" else f"host {hosts} is not there, or"
-            raise errors.Unreachable(f"{where} shares a pool {pool}: `objpool hosts` shows who is there")
-        return slots
+    @property
+    def size(self):
+        """How many instances there were at the beginning."""
+        return self._hosts.size
 
     # Calls
 
@@ -56,9 +48,23 @@ class HostsCrew:
 
     def call(self, function, args, kwargs):
         """function(*args, **kwargs) by any instance. The caller waits."""
+        argument, tried = packed(CALL, function, [(args, kwargs)]), []
+        while True:
+            place, error = self._hosts.take(tried), None
+            tried.append(place)
+            try:
+                return self._call(place, argument)
+            except BaseException as raised:
+                error = raised
+                if not self._hosts.may_go_elsewhere(error, tried):
+                    raise
+            finally:
+                self._hosts.give_back(place, error)
+
+    def _call(self, place, argument):
         if self._ended is not None:
             raise self._ended
-        future = self._chunk.future(packed(CALL, function, [(args, kwargs)]))
+        future = place.chunk.future(argument)
         with self._guard:
             self._under_way[future] = None
         try:
@@ -74,25 +80,47 @@ class HostsCrew:
     def submit(self, tasks, work, slot=None):
         for task in tasks:
             try:
-                if self._ended is not None:
-                    raise self._ended
-                future = self._chunk.future(packed(*work, task.items))
+                errand = Errand(task, packed(*work, task.items))
             except Exception as error:
                 task.fail(error)
                 continue
-            with self._guard:
-                self._under_way[future] = task
-            future.add_done_callback(self._on_done)
+            self._send(errand)
+
+    def _send(self, errand):
+        place = self._hosts.take(errand.tried)
+        errand.tried.append(place)
+        try:
+            if self._ended is not None:
+                raise self._ended
+            future = place.chunk.future(errand.argument)
+        except Exception as error:
+            self._hosts.give_back(place, error)
+            errand.task.fail(error)
+            return
+        with self._guard:
+            self._under_way[future] = errand
+        future.add_done_callback(self._on_done)
 
     def _on_done(self, future):
         with self._guard:
-            task = self._under_way.pop(future, None)
-        if task is None:
+            errand = self._under_way.pop(future, None)
+        if errand is None:
+            return
+        error = self._ended or PoolTerminated("the call was cancelled") if future.cancelled() else future.exception()
+        self._hosts.give_back(errand.tried[-1], error)
+        if self._hosts.may_go_elsewhere(error, errand.tried) and self._send_soon(errand):
             return
         if future.cancelled():
-            task.fail(self._ended or PoolTerminated("the call was cancelled"))
+            errand.task.fail(error)
         else:
-            task.finish(future.exception() or functools.partial(outcome, future.result()))
+            errand.task.finish(error or functools.partial(outcome, future.result()))
+
+    def _send_soon(self, errand):
+        """False: the crew has been terminated."""
+        with self._guard:
+            if self._ended is None:
+                self._background.run(functools.partial(self._send, errand))
+            return self._ended is None
 
     def submit_to_all(self, tasks, work):
         raise ValueError("over hosts no call goes to a certain worker")
@@ -121,10 +149,10 @@ class HostsCrew:
                 self._ended = error
             given_up = list(self._under_way.items())
             self._under_way.clear()
-        for future, task in given_up:
+        for future, errand in given_up:
             future.cancel()
-            if task is not None:
-                task.fail(error)
+            if errand is not None:
+                errand.task.fail(error)
         self._leave()
 
     def join(self, running=True):
@@ -133,6 +161,15 @@ class HostsCrew:
     def _leave(self):
         self._client.close()
         self._background.stop()
+
+
+class Errand:
+    """A task, and to which places it was given, one after the other."""
+
+    __slots__ = ("task", "argument", "tried")
+
+    def __init__(self, task, argument):
+        self.task, self.argument, self.tried = task, argument, []
 
 
 def outcome(answer):

@@ -59,7 +59,7 @@ class _Makes:
         return manager
 
     def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, **hosts):
-        """A pool of worker processes; with hosts="*", of those of other machines."""
+        """A pool of worker processes; with hosts="*", or names, those of other machines."""
         return _module("pool").Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context(), **hosts)
 
     def allow_connection_pickling(self):

@@ -31,9 +31,9 @@ def __getattr__(name):
 class Pool:
     """Workers of a private objpool daemon, with the methods of multiprocessing.Pool.
 
-    hosts: instead of these, the instances of a pool of functions that other machines share: "*" for all, or the name of one. `pool`
-    is its name, `address` where the daemon of this machine is (by default as objpool.connect finds it). idempotent=True: what a
-    machine had when it was lost is run again on another. docs/CLUSTER.md says how to set that up.
+    hosts: instead of these, the instances of a pool of functions that other machines share: "*" for all, the name of one, or a
+    list of names. `pool` is its name, `address` where the daemon of this machine is (by default as objpool.connect finds it).
+    idempotent=True: what a machine had when it was lost is run again on another. docs/CLUSTER.md says how to set that up.
     """
 
     _state = INIT
