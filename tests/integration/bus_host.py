@@ -16,15 +16,24 @@ MASK = (1 << 64) - 1
 
 def sum_of(*parts):
     """gateway/core/sum.h"""
+    def mix(total, word):
+        total = ((total ^ word) * 0x9e3779b97f4a7c15) & MASK
+        return total ^ total >> 32
     total = 0
     for part in parts:
         total = (total + len(part)) & MASK
-        whole = len(part) // 8 * 8
-        for (word,) in struct.iter_unpack("<Q", part[:whole]):
-            total = ((total ^ word) * 0x9e3779b97f4a7c15) & MASK
-            total ^= total >> 32
-        total = ((total ^ int.from_bytes(part[whole:], "little")) * 0x9e3779b97f4a7c15) & MASK
-        total ^= total >> 32
+        at = len(part) // 32 * 32 if len(part) >= 64 else 0
+        if at:
+            lanes = [total + i & MASK for i in range(4)]
+            for row in struct.iter_unpack("<4Q", part[:at]):
+                lanes = [mix(lane, word) for lane, word in zip(lanes, row)]
+            total = lanes[0]
+            for lane in lanes[1:]:
+                total = mix(total, lane)
+        while len(part) - at >= 8:
+            total = mix(total, int.from_bytes(part[at:at + 8], "little"))
+            at += 8
+        total = mix(total, int.from_bytes(part[at:], "little"))
     return total
 
 
