@@ -2,12 +2,18 @@
 #include "gateway/core/lane.h"
 
 #include "gateway/core/flat.h"
+#include "proto/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HELLO = 0 };
+enum {
+	HELLO = 0,
+	RUN_MAX = 1 << 16, /* results in a message that is too large. A daemon ends a message behind a large result */
+};
+
+#define NO_ROOM "could not be heard: the gateway is out of memory"
 
 static struct sendq *out_of(const struct lane *lane)
 {
@@ -130,6 +136,13 @@ static void hear_response(struct lane *lane, const struct rpc *rpc, struct block
 	sub->ops->response(sub, rpc, block);
 }
 
+/* NULL: it has ended, or nobody waits for it any more. */
+static struct sub *sub_of(const struct lane *lane, uint64_t number)
+{
+	struct sub *sub = idmap_get(&lane->subs, number);
+	return sub == (const struct sub *)lane ? NULL : sub;
+}
+
 static void hear_notification(struct lane *lane, const struct rpc *rpc, struct block *block)
 {
 	static const char prefix[] = "objpool.";
@@ -141,8 +154,8 @@ static void hear_notification(struct lane *lane, const struct rpc *rpc, struct b
 	if (rpc->method.size <= size || memcmp(rpc->method.bytes, prefix, size) != 0 || read_array(&reader, &count) < 0 ||
 	    count < 1 || read_uint(&reader, &id) < 0)
 		return;
-	struct sub *sub = idmap_get(&lane->subs, id);
-	if (!sub || sub == (struct sub *)lane)
+	struct sub *sub = sub_of(lane, id);
+	if (!sub)
 		return;
 	const struct span name = {.bytes = rpc->method.bytes + size, .size = rpc->method.size - size};
 	sub->ops->notice(sub, name, reader, count - 1, block);
@@ -179,6 +192,120 @@ static int hear(struct inlet *inlet, struct span message, struct block *block)
 	return 0;
 }
 
+/* ---- what comes, and is too large ---- */
+
+static void say_too_large(const struct lane *lane, enum ran ran, struct error *error)
+{
+	error_say(error, ERROR_TOO_LARGE, ran, "the answer of host %s is over max_message of this host, %llu bytes",
+		  lane->host->name, (unsigned long long)lane->session->gateway->max_message);
+	error->host = lane->host->name;
+}
+
+static void refuse_response(struct lane *lane, struct reader beginning)
+{
+	struct rpc rpc = {.type = RPC_RESPONSE};
+	struct error error;
+	uint64_t number;
+
+	if (read_uint(&beginning, &number) < 0 || number > UINT32_MAX || number == HELLO)
+		return;
+	rpc.msgid = (uint32_t)number;
+	say_too_large(lane, read_nil(&beginning) == 0 ? RAN_YES : RAN_MAYBE, &error);
+	const struct span map = flat_error(&error);
+	if (!map.size) {
+		break_off(lane, NO_ROOM);
+		return;
+	}
+	rpc.error = map;
+	hear_response(lane, &rpc, NULL);
+	flat_free(map);
+}
+
+/* Tells the sub (NULL: it has ended), as if the host had said [2, objpool.NAME, [number, ...`rest`]]. */
+static void tell_instead(struct lane *lane, struct sub *sub, const char *name, struct sendq *rest, uint32_t count)
+{
+	const struct span said = flat_take(rest);
+
+	if (!said.size)
+		break_off(lane, NO_ROOM);
+	else if (sub)
+		sub->ops->notice(sub, (struct span){.bytes = (const uint8_t *)name, .size = strlen(name)}, reader_of(said), count,
+				 NULL);
+	flat_free(said);
+}
+
+/* In the place of a result. */
+static void tell_too_large(struct lane *lane, uint64_t number, uint64_t index)
+{
+	struct sub *sub = sub_of(lane, number);
+	struct sendq rest = {0};
+	struct error error;
+
+	say_too_large(lane, RAN_YES, &error);
+	if (sub)
+		sub->too_large++;
+	put_uint(&rest, index);
+	error_pack(&error, ERRORS_AS_MAP, &rest);
+	put_nil(&rest);
+	tell_instead(lane, sub, "result", &rest, 3);
+}
+
+/* Several results: those that have come whole are told. */
+static void refuse_run(struct lane *lane, uint64_t number, struct reader beginning)
+{
+	struct sendq rest = {0};
+	uint32_t count, whole = 0;
+	uint64_t first;
+	int64_t size;
+
+	if (read_uint(&beginning, &first) < 0 || read_array(&beginning, &count) < 0 || count > RUN_MAX) {
+		break_off(lane, "has sent what is no message");
+		return;
+	}
+	const uint8_t *end = beginning.p;
+	for (; whole < count && (size = scan_length(end, (size_t)(beginning.end - end))) > 0; whole++)
+		end += size;
+	put_uint(&rest, first);
+	put_array(&rest, whole);
+	sendq_copy(&rest, beginning.p, (size_t)(end - beginning.p));
+	if (whole > 0)
+		tell_instead(lane, sub_of(lane, number), "results", &rest, 2);
+	sendq_clear(&rest);
+	for (; whole < count && !lane->over; whole++)
+		tell_too_large(lane, number, first + whole);
+}
+
+/* Progress that is too large is not told. */
+static void refuse_notification(struct lane *lane, struct reader beginning)
+{
+	struct span name;
+	uint64_t number, index;
+	uint32_t count;
+
+	if (read_text(&beginning, &name) < 0 || read_array(&beginning, &count) < 0 || read_uint(&beginning, &number) < 0)
+		return;
+	if (span_is(name, "objpool.results"))
+		refuse_run(lane, number, beginning);
+	else if (span_is(name, "objpool.result") && read_uint(&beginning, &index) == 0)
+		tell_too_large(lane, number, index);
+}
+
+/* Only what it answers fails: all else that the session has there goes on. */
+static void refuse_large(struct inlet *inlet, struct span bytes)
+{
+	struct lane *lane = container_of(inlet, struct lane, inlet);
+	struct reader beginning = reader_of(bytes);
+	uint32_t count;
+	uint64_t type;
+
+	if (inlet->scan.deep || read_array(&beginning, &count) < 0 || read_uint(&beginning, &type) < 0)
+		break_off(lane, "has sent what is no message");
+	else if (type == RPC_RESPONSE)
+		refuse_response(lane, beginning);
+	else if (type == RPC_NOTIFICATION)
+		refuse_notification(lane, beginning);
+}
+
 static void come(struct lane *lane, struct span bytes)
 {
 	const int r = inlet_take(&lane->inlet, bytes);
@@ -186,9 +313,7 @@ static void come(struct lane *lane, struct span bytes)
 	if (lane->over)
 		return;
 	if (r < 0)
-		break_off(lane, r == -EMSGSIZE ? "has sent a message that is larger than max_message"
-				: r == -ENOMEM ? "could not be heard: the gateway is out of memory"
-					       : "has sent what is no message");
+		break_off(lane, r == -ENOMEM ? NO_ROOM : "has sent what is no message");
 }
 
 /* ---- by channel ---- */
@@ -288,7 +413,7 @@ static int say_hello(struct lane *lane)
 
 struct lane *lane_to(struct session *session, struct host *host, struct error *error)
 {
-	static const struct inlet_ops inlet_ops = {.message = hear};
+	static const struct inlet_ops inlet_ops = {.message = hear, .large = refuse_large};
 	struct lane *lane;
 
 	TAILQ_FOREACH(lane, &session->lanes, entry)

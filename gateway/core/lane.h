@@ -22,7 +22,8 @@
 struct sub;
 
 struct sub_ops {
-	/* The answer; the sub has ended. `block` holds the bytes; NULL: they are gone when this returns. */
+	/* The answer; the sub has ended. `block` holds the bytes; NULL: they are gone when this returns. An answer, or a result of
+	 * a stream, that is larger than this host takes is TOO_LARGE instead. */
 	void (*response)(struct sub *sub, const struct rpc *rpc, struct block *block);
 	/* A notification objpool.NAME whose first argument is the sub's number. `rest`: `count` further arguments. */
 	void (*notice)(struct sub *sub, struct span name, struct reader rest, uint32_t count, struct block *block);
@@ -36,6 +37,7 @@ struct sub {
 	uint32_t id;
 	uint64_t end;  /* where its request ends among the bytes that were written to the lane */
 	uint64_t left; /* of one that is lost: so many bytes of the lane had left this host */
+	uint64_t too_large; /* results that were, of which the host does not know that they failed */
 };
 
 struct lane {

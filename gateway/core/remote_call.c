@@ -2,6 +2,7 @@
 #include "gateway/core/remote_call.h"
 
 #include "gateway/core/call.h"
+#include "gateway/core/flat.h"
 #include "gateway/core/lane.h"
 #include "gateway/core/route.h"
 
@@ -120,6 +121,43 @@ static const struct gateway *sub_gateway(const struct remote_call *remote)
 	return remote->call.session->gateway;
 }
 
+/* A stream has ended well at the host, and results of it were too large here: it ends as if those had failed there. */
+static void end_stream(struct remote_call *remote, struct span summary)
+{
+	struct error_context context = context_of(remote);
+	struct reader reader = reader_of(summary);
+	struct span key;
+	struct error error;
+	uint64_t value, items = 0, failed = remote->sub.too_large;
+	uint32_t count = 0;
+
+	(void)read_map(&reader, &count);
+	for (; count > 0 && read_text(&reader, &key) == 0 && read_uint(&reader, &value) == 0; count--) {
+		items = span_is(key, "items") ? value : items;
+		failed += span_is(key, "failed") ? value : 0;
+	}
+	if (remote->ask.errors != ASK_COLLECT) {
+		error_say(&error, ERROR_TOO_LARGE, RAN_YES, "a result of host %s is over max_message of this host, %llu bytes",
+			  remote->host->name, (unsigned long long)sub_gateway(remote)->max_message);
+		const struct span map = flat_error(&error);
+		context.items = (int64_t)items;
+		context.failed = failed;
+		if (map.size)
+			call_fail_with(&remote->call, map, &context);
+		else
+			call_fail(&remote->call, &error);
+		flat_free(map);
+		return;
+	}
+	struct sendq *to = call_answer_begin(&remote->call);
+	if (!to)
+		return;
+	put_map(to, 2);
+	put_pair(to, "items", items);
+	put_pair(to, "failed", failed);
+	call_answer_end(&remote->call);
+}
+
 static void on_response(struct sub *sub, const struct rpc *rpc, struct block *block)
 {
 	struct remote_call *remote = of_sub(sub);
@@ -127,6 +165,10 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 
 	if (!span_is_nil(rpc->error)) {
 		call_fail_with(&remote->call, rpc->error, &context);
+		return;
+	}
+	if (sub->too_large > 0) {
+		end_stream(remote, rpc->result);
 		return;
 	}
 	struct sendq *to = call_answer_begin(&remote->call);

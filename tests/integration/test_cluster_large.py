@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers of other hosts that are larger than this host takes: they fail, and nothing else does."""
+import pytest
+from cluster import cluster, needs_cluster  # noqa: F401
+
+pytestmark = needs_cluster
+SMALL, LARGE = 1000, 6 << 20
+
+
+@pytest.fixture
+def hosts(cluster):
+    """h1 takes messages of 1 MiB, h2 larger ones."""
+    hosts = cluster(())
+    hosts.add("h1", pools={}, daemon={"max_message": "1M"})
+    hosts.add("h2")
+    hosts["h1"].sees({"h1": 0, "h2": 2})
+    return hosts
+
+
+def is_too_large(error, **more):
+    wanted = {"code": "TOO_LARGE", "ran": "yes", "host": "h2", **more}
+    assert {key: error.get(key) for key in wanted} == wanted, error
+    assert "max_message" in error["message"] and "1048576" in error["message"], error
+
+
+def test_an_answer_over_max_message_fails_its_call_alone(hosts):
+    with hosts["h1"].client().maps() as c:
+        lease = c.value("objpool.lease", "p@h2")
+        other = c.start("p@h2.sleep", 1)
+        error, _ = c.call("p@h2.blob", LARGE)
+        is_too_large(error)
+        assert c.wait(other) == (None, 1)
+        assert c.value("objpool.release", "p@h2", lease["slot"]) is True
+        assert len(c.value("p@h2.blob", SMALL)) == SMALL
+
+
+def test_of_many_results_those_that_are_too_large_fail(hosts):
+    sizes = [SMALL, LARGE, SMALL, SMALL, LARGE, SMALL]
+    with hosts["h1"].client().maps() as c:
+        for target in ("p@h2:map", "p@*:map"):
+            for options in ({}, {"ordered": False}):
+                results = {}
+                c.start("objpool.call", target, "blob", [sizes], {"stream": True, "errors": "collect", **options}, msgid=9)
+                while (message := c.receive())[0] == 2:
+                    results[message[2][1]] = message[2][2:]
+                assert message[2:] == [None, {"items": 6, "failed": 2}], (target, message)
+                for index, size in enumerate(sizes):
+                    error, value = results[index]
+                    if size == LARGE:
+                        is_too_large(error)
+                    else:
+                        assert error is None and len(value) == SMALL
+        c.start("objpool.call", "p@h2:map", "blob", [sizes], {"stream": True}, msgid=10)
+        while (message := c.receive())[0] == 2:
+            pass
+        is_too_large(message[2], items=6, failed=2)
+        error, results = c.full("p@*:map", "blob", [sizes], errors="collect")
+        assert error is None and [bool(error) for error, _ in results] == [size == LARGE for size in sizes]
+        for index in (1, 4):
+            is_too_large(results[index][0], index=index)
+
+
+def test_results_of_all_that_are_too_large(hosts):
+    with hosts["h1"].client().maps() as c:
+        error, results = c.full("p@*:all", "blob", [LARGE], errors="collect")
+        assert error is None and len(results) == 2
+        for index, (error, _) in enumerate(results):
+            is_too_large(error, index=index)
+        is_too_large(c.full("p@*:all", "blob", [LARGE])[0])
+        assert c.value("p@*:all.slot") == [0, 1]
