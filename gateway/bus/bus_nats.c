@@ -8,6 +8,7 @@
 #include "gateway/bus/bus.h"
 #include "gateway/bus/nats_advisory.h"
 #include "gateway/bus/nats_options.h"
+#include "proto/clock.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -30,6 +31,9 @@ enum {
 	DEFAULT_MAX_MESSAGE = 1 << 20,
 	WORD = 256,
 };
+
+/* Between two reasons of not being connected, when they differ: several servers may have one each. */
+#define REASONS_EVERY (5 * INT64_C(1000000000))
 
 struct subscription {
 	SLIST_ENTRY(subscription) link;
@@ -55,14 +59,17 @@ struct bus {
 	struct event_base *base;
 	const struct bus_events *events;
 	void *owner;
-	natsOptions *options;
+	struct bus_options *wanted; /* a copy */
+	natsOptions *options;   /* of the last time that the files of `wanted` could be used */
+	bool complained;        /* since then, that they can't */
 	natsConnection *nats;   /* NULL: none has been made */
 	pthread_t loop;         /* the loop's thread */
 	pthread_t attempt;      /* runs connect_main, if `trying` */
 	bool trying;
 	bool up;                /* as the owner was told */
 	uint64_t ups;           /* how often */
-	bool told_down;         /* the owner was told a reason since it was last up */
+	char told_why[WORD];    /* the last reason that the owner was told since it was last up; "": none */
+	int64_t told_at;
 	bool wants_write;       /* bytes wait, and `flush` is to send them */
 	bool waits;             /* for the socket: `write` is added */
 	struct event *read, *write; /* NULL: not attached. They are made in the library's threads, while the loop isn't told */
@@ -413,6 +420,32 @@ static int publish_with(struct bus *bus, const char *subject, struct span bytes,
 	return result_of(status);
 }
 
+/* ---- options ---- */
+
+static natsStatus set_callbacks(natsOptions *to, struct bus *bus)
+{
+	natsStatus status = natsOptions_SetEventLoop(to, bus, on_attach, on_want_read, on_want_write, on_detach);
+
+	if (status == NATS_OK)
+		status = natsOptions_SetDisconnectedCB(to, on_disconnected, bus);
+	if (status == NATS_OK)
+		status = natsOptions_SetClosedCB(to, on_closed, bus);
+	if (status == NATS_OK)
+		status = natsOptions_SetErrorHandler(to, on_error, bus);
+	return status;
+}
+
+static natsOptions *make_options(struct bus *bus, char *reason, size_t size)
+{
+	natsOptions *options = nats_options_make(bus->wanted, reason, size);
+
+	if (!options || set_callbacks(options, bus) == NATS_OK)
+		return options;
+	natsOptions_Destroy(options);
+	snprintf(reason, size, "out of memory");
+	return NULL;
+}
+
 /* ---- the connection ---- */
 
 /* Why the library has made no connection, without its own file and line in front. */
@@ -458,6 +491,22 @@ static void connect_later(struct bus *bus, int after_ms)
 	(void)evtimer_add(bus->again, &wait);
 }
 
+/* Files may have been renewed. A file that can't be used costs no connection: it may be half written. */
+static void read_files_again(struct bus *bus)
+{
+	char reason[WORD], said[2 * WORD];
+	natsOptions *options = make_options(bus, reason, sizeof reason);
+
+	if (options) {
+		natsOptions_Destroy(bus->options);
+		bus->options = options;
+	} else if (!bus->complained) {
+		snprintf(said, sizeof said, "%s: what the files had before is used", reason);
+		bus->events->said(bus->owner, said);
+	}
+	bus->complained = !options;
+}
+
 static void try_to_connect(struct bus *bus)
 {
 	const int r = pthread_create(&bus->attempt, NULL, connect_main, bus);
@@ -473,6 +522,7 @@ static void on_again(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
+	read_files_again(context);
 	try_to_connect(context);
 }
 
@@ -544,6 +594,18 @@ static void on_tried(struct bus *bus, natsConnection *made)
 			bus->events->said(bus->owner, "a subscription was refused by the library");
 }
 
+static void tell_down(struct bus *bus, const char *why)
+{
+	const bool known = bus->told_why[0] != '\0';
+
+	bus->up = false;
+	if (known && (strcmp(why, bus->told_why) == 0 || clock_now() - bus->told_at < REASONS_EVERY))
+		return;
+	copy_word(bus->told_why, why);
+	bus->told_at = clock_now();
+	bus->events->down(bus->owner, why);
+}
+
 static void tell_state(struct bus *bus, const struct notes *notes)
 {
 	char server[WORD] = "";
@@ -552,12 +614,10 @@ static void tell_state(struct bus *bus, const struct notes *notes)
 		(void)natsConnection_GetConnectedUrl(bus->nats, server, sizeof server);
 		bus->up = true;
 		bus->ups++;
-		bus->told_down = false;
+		bus->told_why[0] = '\0';
 		bus->events->up(bus->owner, server);
-	} else if (!notes->up && (bus->up || !bus->told_down)) {
-		bus->up = false;
-		bus->told_down = true;
-		bus->events->down(bus->owner, notes->why);
+	} else if (!notes->up) {
+		tell_down(bus, notes->why);
 	}
 }
 
@@ -621,6 +681,7 @@ static void close_bus(struct bus *bus)
 		free(subscription);
 	}
 	natsOptions_Destroy(bus->options);
+	bus->wanted = nats_options_free_copy(bus->wanted);
 	detach_events(bus);
 	if (bus->wake)
 		event_free(bus->wake);
@@ -631,35 +692,14 @@ static void close_bus(struct bus *bus)
 	free(bus);
 }
 
-/* ---- options ---- */
-
-static natsStatus set_callbacks(natsOptions *to, struct bus *bus)
-{
-	natsStatus status = natsOptions_SetEventLoop(to, bus, on_attach, on_want_read, on_want_write, on_detach);
-
-	if (status == NATS_OK)
-		status = natsOptions_SetDisconnectedCB(to, on_disconnected, bus);
-	if (status == NATS_OK)
-		status = natsOptions_SetClosedCB(to, on_closed, bus);
-	if (status == NATS_OK)
-		status = natsOptions_SetErrorHandler(to, on_error, bus);
-	return status;
-}
-
-static natsStatus make_options(struct bus *bus, const struct bus_options *options)
-{
-	const natsStatus status = nats_options_make(&bus->options, options);
-
-	return status == NATS_OK ? set_callbacks(bus->options, bus) : status;
-}
+/* ---- begin ---- */
 
 static struct bus *open_bus(const struct bus_options *options, struct event_base *base, const struct bus_events *events,
 			    void *owner, char *reason, size_t size)
 {
-	snprintf(reason, size, "out of memory");
-	struct bus *bus = nats_options_check(options, reason, size) < 0 ? NULL : calloc(1, sizeof *bus);
-	natsStatus status = NATS_NO_MEMORY;
+	struct bus *bus = calloc(1, sizeof *bus);
 
+	snprintf(reason, size, "out of memory");
 	if (!bus)
 		return NULL;
 	*bus = (struct bus){.base = base, .events = events, .owner = owner, .loop = pthread_self()};
@@ -667,14 +707,13 @@ static struct bus *open_bus(const struct bus_options *options, struct event_base
 	pthread_cond_init(&bus->gone, NULL);
 	bus->wake = event_new(base, -1, EV_PERSIST, on_wake, bus);
 	bus->again = evtimer_new(base, on_again, bus);
-	if (bus->wake && bus->again && subscribe(bus, NATS_DISCONNECTS, NULL, &disconnects) == 0)
-		status = make_options(bus, options);
-	if (status == NATS_OK) {
+	bus->wanted = nats_options_copy(options);
+	if (bus->wake && bus->again && bus->wanted && subscribe(bus, NATS_DISCONNECTS, NULL, &disconnects) == 0)
+		bus->options = make_options(bus, reason, size);
+	if (bus->options) {
 		try_to_connect(bus);
 		return bus;
 	}
-	const char *error = nats_GetLastError(NULL);
-	snprintf(reason, size, "the options of the bus can't be used: %s", error ? error : natsStatus_GetText(status));
 	close_bus(bus);
 	return NULL;
 }

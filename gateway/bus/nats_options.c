@@ -13,7 +13,57 @@ enum {
 	LINE = 1024,       /* bytes in a line of a file of credentials */
 };
 
-int nats_options_check(const struct bus_options *options, char *reason, size_t size)
+/* ---- copies ---- */
+
+struct bus_options *nats_options_free_copy(struct bus_options *copy)
+{
+	if (!copy)
+		return NULL;
+	for (unsigned i = 0; copy->servers && i < copy->server_count; i++)
+		free((char *)(uintptr_t)copy->servers[i]);
+	const char *const texts[] = {copy->name, copy->inbox, copy->ca, copy->cert, copy->key, copy->creds};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		free((char *)(uintptr_t)texts[i]);
+	free((void *)(uintptr_t)copy->servers);
+	free(copy);
+	return NULL;
+}
+
+static bool copy_text(const char **to, const char *text)
+{
+	*to = text ? strdup(text) : NULL;
+	return *to || !text;
+}
+
+static bool copy_servers(struct bus_options *copy, const struct bus_options *options)
+{
+	const char **servers = calloc(options->server_count + 1, sizeof *servers);
+	bool good = servers != NULL;
+
+	copy->servers = servers;
+	for (unsigned i = 0; good && i < options->server_count; i++)
+		good = copy_text(&servers[i], options->servers[i]);
+	return good;
+}
+
+struct bus_options *nats_options_copy(const struct bus_options *options)
+{
+	struct bus_options *copy = calloc(1, sizeof *copy);
+
+	if (!copy)
+		return NULL;
+	copy->server_count = options->server_count;
+	if (copy_servers(copy, options) && copy_text(&copy->name, options->name) && copy_text(&copy->inbox, options->inbox) &&
+	    copy_text(&copy->ca, options->ca) && copy_text(&copy->cert, options->cert) && copy_text(&copy->key, options->key) &&
+	    copy_text(&copy->creds, options->creds))
+		return copy;
+	return nats_options_free_copy(copy);
+}
+
+/* ---- what the library is told ---- */
+
+/* 0; or -1, with a sentence in `reason`: a file can't be read. */
+static int check_files(const struct bus_options *options, char *reason, size_t size)
 {
 	const char *const files[] = {options->ca, options->cert, options->key, options->creds};
 
@@ -96,7 +146,7 @@ static natsStatus set_patience(natsOptions *to)
 	return status;
 }
 
-natsStatus nats_options_make(natsOptions **made, const struct bus_options *options)
+static natsStatus make(natsOptions **made, const struct bus_options *options)
 {
 	natsStatus status = natsOptions_Create(made);
 	natsOptions *to = *made;
@@ -116,4 +166,19 @@ natsStatus nats_options_make(natsOptions **made, const struct bus_options *optio
 	if (status == NATS_OK)
 		status = set_patience(to);
 	return status;
+}
+
+natsOptions *nats_options_make(const struct bus_options *options, char *reason, size_t size)
+{
+	natsOptions *made = NULL;
+
+	if (check_files(options, reason, size) < 0)
+		return NULL;
+	const natsStatus status = make(&made, options);
+	if (status == NATS_OK)
+		return made;
+	const char *error = nats_GetLastError(NULL);
+	snprintf(reason, size, "the options of the bus can't be used: %s", error ? error : natsStatus_GetText(status));
+	natsOptions_Destroy(made);
+	return NULL;
 }

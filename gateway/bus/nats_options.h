@@ -7,10 +7,11 @@
 
 #include <nats/nats.h>
 
-/* 0; or -1, with a sentence in `reason`: a file can't be read. */
-int nats_options_check(const struct bus_options *options, char *reason, size_t size);
+/* A copy with texts of its own. NULL: out of memory. */
+struct bus_options *nats_options_copy(const struct bus_options *options);
+struct bus_options *nats_options_free_copy(struct bus_options *copy);
 
-/* *made is the caller's, also when this fails. */
-natsStatus nats_options_make(natsOptions **made, const struct bus_options *options);
+/* Reads the files. NULL: that fails, and `reason` has a sentence. */
+natsOptions *nats_options_make(const struct bus_options *options, char *reason, size_t size);
 
 #endif

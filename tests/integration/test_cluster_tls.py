@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts of a cluster over TLS, with the example for the NATS server that comes with objpool: certificates are the hosts' names."""
 import re
+import shutil
 
 from certificates import Authority
 from cluster import cluster, needs_cluster  # noqa: F401
@@ -50,3 +51,41 @@ def test_certificates_are_the_hosts_names(cluster, place):
         with host.client() as c:
             assert c.error("p@h1.tag").startswith("UNREACHABLE: ") and c.value("p.tag") == host.name
     assert sorted(hosts["h1"].hosts()) == ["h1", "h2"]
+
+
+def test_renewed_certificates_need_no_reload(cluster, place):
+    """Another authority for hosts and server: who has the new files under the old names comes back, when connections are made anew."""
+    old = Authority(place, "old")
+    hosts = cluster((), config=server_config(place, old, old))
+    for name in ("h1", "h2", "h3"):
+        add(hosts, name, old, bus_ca=place / "old.pem")
+    hosts.settle()
+    new = Authority(place, "new")
+    server = hosts.server
+    server.stop()
+    server.config = server_config(place, new, new)
+    shutil.copy(new.path, old.path)
+    new.issue("h1", [x509.DNSName("h1")], file="h1-None")
+    (place / "h2-None.key").write_text("half writ")
+    server.start()
+    hosts["h2"].daemon.wait_log("what the files had before is used")
+    new.issue("h2", [x509.DNSName("h2")], file="h2-None")
+    for name in ("h1", "h2"):
+        hosts[name].sees({"h1": 2, "h2": 2})
+    hosts["h3"].daemon.wait_log("it doesn't let this host in")
+    with hosts["h1"].client() as c:
+        assert c.value("p@h2.tag") == "h2" and c.error("p@h3.tag").startswith("UNREACHABLE: ")
+    assert hosts["h2"].daemon.log().count("what the files had before is used") == 1
+
+
+def test_a_changed_password_needs_no_reload(cluster, place):
+    creds = place / "creds"
+    creds.write_text("hosts:first\n")
+    hosts = cluster(("h1", "h2"), config='authorization { user: "hosts", password: "first" }', cluster={"bus_creds": creds})
+    hosts.server.stop()
+    hosts.server.config = 'authorization { token: "second" }'
+    hosts.server.start()
+    for host in hosts.hosts.values():
+        host.daemon.wait_log("(?i)cluster: connecting: .*authorization")
+    creds.write_text("second\n")
+    hosts.settle()
