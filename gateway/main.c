@@ -13,6 +13,7 @@
 
 #include <event2/thread.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,12 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* For malloc. Fresh pages cost more than what is done with a packet: the heap must not shrink and grow with each burst. */
+enum {
+	MAPPED = 1 << 20, /* bytes: so large pieces are mapped, and given back, each for itself */
+	KEPT = 16 << 20,  /* free bytes of the heap that are kept */
+};
 
 void program_tick(struct program *program)
 {
@@ -93,6 +100,7 @@ static void run(struct program *program)
 static const struct gateway_ops ops = {
 	.publish = subjects_publish,
 	.publish_beat = subjects_publish_beat,
+	.has_room = subjects_have_room,
 	.supervisor_wrote = link_on_wrote,
 	.local_open = locals_open,
 	.local_wrote = locals_wrote,
@@ -123,10 +131,10 @@ static void close_program(struct program *program)
 	if (program->gateway)
 		program->gateway->ending = true;
 	program->services = services_free(program->services);
+	program->link = link_free(program->link); /* what it has read is charged to the gateway */
 	program->gateway = gateway_free(program->gateway);
 	locals_free(program);
 	subjects_close(program);
-	program->link = link_free(program->link);
 	if (program->timer)
 		event_free(program->timer);
 	if (program->base)
@@ -157,6 +165,8 @@ int main(int argc, char **argv)
 	}
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* end-of-file on the link is the second line */
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)mallopt(M_MMAP_THRESHOLD, MAPPED);
+	(void)mallopt(M_TRIM_THRESHOLD, KEPT);
 	if (open_program(&program) < 0) {
 		fputs("objpool-gateway: out of memory\n", stderr);
 		program.exit_status = 1;

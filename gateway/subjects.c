@@ -108,6 +108,13 @@ int subjects_publish_beat(struct gateway *gateway, const void *bytes, size_t siz
 	return publish(program, subject, bytes, size);
 }
 
+bool subjects_have_room(struct gateway *gateway)
+{
+	const struct program *program = program_of(gateway);
+
+	return !program->bus || program->engine->has_room(program->bus);
+}
+
 /* ---- the bus ---- */
 
 static int subscribe(struct program *program)

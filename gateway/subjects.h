@@ -12,9 +12,10 @@
 
 #include "gateway/program.h"
 
-/* gateway_ops.publish and publish_beat. */
+/* gateway_ops.publish, publish_beat and has_room. */
 int subjects_publish(struct gateway *gateway, const char *host, const void *bytes, size_t size);
 int subjects_publish_beat(struct gateway *gateway, const void *bytes, size_t size);
+bool subjects_have_room(struct gateway *gateway);
 
 /* A CONFIG has come: opens the bus if none is open, or anew if what concerns it has changed. 0, -EBADMSG or -ENOMEM. */
 int subjects_configure(struct program *program, struct span message);

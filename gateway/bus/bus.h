@@ -77,6 +77,8 @@ struct bus_engine {
 	size_t (*max_message)(const struct bus *bus);
 	/* Bytes that were published and are not sent. */
 	size_t (*unsent)(const struct bus *bus);
+	/* False while much is not sent; it tries to send it first. A turn comes when that has changed. */
+	bool (*has_room)(struct bus *bus);
 	void (*counts)(const struct bus *bus, struct bus_counts *counts);
 	void (*close)(struct bus *bus); /* accepts NULL. What is not sent is lost */
 };

@@ -21,6 +21,7 @@
 enum {
 	TAKE_IN_TURN = 1024,        /* messages that are taken in a turn of the loop */
 	MAX_UNSENT = 32 << 20,      /* bytes that may wait to be sent */
+	ROOM = 128 << 10,           /* so many bytes are sent at once; the library moves what is left over, each time */
 	MAX_WAITING = 64 << 20,     /* bytes that may wait to be taken, for each subscription */
 	MAX_WAITING_MESSAGES = 1 << 18,
 	SPENT = 64,                 /* messages that are given back at once, at most */
@@ -661,6 +662,14 @@ static size_t unsent(const struct bus *bus)
 	return bytes > 0 ? (size_t)bytes : 0;
 }
 
+static bool has_room(struct bus *bus)
+{
+	if (unsent(bus) < ROOM)
+		return true;
+	flush(bus);
+	return unsent(bus) < ROOM;
+}
+
 static void close_bus(struct bus *bus)
 {
 	struct subscription *subscription;
@@ -728,6 +737,7 @@ const struct bus_engine bus_nats = {
 	.flush = flush,
 	.max_message = max_message,
 	.unsent = unsent,
+	.has_room = has_room,
 	.counts = read_counts,
 	.close = close_bus,
 };

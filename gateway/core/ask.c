@@ -297,10 +297,16 @@ static void put_target(const struct ask *ask, struct sendq *to, const char *host
 	copy_target(ask, to, host, selector);
 }
 
+/* A value that is small beside its block is copied: the queue must not keep so much more memory than it has bytes. */
+static void put_value(const struct ask *ask, struct sendq *to, struct span value)
+{
+	sendq_span(to, ask->block && value.size >= ask->block->capacity / 4 ? ask->block : NULL, value.bytes, value.size);
+}
+
 void ask_put_args(const struct ask *ask, struct sendq *to)
 {
 	if (ask->args.size)
-		sendq_copy(to, ask->args.bytes, ask->args.size);
+		put_value(ask, to, ask->args);
 	else
 		put_nil(to);
 }
@@ -354,7 +360,7 @@ static void write_plain(const struct ask *ask, struct sendq *to, const char *hos
 	copy_target(ask, to, host, ask->selector);
 	sendq_copy(to, ".", 1);
 	sendq_copy(to, ask->method.bytes, ask->method.size);
-	sendq_copy(to, ask->rpc.params.bytes, ask->rpc.params.size);
+	put_value(ask, to, ask->rpc.params);
 }
 
 static void write_full(const struct ask *ask, struct sendq *to, const char *host, uint64_t time_left)

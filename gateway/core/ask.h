@@ -57,9 +57,10 @@ struct ask {
 	enum ask_sticky sticky;
 	struct span kwargs, bind, bind_kwargs;
 	bool idempotent, stream, runs, ordered, sync, progress, labels;
+	struct block *block; /* the spans lie in it: large ones are sent from there. NULL: they lie in nothing that lasts. Borrowed */
 };
 
-/* Reads a request or notification. 0, or -EINVAL with *error made. */
+/* Reads a request or notification. 0, or -EINVAL with *error made. `block` is NULL then: the caller may set it. */
 int ask_read(struct ask *ask, const struct rpc *rpc, struct error *error);
 
 const char *ask_args_name(enum ask_args args_as);

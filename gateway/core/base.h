@@ -16,7 +16,7 @@
 #include <syslog.h>
 
 enum {
-	GATEWAY_PACKET = 128 << 10,      /* bytes in a packet; less, if the bus takes less */
+	GATEWAY_PACKET = 32 << 10,       /* bytes in a packet; less, if the bus takes less */
 	GATEWAY_MESSAGE_MAX = 256 << 20, /* bytes in a message of a client, or in an answer; CONFIG may say less */
 };
 
@@ -24,6 +24,7 @@ struct gateway;
 struct local;
 struct channel;
 struct conduit;
+TAILQ_HEAD(conduit_list, conduit);
 struct conduit_ops;
 struct sticky;
 
@@ -33,6 +34,9 @@ struct gateway_ops {
 	int (*publish)(struct gateway *gateway, const char *host, const void *bytes, size_t size);
 	/* Publishes to all hosts (subject objpool.DOMAIN.beat.SELF). Likewise. */
 	int (*publish_beat)(struct gateway *gateway, const void *bytes, size_t size);
+	/* Asked before each new packet with frames: false while much that was published is not sent. The program ends a turn when
+	 * that has changed. */
+	bool (*has_room)(struct gateway *gateway);
 	/* gateway->to_supervisor has become non-empty. */
 	void (*supervisor_wrote)(struct gateway *gateway);
 	/* Opens a session of the own daemon for local->host and local->user: makes a socketpair, and writes SESSION with one end
@@ -101,7 +105,8 @@ struct gateway {
 	const struct conduit_ops *conduit_ops;                  /* channel.c's */
 	const char *(*channel_opened)(struct channel *channel); /* serve.c's: see channels_open */
 	uint64_t promised;     /* bytes of the windows of all channels that are wider than at first */
-	struct conduit *dirty; /* conduits that may have something to send at the end of the turn */
+	struct conduit_list dirty; /* conduits that may have something to send at the end of the turn */
+	struct conduit_list stuck; /* conduits with something to send, when the bus has room */
 	struct gateway_ending *endings;
 	struct gateway_bus_counts bus;
 	uint64_t max_message;

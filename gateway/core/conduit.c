@@ -17,7 +17,10 @@ enum {
 	AT_SEQ = 28,
 	AT_ACK = 36,
 	AT_SUM = 44,
-	ACK_EVERY = 4,      /* packets with frames */
+	/* So many packets with frames, or so many bytes, are acknowledged at once. Fewer are by the next packet that goes anyway, or
+	 * after ACK_AFTER. */
+	ACK_PACKETS = CONDUIT_PACKETS / 8,
+	ACK_BYTES = CONDUIT_WINDOW / 4,
 	SAME_ACKS_TELL = 3, /* that a packet is lost */
 };
 
@@ -41,6 +44,15 @@ static bool is_in_use(const struct conduit *conduit)
 }
 
 /* ---- life ---- */
+
+static void set_list(struct conduit *conduit, struct conduit_list *list)
+{
+	if (conduit->list)
+		TAILQ_REMOVE(conduit->list, conduit, entry);
+	conduit->list = list;
+	if (list)
+		TAILQ_INSERT_TAIL(list, conduit, entry);
+}
 
 static struct packet *free_packets(struct conduit *conduit, struct packet *packet)
 {
@@ -74,7 +86,7 @@ static void die(struct conduit *conduit)
 	conduit->gateway->conduit_ops->died(conduit);
 	conduit->unacked = free_packets(conduit, conduit->unacked);
 	conduit->early = free_packets(conduit, conduit->early);
-	conduit_touch(conduit); /* so that conduits_flush takes it from its list */
+	set_list(conduit, NULL);
 	gateway_end(conduit->gateway, &conduit->ending);
 }
 
@@ -117,11 +129,8 @@ struct conduit *conduit_to(struct host *host)
 
 void conduit_touch(struct conduit *conduit)
 {
-	if (conduit->dirty)
-		return;
-	conduit->dirty = true;
-	conduit->next_dirty = conduit->gateway->dirty;
-	conduit->gateway->dirty = conduit;
+	if (!conduit->list && !conduit->dead)
+		set_list(conduit, &conduit->gateway->dirty);
 }
 
 /* ---- sending ---- */
@@ -165,6 +174,7 @@ static void acknowledged(struct conduit *conduit)
 	conduit->ack_now = false;
 	conduit->ack_since = 0;
 	conduit->ack_packets = 0;
+	conduit->ack_bytes = 0;
 }
 
 static void send_ack(struct conduit *conduit, unsigned flags)
@@ -190,15 +200,11 @@ static void resend_first(struct conduit *conduit)
 	send_packet(conduit, conduit->unacked);
 }
 
-/* A new packet with as many frames as fit. False: there are none, or the conduit has died. */
-static bool send_next(struct conduit *conduit)
+/* A new packet with as many frames as fit; so many bytes of them are waiting. False: the conduit has died. */
+static bool send_next(struct conduit *conduit, size_t waiting)
 {
 	struct gateway *gateway = conduit->gateway;
-	const size_t max = gateway->packet_max - CONDUIT_HEAD, waiting = gateway->conduit_ops->waiting(conduit);
-
-	if (waiting == 0)
-		return false;
-	const size_t room = waiting < max ? waiting : max;
+	const size_t max = gateway->packet_max - CONDUIT_HEAD, room = waiting < max ? waiting : max;
 	struct packet *packet = malloc(sizeof *packet + CONDUIT_HEAD + room);
 	if (!packet) {
 		die(conduit);
@@ -255,27 +261,54 @@ static void schedule(struct conduit *conduit)
 		timer_set(&conduit->gateway->timers, &conduit->tick, at);
 }
 
+/* New packets. They are made when they can be sent, so that what is urgent needn't wait behind much that is not. */
+static void send_frames(struct conduit *conduit)
+{
+	struct gateway *gateway = conduit->gateway;
+	size_t waiting;
+
+	while (conduit->unacked_count < CONDUIT_PACKETS && conduit->unacked_bytes < CONDUIT_WINDOW &&
+	       (waiting = gateway->conduit_ops->waiting(conduit)) > 0) {
+		if (!gateway->ops->has_room(gateway)) {
+			set_list(conduit, &gateway->stuck);
+			return;
+		}
+		if (!send_next(conduit, waiting))
+			return;
+	}
+}
+
 static void flush(struct conduit *conduit)
 {
-	while (!conduit->dead && conduit->unacked_count < CONDUIT_PACKETS && conduit->unacked_bytes < CONDUIT_WINDOW)
-		if (!send_next(conduit))
-			break;
+	send_frames(conduit);
 	if (conduit->dead)
 		return;
-	if (conduit->ack_now || conduit->ponged || conduit->ack_packets >= ACK_EVERY)
+	if (conduit->ack_now || conduit->ponged || conduit->ack_packets >= ACK_PACKETS || conduit->ack_bytes >= ACK_BYTES)
 		send_ack(conduit, conduit->ponged ? PACKET_PONG : 0);
 	conduit->ponged = false;
 	schedule(conduit);
 }
 
+/* Those that waited for room come first, in the order in which they began to wait. */
+static void unstick(struct gateway *gateway)
+{
+	struct conduit *conduit;
+
+	while ((conduit = TAILQ_LAST(&gateway->stuck, conduit_list))) {
+		set_list(conduit, NULL);
+		conduit->list = &gateway->dirty;
+		TAILQ_INSERT_HEAD(&gateway->dirty, conduit, entry);
+	}
+}
+
 void conduits_flush(struct gateway *gateway)
 {
-	while (gateway->dirty) {
-		struct conduit *conduit = gateway->dirty;
-		gateway->dirty = conduit->next_dirty;
-		conduit->dirty = false;
-		if (!conduit->dead)
-			flush(conduit);
+	struct conduit *conduit;
+
+	unstick(gateway);
+	while ((conduit = TAILQ_FIRST(&gateway->dirty))) {
+		set_list(conduit, NULL);
+		flush(conduit);
 	}
 }
 
@@ -397,6 +430,7 @@ static void deliver(struct conduit *conduit, struct span bytes)
 
 	conduit->received++;
 	conduit->ack_packets++;
+	conduit->ack_bytes += bytes.size;
 	if (!conduit->ack_since)
 		conduit->ack_since = conduit->gateway->now;
 	if (conduit->gateway->conduit_ops->take(conduit, frames) == 0)

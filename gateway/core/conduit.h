@@ -46,8 +46,8 @@ struct conduit {
 	struct host *host;
 	uint64_t epoch;
 	bool dead;
-	bool dirty;
-	struct conduit *next_dirty;
+	struct conduit_list *list; /* gateway->dirty, or gateway->stuck; NULL: it is on none */
+	TAILQ_ENTRY(conduit) entry; /* of `list` */
 	struct timer tick;
 	/* sending */
 	uint64_t last_seq, recover; /* recover: packets up to this one were under way when one was found lost */
@@ -62,7 +62,8 @@ struct conduit {
 	size_t early_bytes;
 	bool ack_now;
 	uint64_t ack_since; /* since when something is to be acknowledged; 0: nothing */
-	uint32_t ack_packets;
+	uint32_t ack_packets; /* since then */
+	size_t ack_bytes;     /* likewise */
 	uint64_t heard, pinged;
 	bool ponged;
 	/* channel.c's */

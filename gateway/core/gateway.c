@@ -59,6 +59,8 @@ struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t
 	while (gateway->incarnation == 0)
 		gateway->incarnation = gateway_random(gateway);
 	TAILQ_INIT(&gateway->stickies);
+	TAILQ_INIT(&gateway->dirty);
+	TAILQ_INIT(&gateway->stuck);
 	if (hosts_open(gateway) < 0 || clients_open(gateway) < 0)
 		return gateway_free(gateway);
 	gateway->hosts->gone = host_gone;

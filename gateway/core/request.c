@@ -325,6 +325,7 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 		refuse_request(session, rpc, &error);
 		return;
 	}
+	ask.block = kept ? kept : block;
 	if (way == TO_MEMORY) {
 		forget(session, &ask);
 		block_unref(kept);

@@ -107,6 +107,12 @@ static int on_publish(struct gateway *gateway, const char *host, const void *byt
 	return strcmp(host, NAMES[!from->number]) == 0 ? fly(gateway, false, bytes, size) : 0;
 }
 
+static bool on_room(struct gateway *gateway)
+{
+	(void)gateway;
+	return true;
+}
+
 static int on_publish_beat(struct gateway *gateway, const void *bytes, size_t size)
 {
 	return fly(gateway, true, bytes, size);
@@ -154,6 +160,7 @@ static void on_local_close(struct local *local)
 
 static const struct gateway_ops ops = {.publish = on_publish,
 				       .publish_beat = on_publish_beat,
+				       .has_room = on_room,
 				       .supervisor_wrote = nothing_gateway,
 				       .local_open = on_local_open,
 				       .local_wrote = nothing_local,

@@ -47,6 +47,28 @@ static int op_publish_beat(struct gateway *gateway, const void *bytes, size_t si
 	return 0;
 }
 
+/* Now and then the bus has none, for up to a millisecond. */
+static bool op_has_room(struct gateway *gateway)
+{
+	struct node *node = node_of(gateway);
+
+	if (node->bus_full)
+		return false;
+	if (!world_one_in(node->world, 20))
+		return true;
+	node->bus_full = true;
+	timer_set(&node->world->timers, &node->room, node->world->now + world_dice(node->world, 1000000));
+	return false;
+}
+
+static void on_room(struct timer *timer)
+{
+	struct node *node = container_of(timer, struct node, room);
+
+	node->bus_full = false;
+	node->touched = true;
+}
+
 static void op_supervisor_wrote(struct gateway *gateway)
 {
 	node_of(gateway)->touched = true;
@@ -60,6 +82,7 @@ static int op_local_open(struct local *local)
 static const struct gateway_ops gateway_ops = {
 	.publish = op_publish,
 	.publish_beat = op_publish_beat,
+	.has_room = op_has_room,
 	.supervisor_wrote = op_supervisor_wrote,
 	.local_open = op_local_open,
 	.local_wrote = daemon_wrote,
@@ -391,7 +414,8 @@ static void begin(struct world *world, uint64_t seed, bool verbose)
 			       world->flavour.twins && i == world->node_count - 1 ? 0 : i % 10);
 		if (timer_open(&world->timers, &node->pools, on_pools) < 0 ||
 		    timer_open(&world->timers, &node->restart, on_restart) < 0 ||
-		    timer_open(&world->timers, &node->thaw, on_thaw) < 0)
+		    timer_open(&world->timers, &node->thaw, on_thaw) < 0 ||
+		    timer_open(&world->timers, &node->room, on_room) < 0)
 			abort();
 		node->daemon = daemon_new(node);
 		node->clients = clients_new(node);
@@ -601,6 +625,7 @@ static void play(uint64_t seed, bool verbose)
 		timer_close(&world->timers, &node->pools);
 		timer_close(&world->timers, &node->restart);
 		timer_close(&world->timers, &node->thaw);
+		timer_close(&world->timers, &node->room);
 	}
 	world->node_count = 0;
 	while (timers_next(&world->timers) != UINT64_MAX) /* messages that are still under way */

@@ -51,7 +51,8 @@ struct node {
 	struct sendq from_gateway;     /* bytes of to_supervisor that are no whole message yet */
 	struct daemon *daemon;
 	struct clients_of_node *clients;
-	struct timer pools, restart, thaw;
+	bool bus_full;                 /* the bus has no room at present */
+	struct timer pools, restart, thaw, room;
 	char state[16]; /* as STATE told */
 };
 

@@ -28,6 +28,12 @@ static int on_publish(struct gateway *gateway, const char *host, const void *byt
 	return 0;
 }
 
+static bool on_room(struct gateway *gateway)
+{
+	(void)gateway;
+	return true;
+}
+
 static int on_publish_beat(struct gateway *gateway, const void *bytes, size_t size)
 {
 	struct pair *pair = gateway->owner;
@@ -48,7 +54,7 @@ static void on_supervisor_wrote(struct gateway *gateway)
 }
 
 static const struct gateway_ops ops = {
-	.publish = on_publish, .publish_beat = on_publish_beat, .supervisor_wrote = on_supervisor_wrote};
+	.publish = on_publish, .publish_beat = on_publish_beat, .has_room = on_room, .supervisor_wrote = on_supervisor_wrote};
 
 static struct span span_of(const char *text)
 {
