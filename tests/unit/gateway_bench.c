@@ -155,6 +155,13 @@ static int on_publish(struct gateway *gateway, const char *name, const void *pac
 	return 0;
 }
 
+static bool on_room(struct gateway *gateway)
+{
+	const struct bench *bench = gateway->owner;
+
+	return !bench->full;
+}
+
 static int on_publish_beat(struct gateway *gateway, const void *bytes, size_t size)
 {
 	struct bench *bench = gateway->owner;
@@ -202,6 +209,7 @@ static void on_local_close(struct local *local)
 
 static const struct gateway_ops ops = {.publish = on_publish,
 				       .publish_beat = on_publish_beat,
+				       .has_room = on_room,
 				       .supervisor_wrote = on_supervisor_wrote,
 				       .local_open = on_local_open,
 				       .local_wrote = on_local,

@@ -46,6 +46,7 @@ struct bench {
 	struct gateway *gateway;
 	struct played *hosts[BENCH_HOSTS];
 	unsigned host_count, beats;
+	bool full;         /* the bus has no room */
 	struct bytes beat; /* the last one */
 	struct local *locals[BENCH_LOCALS];
 	bool closed[BENCH_LOCALS];

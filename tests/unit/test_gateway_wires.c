@@ -163,7 +163,7 @@ static void test_the_bytes_of_what_comes_early_are_bounded(void **state)
 	assert_non_null(frame);
 	open_one(host, 1);
 	(void)frame_put(frame, DATA | BY_OPENER, 1, NULL, 0);
-	for (unsigned i = 2; i < 60; i++) {
+	for (unsigned i = 2; i < CONDUIT_PACKETS; i++) {
 		struct head head = played_head(host);
 		head.seq = host->seq + i;
 		played_packet(host, &head, frame, room);
@@ -270,7 +270,7 @@ static void test_no_more_than_the_window_is_under_way(void **state)
 	const struct conduit *conduit = known(state)->conduit;
 	assert_true(conduit->unacked_bytes >= CONDUIT_WINDOW);
 	assert_true(conduit->unacked_bytes < CONDUIT_WINDOW + GATEWAY_PACKET);
-	assert_true(conduit->unacked_count < 60);
+	assert_true(conduit->unacked_count < CONDUIT_PACKETS);
 }
 
 static void test_no_more_packets_are_under_way_than_may_be(void **state)
@@ -286,6 +286,42 @@ static void test_no_more_packets_are_under_way_than_may_be(void **state)
 		bench_ask(bench, message);
 	}
 	assert_int_equal(known(state)->conduit->unacked_count, CONDUIT_PACKETS);
+}
+
+/* Acknowledgements don't wait for room. */
+static void test_packets_are_made_when_the_bus_has_room(void **state)
+{
+	struct played *host = h2(state);
+	struct bench *bench = *state;
+
+	bench_ask(bench, "[0, 1, \"p@h2.m\", []]");
+	const unsigned packets = host->packets;
+	bench->full = true;
+	bench_ask(bench, "[0, 2, \"p@h2.m\", []]");
+	bench_pass(bench, 50);
+	assert_int_equal(host->packets, packets);
+	open_one(host, 1);
+	bench_pass(bench, 50);
+	assert_int_equal(host->last_ack, host->seq);
+	assert_int_equal(host->packets, packets);
+	bench->full = false;
+	bench_end_turn(bench);
+	assert_int_equal(host->packets, packets + 1);
+}
+
+static void test_an_end_takes_a_conduit_from_those_that_wait_for_room(void **state)
+{
+	struct played *host = h2(state);
+	struct bench *bench = *state;
+
+	bench_ask(bench, "[0, 1, \"p@h2.m\", []]");
+	bench->full = true;
+	bench_ask(bench, "[0, 2, \"p@h2.m\", []]");
+	assert_false(TAILQ_EMPTY(&bench->gateway->stuck));
+	played_says_bye(host);
+	assert_true(TAILQ_EMPTY(&bench->gateway->stuck));
+	bench->full = false;
+	bench_end_turn(bench);
 }
 
 static void test_an_acknowledgement_of_what_was_not_sent_is_dropped(void **state)
@@ -557,6 +593,8 @@ int main(void)
 		TEST(no_epoch_is_used_twice),
 		TEST(no_more_than_the_window_is_under_way),
 		TEST(no_more_packets_are_under_way_than_may_be),
+		TEST(packets_are_made_when_the_bus_has_room),
+		TEST(an_end_takes_a_conduit_from_those_that_wait_for_room),
 		TEST(an_acknowledgement_of_what_was_not_sent_is_dropped),
 		TEST(what_is_not_acknowledged_is_sent_again_and_given_up),
 		TEST(a_silent_conduit_dies_though_the_host_is_there),
