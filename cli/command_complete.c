@@ -144,18 +144,18 @@ static void offer_pools(struct completion *completion, const char *behind)
 /* The hosts that share a pool. */
 struct hosting {
 	struct completion *completion;
-	const char *pool;
+	const char *pool, *end; /* `end` stands behind the host */
 	struct objpool_bytes host;
 	bool any;
 };
 
-static void offer_place(const struct completion *completion, const char *pool, const char *host, const char *what)
+static void offer_place(const struct hosting *hosting, const char *host, const char *what)
 {
 	char *candidate;
 
-	if (asprintf(&candidate, "%s@%s.", pool, host) < 0)
+	if (asprintf(&candidate, "%s@%s%s", hosting->pool, host, hosting->end) < 0)
 		return;
-	offer(completion, candidate, what);
+	offer(hosting->completion, candidate, what);
 	free(candidate);
 }
 
@@ -166,9 +166,9 @@ static void offer_host_of_pool(void *context, struct objpool_bytes shared)
 
 	if (pool && class && host && strcmp(pool, hosting->pool) == 0) {
 		if (!hosting->any)
-			offer_place(hosting->completion, pool, "*", class);
+			offer_place(hosting, "*", class);
 		hosting->any = true;
-		offer_place(hosting->completion, pool, host, class);
+		offer_place(hosting, host, class);
 	}
 	free(pool);
 	free(class);
@@ -183,9 +183,9 @@ static void offer_host(void *context, struct objpool_bytes host)
 	field_each(field(host, "pools"), offer_host_of_pool, hosting);
 }
 
-static void offer_hosts(struct completion *completion, int pool)
+static void offer_hosts(struct completion *completion, int pool, const char *end)
 {
-	struct hosting hosting = {.completion = completion};
+	struct hosting hosting = {.completion = completion, .end = end};
 	struct objpool_result result;
 	char *name = strndup(completion->typed, (size_t)pool);
 
@@ -235,9 +235,20 @@ static void offer_targets(struct completion *completion)
 	else if (completion->typed[pool])
 		offer_selectors(completion, pool);
 	else if (completion->typed[at])
-		offer_hosts(completion, at);
+		offer_hosts(completion, at, ".");
 	else
 		offer_pools(completion, ".");
+}
+
+/* POOL@HOST */
+static void offer_places(struct completion *completion)
+{
+	const int at = (int)strcspn(completion->typed, "@");
+
+	if (completion->typed[at])
+		offer_hosts(completion, at, "");
+	else
+		offer_pools(completion, "@");
 }
 
 /* ---- the line ---- */
@@ -318,6 +329,8 @@ static void offer_word(struct completion *completion, const char *described)
 	(void)snprintf(word, sizeof word, "%.*s", size, described);
 	if (begins(described, "TARGET.METHOD") || begins(described, "POOL.METHOD"))
 		offer_targets(completion);
+	else if (strcmp(word, "POOL@HOST") == 0)
+		offer_places(completion);
 	else if (strcmp(word, "POOL") == 0)
 		offer_pools(completion, "");
 	else if (strcmp(word, "FILE") == 0)

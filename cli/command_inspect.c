@@ -98,10 +98,18 @@ enum exit_status command_clients(struct cli *cli)
 
 /* ---- hosts ----------------------------------------------------------------------------------------------------------------- */
 
+/* Eighty columns are enough for names that are not long. */
 static const struct column host_columns[] = {
-	{"HOST", "name", false},   {"STATE", "state", false},   {"POOL", "pool", false},        {"CLASS", "class", false},
-	{"SLOTS", "slots", true},  {"READY", "ready", true},    {"QUEUE", "queue", true},       {"RUNNING", "running", true},
-	{"RTT/us", "rtt_us", true}, {"CALLS", "calls", true},   {"IN FLIGHT", "inflight", true}, {"LOST", "lost", true},
+	{"HOST", "name", false},
+	{"STATE", "state", false},
+	{"POOL", "pool", false},
+	{"READY", "ready/slots", true},
+	{"QUEUE", "queue", true},
+	{"BUSY", "running", true},
+	{"RTT/us", "rtt_us", true},
+	{"CALLS", "calls", true},
+	{"IN FLIGHT", "inflight", true},
+	{"LOST", "lost", true},
 	{0},
 };
 

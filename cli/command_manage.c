@@ -188,15 +188,17 @@ enum exit_status command_reload(struct cli *cli)
 	return cli_end_output(failed ? EXIT_CALL_FAILED : EXIT_DONE);
 }
 
+/* Another host's daemon answers what is asked of its pool: so the way there, and the right to see the pool, are tried, too. */
 enum exit_status command_ping(struct cli *cli)
 {
+	const char *target = cli->arguments.count > 0 ? cli->arguments.words[0] : NULL;
 	struct objpool_result result;
 	enum exit_status status = cli_connect_briefly(cli);
 
 	if (status != EXIT_DONE)
 		return status;
 	const int64_t began = clock_now();
-	status = cli_ask(cli, &result, "objpool.ping", "[]");
+	status = target ? cli_ask(cli, &result, "objpool.describe", "[s]", target) : cli_ask(cli, &result, "objpool.ping", "[]");
 	if (status != EXIT_DONE)
 		return status;
 	printf("{\"ms\": %.3f}\n", (double)(clock_now() - began) / CLOCK_NS_PER_MS);

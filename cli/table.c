@@ -44,9 +44,32 @@ static char *show(struct objpool_bytes value)
 	return fclose(out) == 0 ? text : NULL;
 }
 
+/* Of two keys, "a/b", both values. Empty: the map has not the first. */
+static char *show_two(struct objpool_bytes map, const char *keys, const char *slash)
+{
+	char first[32], *one, *other, *both = NULL;
+
+	(void)snprintf(first, sizeof first, "%.*s", (int)(slash - keys), keys);
+	const struct objpool_bytes value = field(map, first);
+	if (!value.data)
+		return show(value);
+	one = show(value);
+	other = show(field(map, slash + 1));
+	if (!one || !other || asprintf(&both, "%s/%s", one, other) < 0)
+		both = NULL;
+	free(one);
+	free(other);
+	return both;
+}
+
 void table_add_two(struct table *table, struct objpool_bytes map, struct objpool_bytes other)
 {
 	for (const struct column *column = table->columns; column->title; column++) {
+		const char *slash = strchr(column->key, '/');
+		if (slash) {
+			add_cell(table, show_two(map, column->key, slash));
+			continue;
+		}
 		const struct objpool_bytes value = field(map, column->key);
 		add_cell(table, show(value.data ? value : field(other, column->key)));
 	}

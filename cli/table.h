@@ -9,7 +9,7 @@
 
 struct column {
 	const char *title;
-	const char *key; /* in the maps that become rows */
+	const char *key; /* in the maps that become rows; "ready/slots": two, which become one cell, as 3/4 */
 	bool right;
 };
 

@@ -48,6 +48,10 @@ def test_the_command(cluster):
     for target in ("p@*.echo", "p@h2.echo", "p@h2:map.echo"):
         assert value("map", target, input=items) == list(range(500))
     assert {name for name in ("h1", "h2") if name in objpool(h1, "hosts").stdout} == {"h1", "h2"}
+    for target in ("p@h2", "p@h1", "p@*"):
+        assert value("ping", target)[0]["ms"] > 0
+    done = objpool(h1, "ping", "p@h9")
+    assert done.returncode == 75 and done.stderr.startswith("objpool: UNREACHABLE: host h9 is not known"), done
     described = objpool(h1, "describe", "p@h2")
     assert described.returncode == 0 and "echo" in described.stdout
     done = objpool(h1, "call", "p@h9.echo", "1")
@@ -69,6 +73,7 @@ def test_completion(cluster):
     assert offered("call p@") == ["p@*.", "p@h1.", "p@h2."] and offered("call p@h2") == ["p@h2."]
     assert offered("call p@h2.ech") == ["p@h2.echo"] and offered("call p@h2:1.ech") == ["p@h2:1.echo"]
     assert offered("call p@*:a") == ["p@*:all."] and offered("call nothing@") == []
+    assert offered("ping ") == ["p@"] and offered("ping p@h") == ["p@h1", "p@h2"]
     script = f"""source {ROOT}/packaging/completions/objpool.bash; COMP_LINE='objpool call p@h2.ec' COMP_POINT=20
         COMP_WORDS=(objpool call p @ h2.ec) COMP_CWORD=4; _objpool {BUILD}/objpool; printf '%s\\n' "${{COMPREPLY[@]}}" """
     told = subprocess.run(["bash", "--norc", "-c", script], text=True, capture_output=True, timeout=DEADLINE,

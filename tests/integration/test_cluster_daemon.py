@@ -678,10 +678,11 @@ def test_hosts_for_people_status_and_metrics(cluster):
     lines = objpool("hosts").stdout.splitlines()
     assert lines[0] == "host h1 of domain test: connected: to nats://127.0.0.1:1"
     assert [line.split() for line in lines[1:]] == [
-        ["HOST", "STATE", "POOL", "CLASS", "SLOTS", "READY", "QUEUE", "RUNNING", "RTT/us", "CALLS", "IN", "FLIGHT", "LOST"],
-        ["h1", "self", "-", "-", "-", "-", "-", "-", "-", "0", "0", "0"],
-        ["h2", "ready", "p", "Probe", "4", "3", "2", "1", "250", "7", "0", "0"],
-        ["-", "-", "q", "Q", "1", "1", "0", "0", "-", "-", "-", "-"]]
+        ["HOST", "STATE", "POOL", "READY", "QUEUE", "BUSY", "RTT/us", "CALLS", "IN", "FLIGHT", "LOST"],
+        ["h1", "self", "-", "-", "-", "-", "-", "0", "0", "0"],
+        ["h2", "ready", "p", "3/4", "2", "1", "250", "7", "0", "0"],
+        ["-", "-", "q", "1/1", "0", "0", "-", "-", "-", "-"]]
+    assert max(map(len, lines)) <= 80
     assert '"name": "h2"' in objpool("hosts", "--json").stdout
     assert "is host h1 of domain test, connected, 1 other host, 0 under way there" in objpool("status").stdout
     assert ", 1 other host, " in objpool("top", "-b", "-n", "1").stdout
