@@ -244,6 +244,20 @@ void bench_pass(struct bench *bench, unsigned ms)
 	}
 }
 
+void bench_keep(struct bench *bench, unsigned ms, const char *own_pools, const struct played *silent)
+{
+	enum { EVERY = 200 };
+
+	for (; ms > 0; ms -= ms < EVERY ? ms : EVERY) {
+		if (own_pools)
+			bench_tell(bench, own_pools);
+		for (unsigned i = 0; i < bench->host_count; i++)
+			if (bench->hosts[i] != silent)
+				played_beat(bench->hosts[i], bench->hosts[i]->pools);
+		bench_pass(bench, ms < EVERY ? ms : EVERY);
+	}
+}
+
 void bench_tell(struct bench *bench, const char *json)
 {
 	struct span value;
@@ -273,7 +287,7 @@ const char *bench_heard(struct bench *bench)
 	return show(bench, &bench->told, is_of_hosts);
 }
 
-struct bench *bench_new(void)
+struct bench *bench_start(void)
 {
 	struct bench *bench = calloc(1, sizeof *bench);
 
@@ -284,6 +298,13 @@ struct bench *bench_new(void)
 			  " \"far\": {\"hosts\": \"*\", \"prefer\": \"load\"}}}]");
 	gateway_on_bus_up(bench->gateway, 1 << 20, "a test");
 	bench_tell(bench, "[1, 1, {\"user\": \"alice\", \"errors\": \"map\"}]");
+	return bench;
+}
+
+struct bench *bench_new(void)
+{
+	struct bench *bench = bench_start();
+
 	bench_pass(bench, 1200);
 	assert_int_equal(bench->gateway->state, GATEWAY_SERVING);
 	(void)bench_heard(bench);
@@ -375,6 +396,7 @@ static void say_beat(struct played *host, bool bye, const char *pools)
 
 void played_beat(struct played *host, const char *pools)
 {
+	host->pools = pools;
 	say_beat(host, false, pools);
 }
 

@@ -33,6 +33,7 @@ struct played {
 	struct bench *bench;
 	char name[GATEWAY_NAME_MAX + 1];
 	uint64_t incarnation, beats, age_ms;
+	const char *pools; /* of its last beat */
 	uint64_t epoch, seq, received, last_ack;
 	bool is_deaf;                         /* it acknowledges nothing */
 	unsigned packets;                     /* with frames, that have come; those that came again count, too */
@@ -56,11 +57,14 @@ struct bench {
 	char *text;          /* what bench_heard has returned */
 };
 
-/* It serves already. */
+/* One that has just come; and one that serves already. */
+struct bench *bench_start(void);
 struct bench *bench_new(void);
 void bench_free(struct bench *bench);
 
 void bench_pass(struct bench *bench, unsigned ms);
+/* The same, while this daemon tells of its pools (NULL: it does not), and all hosts but `silent` are heard. */
+void bench_keep(struct bench *bench, unsigned ms, const char *own_pools, const struct played *silent);
 void bench_end_turn(struct bench *bench);
 
 /* A message of the supervisor: [2, 1, [0, 1, "p@h2.m", []]]. */

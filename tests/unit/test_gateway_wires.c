@@ -549,6 +549,8 @@ static void test_what_was_written_is_sent_before_the_end(void **state)
 	static const uint8_t bytes[CHANNEL_FIRST + 1000], some[4] = {0, 0, 0xff, 0xff};
 
 	open_one(host, 1);
+	open_one(host, 2);
+	gateway_on_local_bytes(bench->locals[1], (struct span){.bytes = bytes, .size = sizeof bytes}); /* so that there is room */
 	gateway_on_local_bytes(bench->locals[0], (struct span){.bytes = bytes, .size = sizeof bytes});
 	gateway_on_local_gone(bench->locals[0]);
 	bench_end_turn(bench);
