@@ -200,23 +200,38 @@ static void stream_waiting(struct results *results)
 	}
 }
 
-static void say_progress(struct results *results)
+static void put_progress(struct results *results)
 {
-	const uint64_t now = results->call->session->gateway->now;
-
-	if (!results->progress || (results->told && now - results->told < PROGRESS_EVERY))
-		return;
-	results->told = now;
 	struct sendq *to = call_notice_begin(results->call, "progress", 3);
+
+	results->told = results->call->session->gateway->now;
+	results->told_taken = results->taken;
+	results->told_total = results->total != UINT64_MAX;
 	if (!to)
 		return;
 	put_uint(to, results->taken);
-	if (results->total == UINT64_MAX)
+	if (!results->told_total)
 		put_nil(to);
 	else
 		put_uint(to, results->total);
 	put_nil(to);
 	session_end(results->call->session);
+}
+
+/* The first and the last are told, and between them some. */
+static void say_progress(struct results *results)
+{
+	const uint64_t now = results->call->session->gateway->now;
+
+	if (results->progress && (!results->told || results->taken == results->total || now - results->told >= PROGRESS_EVERY))
+		put_progress(results);
+}
+
+/* Where the input has ended after its last result, the end was not told. */
+static void say_last_progress(struct results *results)
+{
+	if (results->progress && results->taken > 0 && (results->told_taken < results->taken || !results->told_total))
+		put_progress(results);
 }
 
 /* ---- how they come ---- */
@@ -363,6 +378,7 @@ static void put_all(const struct results *results, struct sendq *to)
 
 void results_answer(struct results *results)
 {
+	say_last_progress(results);
 	if (results->failed > 0 && !results->collects) {
 		const struct span failure = {.bytes = results->failure, .size = results->failure_size};
 		if (failure.size)

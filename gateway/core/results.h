@@ -37,7 +37,9 @@ struct results {
 	uint64_t taken, failed; /* how many came, and were errors */
 	uint64_t left;          /* how many left, if streamed */
 	uint64_t total;         /* UINT64_MAX: not known yet */
-	uint64_t told;          /* when progress was last told */
+	uint64_t told;          /* when progress was last told; 0: not yet */
+	uint64_t told_taken;    /* what was told then */
+	bool told_total;        /* likewise */
 	uint64_t failed_index;  /* of the failure that comes first by index; UINT64_MAX: none */
 	uint8_t *failure;
 	size_t failure_size;

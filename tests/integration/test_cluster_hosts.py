@@ -151,6 +151,38 @@ def test_progress_comes(cluster):
         assert message[1:] == [5, None, 3] and seen[-1] == [3, 3]
 
 
+def progress_of(c, target, method, args, feed=None, **options):
+    """[done, total] of each, and the response."""
+    c.start("objpool.call", target, method, args, {"progress": True, **options}, msgid=5)
+    seen = []
+    while (message := c.receive())[0] == 2:
+        if message[1] == "objpool.progress":
+            seen.append(message[2][1:3])
+        elif message[1] == "objpool.credit" and feed:
+            c.notify("objpool.feed", 5, feed)
+            feed = None
+        elif message[1] == "objpool.result" and message[2][1] == 2:
+            c.notify("objpool.feed_end", 5)
+    return seen, message[2:]
+
+
+def test_progress_of_many_tells_the_end(cluster):
+    hosts = cluster(("h1", "h2"))
+    with hosts["h1"].client() as c:
+        for host in ("*", "h2"):
+            slots = 4 if host == "*" else 2
+            seen, response = progress_of(c, f"p@{host}:all", "slot", [])
+            assert seen[0] == [1, slots] and seen[-1] == [slots, slots] and response == [None, [0, 1] * (slots // 2)]
+            seen, (error, result) = progress_of(c, f"p@{host}:map", "sleep", [[0.02] * 40])
+            assert seen[-1] == [40, 40] and seen[0][1] == 40 and error is None and len(result) == 40
+            assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+            seen, (error, result) = progress_of(c, f"p@{host}:map", "fail", [["x"] * 5])
+            assert seen[-1] == [5, 5] and result is None
+            assert progress_of(c, f"p@{host}:map", "echo", [[]]) == ([], [None, []])
+        seen, response = progress_of(c, "p@*:map", "echo", None, feed=[1, 2, 3], stream=True)
+        assert seen[-1] == [3, 3] and response == [None, {"items": 3, "failed": 0}]
+
+
 def test_a_deadline_and_a_cancel_travel(cluster):
     hosts = cluster(("h1", "h2"))
     with hosts["h1"].client().maps() as c, hosts["h2"].client() as there:
