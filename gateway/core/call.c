@@ -4,6 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+static const char prefix[] = "objpool.";
+
+enum { NOTICE_HEAD = 3 * PACK_HEAD + 2 * PACK_UINT + sizeof prefix }; /* bytes at most, without the name */
+
 static void reap(struct gateway_ending *ending)
 {
 	struct call *call = container_of(ending, struct call, ending);
@@ -128,21 +132,21 @@ void call_fail_with(struct call *call, struct span error, const struct error_con
 	call_answer_end(call);
 }
 
+/* In one piece: there are many of them. */
 struct sendq *call_notice_begin(struct call *call, const char *name, uint32_t count)
 {
-	static const char prefix[] = "objpool.";
-	const size_t size = strlen(name);
+	const uint32_t size = (uint32_t)strlen(name);
 	struct sendq *to = call->is_request ? session_begin(call->session) : NULL;
+	uint8_t *begin = to ? sendq_reserve(to, NOTICE_HEAD + size) : NULL, *p = begin;
 
-	if (!to)
-		return NULL;
-	put_array(to, 3);
-	put_uint(to, RPC_NOTIFICATION);
-	put_str_head(to, (uint32_t)(sizeof prefix - 1 + size));
-	sendq_copy(to, prefix, sizeof prefix - 1);
-	sendq_copy(to, name, size);
-	put_array(to, 1 + count);
-	put_uint(to, call->msgid);
+	if (!begin)
+		return to; /* the queue has failed, or nobody waits for it */
+	p = pack_uint(pack_array(p, 3), RPC_NOTIFICATION);
+	p = pack_str_head(p, (uint32_t)sizeof prefix - 1 + size);
+	memcpy(p, prefix, sizeof prefix - 1);
+	memcpy(p + sizeof prefix - 1, name, size);
+	p = pack_uint(pack_array(p + sizeof prefix - 1 + size, 1 + count), call->msgid);
+	sendq_commit(to, (size_t)(p - begin));
 	return to;
 }
 

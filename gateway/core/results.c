@@ -165,12 +165,13 @@ static void stream_one(struct results *results, uint64_t index, struct span erro
 
 	if (!to)
 		return;
-	put_uint(to, index);
+	uint8_t *p = sendq_reserve(to, PACK_UINT + 1);
+	if (p)
+		sendq_commit(to, (size_t)(pack_nil(pack_uint(p, index)) - p) - (error.size > 0));
 	if (error.size) {
 		put_any_error(results, to, error);
 		put_nil(to);
 	} else {
-		put_nil(to);
 		put_labelled(results, to, index);
 		sendq_span(to, block, value.bytes, value.size);
 	}

@@ -182,9 +182,10 @@ struct sendq *session_begin(struct session *session)
 	if (session->closed)
 		return NULL;
 	const size_t before = gateway->to_supervisor.bytes;
-	put_array(&gateway->to_supervisor, 3);
-	put_uint(&gateway->to_supervisor, FROM_GATEWAY_MESSAGE);
-	put_uint(&gateway->to_supervisor, session->sid);
+	uint8_t *p = sendq_reserve(&gateway->to_supervisor, PACK_HEAD + 2 * PACK_UINT);
+	if (p)
+		sendq_commit(&gateway->to_supervisor,
+			     (size_t)(pack_uint(pack_uint(pack_array(p, 3), FROM_GATEWAY_MESSAGE), session->sid) - p));
 	gateway_supervisor_wrote(gateway, before);
 	session->begun = gateway->to_supervisor.bytes;
 	return &gateway->to_supervisor;
