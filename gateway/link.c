@@ -106,6 +106,7 @@ static int read_once(struct link *link)
 	if (n == 0)
 		return -ECONNRESET;
 	link->end += (size_t)n;
+	gateway_hears_daemon(link->program->gateway);
 	const int r = take_messages(link);
 	return r < 0 ? r : (size_t)n == room;
 }

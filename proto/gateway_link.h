@@ -40,7 +40,7 @@
  *           session of the daemon. Its client acts for user HOST/USER: `host` is a host's name, or "bus" for a program on the bus
  *           that is no gateway; `user` is "-" if that host has no user for it. host nil: the session acts for the local session
  *           whose number is `user`, with its rights. `number` is the gateway's own, for the log.
- * HOSTS     Who is there, on change and every second. For each host a map: `name`, `state` ("self", "ready", "silent", "gone"),
+ * HOSTS     Who is there, on change and every second, also while the bus is away: it tells that the gateway lives. For each host a map: `name`, `state` ("self", "ready", "silent", "gone"),
  *           `incarnation`, `since_ms` (since it was first heard), `heard_ms` (since it was last heard), `rtt_us` (or nil), `pools`:
  *           [[pool, class, slots, ready, queued, running], …], and counts: `calls` (sent to it), `served` (of its own that were
  *           carried out here), `inflight`, `late`, `duplicates`, `resent`, `lost`. Then a map about the bus: `server` (address or
@@ -58,7 +58,8 @@ enum {
 	GATEWAY_AHEAD = 1 << 20, /* bytes: see TAKEN */
 	GATEWAY_RPC_MAX = 256 << 20, /* bytes of the rpc of a MESSAGE */
 	GATEWAY_POOLS_MS = 250,
-	GATEWAY_PATIENCE_MS = 10000, /* a gateway that has sent nothing for so long is killed */
+	GATEWAY_PATIENCE_MS = 3000, /* a gateway that has sent nothing for so long is killed */
+	GATEWAY_START_MS = 10000, /* one that has just been started, and has never sent anything */
 	GATEWAY_NAME_MAX = 63,   /* bytes of a host's name, of a domain's, and of a user's on another host */
 };
 

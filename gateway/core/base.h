@@ -91,6 +91,7 @@ struct gateway {
 	uint64_t random;       /* state of gateway_random */
 	uint64_t incarnation;  /* of this process: random, never 0 */
 	uint64_t started;
+	uint64_t daemon_heard; /* when the own daemon last sent something, also a part of a message: gateway_hears_daemon */
 	char name[GATEWAY_NAME_MAX + 1]; /* this host; "" before CONFIG */
 	enum gateway_state state;
 	size_t packet_max; /* bytes in a packet on this bus */
@@ -132,6 +133,18 @@ static inline void gateway_end(struct gateway *gateway, struct gateway_ending *e
 static inline uint64_t gateway_later(const struct gateway *gateway, uint64_t moment, uint64_t time)
 {
 	return moment + time < gateway->now ? moment + time : gateway->now;
+}
+
+/* Is there room for more of the own daemon? Else it is not read. */
+static inline bool gateway_wants_more(const struct gateway *gateway)
+{
+	return gateway->memory.used < 2 * gateway->memory.limit;
+}
+
+/* Something has come from the own daemon. */
+static inline void gateway_hears_daemon(struct gateway *gateway)
+{
+	gateway->daemon_heard = gateway->now;
 }
 
 /* A random number; the sequence depends on the seed alone. */

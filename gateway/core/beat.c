@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { BEAT_VERSION = 1, BEAT_SUM = 8, BEAT_FIELDS = 6 };
+enum { BEAT_VERSION = 1, BEAT_SUM = 8, BEAT_FIELDS = 6 /* and `quiet`, which came later */ };
 
 /* ---- reading ---- */
 
@@ -35,6 +35,9 @@ int beat_read(struct span bytes, struct beat *beat)
 	if (read_array(&reader, &count) < 0 || count < BEAT_FIELDS || read_uint(&reader, &version) < 0 ||
 	    version != BEAT_VERSION || read_uint(&reader, &beat->incarnation) < 0 || read_uint(&reader, &beat->number) < 0 ||
 	    read_uint(&reader, &beat->age) < 0 || read_bool(&reader, &beat->bye) < 0 || read_value(&reader, &beat->pools) < 0)
+		return -EBADMSG;
+	beat->quiet = 0;
+	if (count > BEAT_FIELDS && read_uint(&reader, &beat->quiet) < 0)
 		return -EBADMSG;
 	return beat->incarnation ? 0 : -EBADMSG;
 }
@@ -64,7 +67,7 @@ int beat_publish(struct gateway *gateway, const struct beat *beat, const struct 
 {
 	struct sendq to = {0};
 
-	put_array(&to, BEAT_FIELDS);
+	put_array(&to, BEAT_FIELDS + 1);
 	put_uint(&to, BEAT_VERSION);
 	put_uint(&to, beat->incarnation);
 	put_uint(&to, beat->number);
@@ -74,6 +77,7 @@ int beat_publish(struct gateway *gateway, const struct beat *beat, const struct 
 		host_pools_put(pools, &to, false);
 	else
 		put_nil(&to);
+	put_uint(&to, beat->quiet);
 	*size = to.bytes;
 	const bool fits = to.bytes <= BEAT_ROOM && to.bytes <= gateway->packet_max;
 	if (fits)

@@ -2,7 +2,9 @@
 /*
  * beat: what a host says to all others, again and again (hosts.h).
  *
- *   [version, incarnation, number, age in ms, bye, pools or nil], and a sum of it (sum.h): 8 bytes
+ *   [version, incarnation, number, age in ms, bye, pools or nil, quiet], and a sum of it (sum.h): 8 bytes
+ *
+ * quiet: for so many milliseconds the host's gateway, which says this, has heard nothing of its daemon; 0: no longer than usual.
  */
 #ifndef GATEWAY_BEAT_H
 #define GATEWAY_BEAT_H
@@ -13,7 +15,8 @@
 enum { BEAT_ROOM = 96 << 10 /* bytes in a beat, at most, without the sum */ };
 
 struct beat {
-	uint64_t incarnation, number, age; /* age: milliseconds */
+	uint64_t incarnation, number;
+	uint64_t age, quiet; /* milliseconds */
 	bool bye;
 	struct span pools;
 };

@@ -211,6 +211,7 @@ int gateway_on_supervisor(struct gateway *gateway, struct span message, struct b
 
 	if (read_array(&reader, &count) < 0 || count < 1 || read_uint(&reader, &kind) < 0)
 		return -EBADMSG;
+	gateway_hears_daemon(gateway);
 	switch (kind) {
 	case TO_GATEWAY_CONFIG:
 		return take_config(gateway, &reader);
@@ -234,7 +235,7 @@ int gateway_on_supervisor(struct gateway *gateway, struct span message, struct b
 
 bool gateway_reads_supervisor(const struct gateway *gateway)
 {
-	return gateway->memory.used < 2 * gateway->memory.limit;
+	return gateway_wants_more(gateway);
 }
 
 /* ---- the bus ---- */
@@ -274,6 +275,7 @@ void gateway_on_disconnect(struct gateway *gateway, struct span host)
 
 void gateway_on_local_bytes(struct local *local, struct span bytes)
 {
+	gateway_hears_daemon(local->gateway);
 	if (local->ops)
 		local->ops->bytes(local, bytes);
 }

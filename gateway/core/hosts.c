@@ -161,17 +161,34 @@ static struct host *host_new(struct hosts *hosts, struct span name)
 
 /* ---- what this host says ---- */
 
+/* For so long nothing has come of the own daemon, which tells of its pools every GATEWAY_POOLS_MS. 0: that is not longer than
+ * usual, or it is not heard because nothing is read from it. */
+static uint64_t quiet_of_daemon(const struct hosts *hosts)
+{
+	const struct gateway *gateway = hosts->gateway;
+	const uint64_t quiet = gateway->now - gateway->daemon_heard;
+
+	return hosts->pools_heard && quiet >= HOST_DAEMON_QUIET && gateway_wants_more(gateway) ? quiet : 0;
+}
+
 static void say_beat(struct hosts *hosts, bool bye)
 {
 	struct gateway *gateway = hosts->gateway;
+	const uint64_t quiet = quiet_of_daemon(hosts);
 	const bool tells = !bye && gateway->state == GATEWAY_SERVING && hosts->pools_heard &&
 			   gateway->now - hosts->pools_heard < POOLS_ARE_OLD;
 	const struct beat beat = {.incarnation = gateway->incarnation,
 				  .number = ++hosts->beats,
 				  .age = (gateway->now - gateway->started) / MILLISECOND,
+				  .quiet = quiet / MILLISECOND,
 				  .bye = bye};
 	size_t size;
 
+	if (quiet > 0 && !hosts->said_quiet)
+		gateway_log(gateway, LOG_WARNING,
+			    "the own daemon has said nothing for %llu ms: other hosts are told so, and send no calls",
+			    (unsigned long long)beat.quiet);
+	hosts->said_quiet = quiet > 0;
 	hosts->last_beat = gateway->now;
 	if (beat_publish(gateway, &beat, tells ? &hosts->self->pools : NULL, &size) < 0)
 		gateway_log(gateway, LOG_ERR, "this host shares so many pools that a beat of %zu bytes can't name them", size);
@@ -344,6 +361,8 @@ static void on_beat_due(struct timer *timer)
 	struct gateway *gateway = hosts->gateway;
 
 	timer_set(&gateway->timers, timer, gateway->now + HOST_BEAT);
+	if (!gateway_wants_more(gateway))
+		gateway_hears_daemon(gateway); /* it is not the daemon's fault */
 	if (serves(hosts) && gateway->bus_is_up)
 		say_beat(hosts, false);
 	struct host *host;
@@ -383,11 +402,12 @@ int hosts_set_own_pools(struct hosts *hosts, struct span pools)
 	if (r < 0)
 		return r == -EBADMSG ? r : 0;
 	hosts->pools_heard = gateway->now;
-	if (!changed)
-		return 0;
-	hosts_changed(hosts);
-	hosts->came(hosts->self);
-	say_soon(hosts);
+	if (changed) {
+		hosts_changed(hosts);
+		hosts->came(hosts->self);
+	}
+	if (changed || hosts->said_quiet)
+		say_soon(hosts);
 	return 0;
 }
 
@@ -444,6 +464,24 @@ static bool take_incarnation(struct host *host, const struct beat *beat)
 	return true;
 }
 
+/* Its gateway lives, and its daemon does not speak: as if it had not been heard since it spoke. */
+static void take_quiet(struct host *host, uint64_t quiet)
+{
+	struct gateway *gateway = host->hosts->gateway;
+
+	host->suspected = 0;
+	host->heard = gateway->now > quiet ? gateway->now - quiet : 0;
+	if (host->state == HOST_GONE) {
+		timer_set(&gateway->timers, &host->watch, gateway->now + FORGET_AFTER);
+		return;
+	}
+	if (host->state == HOST_READY)
+		gateway_log(gateway, LOG_WARNING, "the daemon of host %s does not answer its gateway", host->name);
+	if (!is_over(host))
+		set_state(host, HOST_SILENT);
+	timer_set(&gateway->timers, &host->watch, is_over(host) ? gateway->now : host->heard + HOST_GONE_AFTER);
+}
+
 static void take_beat(struct host *host, const struct beat *beat)
 {
 	struct hosts *hosts = host->hosts;
@@ -457,6 +495,10 @@ static void take_beat(struct host *host, const struct beat *beat)
 		set_state(host, HOST_GONE);
 		leave_incarnation(host, true);
 		timer_set(&gateway->timers, &host->watch, gateway->now + FORGET_AFTER);
+		return;
+	}
+	if (beat->quiet > 0) {
+		take_quiet(host, beat->quiet < UINT32_MAX ? beat->quiet * MILLISECOND : UINT64_MAX);
 		return;
 	}
 	host->heard = gateway->now;
@@ -531,6 +573,7 @@ void hosts_forgive(struct hosts *hosts, uint64_t time)
 	}
 	if (hosts->pools_heard)
 		hosts->pools_heard = gateway_later(hosts->gateway, hosts->pools_heard, time);
+	hosts->gateway->daemon_heard = gateway_later(hosts->gateway, hosts->gateway->daemon_heard, time);
 }
 
 int hosts_name_self(struct hosts *hosts, struct span name)

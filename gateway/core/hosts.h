@@ -11,6 +11,9 @@
  * A bus may tell that a host's connection has ended (hosts_on_disconnect). Then the host is silent at once, and gone if no beat of
  * it comes within 500 ms: it may be about to connect anew, and who told it may be mistaken.
  *
+ * A gateway whose daemon does not speak says so in its beats, and for how long. The host is silent then, and gone when that is
+ * two seconds, as if it had not been heard since.
+ *
  * A silent host gets no new calls; what it owes may still come. When it is gone, all that it owes ends (hosts->gone). Another
  * incarnation of a name is taken for the host's successor once the host is silent, and not before: as long as both are heard, it
  * is a second host of that name, and the first counts. One that has said goodbye does not come back.
@@ -30,6 +33,7 @@
 #define HOST_GONE_AFTER   (2 * SECOND)
 #define HOST_SUSPECT      (500 * MILLISECOND)
 #define HOST_LISTEN       SECOND
+#define HOST_DAEMON_QUIET (750 * MILLISECOND) /* then a host's daemon is taken for frozen */
 
 enum {
 	HOSTS_MAX = 1024,      /* names that are remembered */
@@ -90,6 +94,7 @@ struct hosts {
 	uint64_t beats;       /* said */
 	uint64_t pools_heard; /* when the supervisor last told of the own pools */
 	uint64_t last_beat;
+	bool said_quiet;      /* the last beat said that the own daemon does not speak */
 	uint64_t changed; /* grows when hosts_say has something new to say */
 	uint64_t said;
 	struct rival rival;

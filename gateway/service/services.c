@@ -27,6 +27,7 @@ struct services {
 	char domain[GATEWAY_NAME_MAX + 1];
 	struct offer_list offers;
 	struct daemon_session session;
+	bool quiet;     /* the daemon does not speak: seen last */
 	uint32_t calls; /* in progress */
 	size_t bytes;   /* of their requests */
 };
@@ -251,7 +252,7 @@ static void see_pool(struct services *services, const struct host_pool *pool)
 		offer->unready_since = 0;
 	else if (offer->unready_since == 0)
 		offer->unready_since = now;
-	const bool rests = pool->ready == 0 && now - offer->unready_since >= UNREADY;
+	const bool rests = services->quiet || (pool->ready == 0 && now - offer->unready_since >= UNREADY);
 	set_in_group(services, offer, !(rests && is_ready_elsewhere(services->gateway->hosts, pool->name)));
 	if (pool->ready > 0 && !offer->asked && now >= offer->describe_at) /* the question would wake a pool that sleeps */
 		describe(services, offer);
@@ -484,6 +485,10 @@ void services_end_turn(struct services *services)
 {
 	const struct outlet *outlet = &services->outlet;
 
+	if (services->quiet != services->gateway->hosts->said_quiet) {
+		services->quiet = !services->quiet;
+		see_pools(services);
+	}
 	services->session.largest = (outlet->bus ? outlet->engine->max_message(outlet->bus) : 0) * LARGER + BLOCK_LARGE;
 	if (services->session.local)
 		local_read(services->session.local, !outlet->bus || outlet->engine->unsent(outlet->bus) < SERVICES_UNSENT);

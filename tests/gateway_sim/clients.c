@@ -407,7 +407,7 @@ void clients_act(struct clients_of_node *clients)
 	struct client *client = &clients->clients[world_dice(world, CLIENTS)];
 	const uint32_t dice = world_dice(world, 100);
 
-	if (!clients->node->gateway)
+	if (!clients->node->gateway || clients->node->stalled_until)
 		return;
 	if (dice < 70 && client->in_flight < IN_FLIGHT_MAX)
 		ask(clients, client);
@@ -441,6 +441,8 @@ void clients_leave(struct clients_of_node *clients)
 {
 	struct client *client = &clients->clients[world_dice(clients->world, CLIENTS)];
 
+	if (clients->node->stalled_until)
+		return;
 	world_say(clients->world, "%s: client %llu leaves", clients->node->name, (unsigned long long)client->sid);
 	close_client(clients, client, true);
 }
@@ -453,7 +455,7 @@ void clients_close_all(struct clients_of_node *clients)
 
 void clients_take(struct clients_of_node *clients)
 {
-	for (unsigned i = 0; i < CLIENTS; i++) {
+	for (unsigned i = 0; i < CLIENTS && !clients->node->stalled_until; i++) {
 		struct client *client = &clients->clients[i];
 		if (!client->open || client->untaken == 0)
 			continue;
@@ -462,7 +464,7 @@ void clients_take(struct clients_of_node *clients)
 		client->untaken = 0;
 		node_tell(clients->node, &to);
 	}
-	for (unsigned i = 0; i < CLIENTS; i++)
+	for (unsigned i = 0; i < CLIENTS && !clients->node->stalled_until; i++)
 		if (clients->clients[i].open)
 			feed_some(clients, &clients->clients[i]);
 }

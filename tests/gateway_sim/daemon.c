@@ -780,8 +780,8 @@ static void on_step(struct timer *timer)
 
 	if (!local)
 		return;
-	if (daemon->node->frozen_until) {
-		timer_set(&world->timers, timer, daemon->node->frozen_until + 1);
+	if (daemon->node->frozen_until || daemon->node->stalled_until) {
+		timer_set(&world->timers, timer, world->now + 10 * MILLISECOND);
 		return;
 	}
 	if (sendq_iov(&local->out, iov, 1) == 1) {

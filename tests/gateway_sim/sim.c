@@ -7,8 +7,8 @@
  *   gateway-sim --seed 17 --verbose   plays one again, and prints what happens
  *
  * What happens: calls of every kind, cancels, deadlines, leases, clients that leave or read slowly; gateways and hosts that are
- * killed, stopped in good order, frozen, started again under the same name; workers that die; two hosts of one name; a host that
- * comes while a map runs.
+ * killed, stopped in good order, frozen, started again under the same name; daemons that stand still while their gateways live;
+ * workers that die; two hosts of one name; a host that comes while a map runs.
  *
  * What must hold (the file that looks at it):
  *   clients.c  every request has exactly one answer, and its own; gathers are whole and in order, streams have each item once; an
@@ -145,7 +145,7 @@ static void on_pools(struct timer *timer)
 {
 	struct node *node = container_of(timer, struct node, pools);
 
-	if (!node->gateway)
+	if (!node->gateway || node->stalled_until)
 		return;
 	tell_pools(node);
 	timer_set(&node->world->timers, timer, node->world->now + GATEWAY_POOLS_MS * MILLISECOND);
@@ -199,7 +199,7 @@ static void end_turns(struct world *world)
 		node->gateway->now = world->now;
 		gateway_end_turn(node->gateway);
 		wires_check(node);
-		if (node->gateway->to_supervisor.bytes > 0)
+		if (node->gateway->to_supervisor.bytes > 0 && !node->stalled_until)
 			hear_gateway(node);
 	}
 }
@@ -249,6 +249,24 @@ static void thaw(struct node *node)
 	}
 }
 
+/* The daemon goes on: it reads what has come, and tells of its pools. */
+static void unstall(struct node *node)
+{
+	if (!node->stalled_until)
+		return;
+	world_say(node->world, "%s: its daemon goes on", node->name);
+	node->stalled_until = 0;
+	timer_clear(&node->world->timers, &node->unstall);
+	node->touched = true;
+	if (node->gateway)
+		timer_set(&node->world->timers, &node->pools, node->world->now + MILLISECOND);
+}
+
+static void on_unstall(struct timer *timer)
+{
+	unstall(container_of(timer, struct node, unstall));
+}
+
 static void on_thaw(struct timer *timer)
 {
 	thaw(container_of(timer, struct node, thaw));
@@ -275,6 +293,7 @@ static void stop_gateway(struct node *node, bool in_order)
 static void stop_node(struct node *node)
 {
 	world_say(node->world, "%s is killed", node->name);
+	unstall(node);
 	stop_gateway(node, false);
 	node->daemon = daemon_free(node->daemon);
 	node->up = false;
@@ -302,6 +321,16 @@ static void freeze(struct node *node)
 	node->frozen_until = node->world->now + (100 + world_dice(node->world, 4000)) * MILLISECOND;
 	timer_set(&node->world->timers, &node->thaw, node->frozen_until);
 	world_say(node->world, "%s: its gateway stands still", node->name);
+}
+
+static void stall(struct world *world, struct node *node, uint64_t time)
+{
+	end_turns(world);
+	if (!node->gateway || node->stalled_until)
+		return;
+	node->stalled_until = world->now + time;
+	timer_set(&world->timers, &node->unstall, node->stalled_until);
+	world_say(world, "%s: its daemon stands still", node->name);
 }
 
 static void kill_something(struct world *world)
@@ -367,10 +396,12 @@ static void act(struct world *world)
 		daemon_resize(node->daemon);
 	else if (dice >= 960 && dice < 966)
 		clients_leave(node->clients);
-	else if (dice >= 966 && dice < 980 && world->flavour.kills)
+	else if (dice >= 972 && dice < 980 && world->flavour.kills)
 		kill_something(world);
 	else if (dice >= 980 && dice < 990 && world->flavour.cuts)
 		cut_something(world);
+	else if (dice >= 966 && dice < 972 && world->flavour.stalls)
+		stall(world, node, (50 + world_dice(world, 4000)) * MILLISECOND);
 	else if (dice >= 990 && world->flavour.crashes && node->daemon)
 		daemon_crash_worker(node->daemon);
 }
@@ -393,6 +424,7 @@ static void choose_flavour(struct world *world)
 	flavour->crashes = world_one_in(world, 2);
 	flavour->twins = world_one_in(world, 6);
 	flavour->resizes = world_one_in(world, 3);
+	flavour->stalls = world_one_in(world, 3);
 	if (!flavour->lossy)
 		return;
 	world->loss = world_dice(world, world_one_in(world, 3) ? 300 : 50);
@@ -415,7 +447,8 @@ static void begin(struct world *world, uint64_t seed, bool verbose)
 		if (timer_open(&world->timers, &node->pools, on_pools) < 0 ||
 		    timer_open(&world->timers, &node->restart, on_restart) < 0 ||
 		    timer_open(&world->timers, &node->thaw, on_thaw) < 0 ||
-		    timer_open(&world->timers, &node->room, on_room) < 0)
+		    timer_open(&world->timers, &node->room, on_room) < 0 ||
+		    timer_open(&world->timers, &node->unstall, on_unstall) < 0)
 			abort();
 		node->daemon = daemon_new(node);
 		node->clients = clients_new(node);
@@ -458,10 +491,11 @@ static void run_until(struct world *world, uint64_t until)
 		step(world, until);
 }
 
+/* Clients of a daemon that stands still hear nothing, whatever has come for them. */
 static bool somebody_waits(const struct world *world)
 {
 	for (unsigned i = 0; i < world->node_count; i++)
-		if (clients_wait(world->nodes[i].clients))
+		if (!world->nodes[i].stalled_until && clients_wait(world->nodes[i].clients))
 			return true;
 	return false;
 }
@@ -473,10 +507,43 @@ static void heal(struct world *world)
 	for (unsigned i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];
 		thaw(node);
+		unstall(node);
 		if (node->gateway && !node->bus_up)
 			bus_comes(node);
 	}
 	end_turns(world);
+}
+
+/* Until nobody waits. */
+static void wait_for_all(struct world *world)
+{
+	for (unsigned i = 0; i < QUIET_SECONDS * 20 && somebody_waits(world); i++) {
+		for (unsigned k = 0; k < world->node_count; k++) {
+			struct node *node = &world->nodes[k];
+			if (node->stalled_until)
+				continue;
+			clients_take(node->clients);
+			if (node->daemon)
+				daemon_end_leases(node->daemon); /* else others wait until their holders leave */
+		}
+		end_turns(world);
+		run_until(world, world->now + 50 * MILLISECOND);
+	}
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (somebody_waits(world) && !world->nodes[i].stalled_until)
+			clients_say_waiting(world->nodes[i].clients);
+	HOLDS(world, !somebody_waits(world), "somebody waits for ever");
+}
+
+/* One daemon stands still for longer than the others wait: nobody else waits for it. */
+static void wait_without_one(struct world *world)
+{
+	struct node *node = &world->nodes[world_dice(world, world->node_count)];
+
+	stall(world, node, 2 * QUIET_SECONDS * SECOND);
+	if (node->stalled_until)
+		wait_for_all(world);
+	unstall(node);
 }
 
 static void check_quiet(struct world *world)
@@ -593,19 +660,9 @@ static void play(uint64_t seed, bool verbose)
 	}
 	world->quieting = true;
 	heal(world);
-	for (unsigned i = 0; i < QUIET_SECONDS * 20 && somebody_waits(world); i++) {
-		for (unsigned k = 0; k < world->node_count; k++) {
-			clients_take(world->nodes[k].clients);
-			if (world->nodes[k].daemon)
-				daemon_end_leases(world->nodes[k].daemon); /* else others wait until their holders leave */
-		}
-		end_turns(world);
-		run_until(world, world->now + 50 * MILLISECOND);
-	}
-	for (unsigned i = 0; i < world->node_count; i++)
-		if (somebody_waits(world))
-			clients_say_waiting(world->nodes[i].clients);
-	HOLDS(world, !somebody_waits(world), "somebody waits for ever");
+	if (world->flavour.stalls)
+		wait_without_one(world);
+	wait_for_all(world);
 	run_until(world, world->now + SECOND); /* what is under way arrives */
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].gateway)
@@ -626,6 +683,7 @@ static void play(uint64_t seed, bool verbose)
 		timer_close(&world->timers, &node->restart);
 		timer_close(&world->timers, &node->thaw);
 		timer_close(&world->timers, &node->room);
+		timer_close(&world->timers, &node->unstall);
 	}
 	world->node_count = 0;
 	while (timers_next(&world->timers) != UINT64_MAX) /* messages that are still under way */

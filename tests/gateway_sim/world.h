@@ -36,6 +36,7 @@ struct flavour {
 	bool crashes; /* workers die */
 	bool resizes; /* pools get other numbers of slots */
 	bool slow;    /* clients read seldom */
+	bool stalls;  /* daemons are frozen, and their gateways live */
 };
 
 struct node {
@@ -52,7 +53,8 @@ struct node {
 	struct daemon *daemon;
 	struct clients_of_node *clients;
 	bool bus_full;                 /* the bus has no room at present */
-	struct timer pools, restart, thaw, room;
+	uint64_t stalled_until;        /* its daemon stands still; 0: it does not */
+	struct timer pools, restart, thaw, room, unstall;
 	char state[16]; /* as STATE told */
 };
 

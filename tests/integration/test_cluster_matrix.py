@@ -110,7 +110,7 @@ def gateway_frozen(field):
 
 def daemon_frozen(field):
     os.kill(field["h2"].daemon.process.pid, signal.SIGSTOP)
-    stay(3)
+    stay(6)
     os.kill(field["h2"].daemon.process.pid, signal.SIGCONT)
 
 

@@ -15,7 +15,7 @@
 
 #define POOLS_EVERY (GATEWAY_POOLS_MS * MILLISECOND)
 #define POOLS_AT_MOST (50 * MILLISECOND) /* between two messages about them, also when they change */
-#define PATIENCE (GATEWAY_PATIENCE_MS * MILLISECOND)
+#define STOOD_STILL (POOLS_EVERY + 600 * MILLISECOND) /* a daemon that comes so late to tell of its pools did not run meanwhile */
 
 /* ---- which pools are offered ---- */
 
@@ -70,14 +70,27 @@ static void tell_pools(struct cluster *cluster)
 	timer_set(&cluster->daemon->core.timers, &cluster->tell_pools, daemon->core.now + POOLS_EVERY);
 }
 
+/* Other hosts have given up a gateway that stands still, and all that it had there: it is started anew. */
+static void check_gateway_lives(struct cluster *cluster)
+{
+	const uint64_t now = cluster->daemon->core.now;
+	const int patience = cluster->spoken ? GATEWAY_PATIENCE_MS : GATEWAY_START_MS;
+
+	if (!link_is_open(cluster))
+		return;
+	if (now - cluster->pools_told > STOOD_STILL)
+		cluster->heard = now; /* what it has said meanwhile is read next */
+	if (now - cluster->heard <= (uint64_t)patience * MILLISECOND)
+		return;
+	log_say(LOG_ERR, "cluster: objpool-gateway has said nothing for %d s: it is killed", patience / 1000);
+	gateway_process_kill(cluster);
+}
+
 static void on_tell_pools(struct timer *timer)
 {
 	struct cluster *cluster = container_of(timer, struct cluster, tell_pools);
 
-	if (link_is_open(cluster) && cluster->daemon->core.now - cluster->heard > PATIENCE) {
-		log_say(LOG_ERR, "cluster: objpool-gateway has said nothing for %d s: it is killed", GATEWAY_PATIENCE_MS / 1000);
-		gateway_process_kill(cluster);
-	}
+	check_gateway_lives(cluster);
 	tell_pools(cluster);
 }
 

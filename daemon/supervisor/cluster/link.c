@@ -34,6 +34,7 @@ static int read_once(struct cluster *cluster)
 	if (n <= 0)
 		return n < 0 ? (int)n : -ECONNRESET;
 	cluster->heard = cluster->daemon->core.now;
+	cluster->spoken = true;
 	const int r = take_messages(cluster);
 	return r < 0 ? r : 1;
 }
@@ -62,7 +63,7 @@ int link_open(struct cluster *cluster, int fd)
 	struct account *memory = &cluster->daemon->core.memory;
 
 	cluster->transport = transport_of(&socket_transport, fd);
-	cluster->broken = false;
+	cluster->broken = cluster->spoken = false;
 	cluster->out = (struct sendq){.account = memory};
 	cluster->heard = cluster->daemon->core.now;
 	intake_init(&cluster->intake, (uint64_t)GATEWAY_RPC_MAX + AROUND, memory);

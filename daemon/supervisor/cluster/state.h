@@ -44,6 +44,7 @@ struct cluster {
 	struct sendq out;
 	uint64_t written;        /* bytes that were ever put into `out` */
 	uint64_t heard;          /* when something came last */
+	bool spoken;             /* something has come */
 	bool broken;             /* the other end has gone, or broken the protocol: it is closed at the end of the turn */
 
 	/* the clients */
