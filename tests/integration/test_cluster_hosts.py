@@ -435,8 +435,8 @@ def test_permissions_bind_a_hosts_name(cluster, place):
         assert c.value("p@h2.tag") == "h2"
     liar = hosts.add("h3", cluster={"bus_creds": place / "h2"})
     liar.daemon.wait_log("(?i)permissions violation")
-    with liar.client() as c:
-        assert c.error("p@h1.tag").startswith("UNREACHABLE: ")
+    with liar.client() as c:    # it hears h1, which does not hear it
+        assert c.error("p@h1.tag").startswith(("UNREACHABLE: ", "HOST_LOST: "))
     assert "h3" not in hosts["h1"].hosts()
     liar.daemon.stop()
     del hosts.hosts["h3"]
