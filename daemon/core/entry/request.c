@@ -7,6 +7,7 @@
 #include "daemon/core/records/columns.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/calls/nested.h"
+#include "daemon/core/entry/request_inherit.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/remote.h"
 #include "daemon/core/life/sizing.h"
@@ -206,14 +207,17 @@ static int check_away(struct client *client, struct error *error)
 	return -EINVAL;
 }
 
-/* The call has been read to check it: its request is given away as it came. */
+/* The call has been read to check it: its request is given away as it came, but for what a method's own call leaves to it. */
 static int send_away(struct call *call, struct client *client, const struct rpc *rpc, struct error *error)
 {
 	struct remote *remote = client->core->remote;
+	struct rpc made;
 
 	if (check_away(client, error) < 0)
 		return refuse_call(call, client, rpc, error);
-	const int r = remote->send(remote, client, rpc, call->block, call->input.fed, error);
+	struct block *block = client->internal ? request_inherit(call, client, rpc, &made) : NULL;
+	const int r = remote->send(remote, client, block ? &made : rpc, block ? block : call->block, call->input.fed, error);
+	block_unref(block);
 	if (r == 0)
 		client_count_calls(client, 1);
 	else if (r != -EEXIST)
