@@ -235,7 +235,8 @@ struct objpool_call_options {
 
 /*
  * Calls a method and waits for the answer. Callbacks of other calls may run meanwhile. `method` is "sim.step", "sim:2.step",
- * "sim:all.step", ... ; `args` is a packed array (none: no arguments); `options` may be NULL.
+ * "sim:all.step", ... ; in a cluster also "sim@h2.step", "sim@*:all.step". `args` is a packed array (none: no arguments);
+ * `options` may be NULL.
  *
  * After the timeout the daemon has one more second to answer with TIMEOUT; then the call fails here, with TIMEOUT. A call of
  * the daemon's own methods fails here at the timeout.
