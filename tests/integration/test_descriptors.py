@@ -198,11 +198,15 @@ def test_a_client_may_hand_over_a_part_of_them(start):
     daemon = start(pools={"p": {"workers": 3}}, preexec=few(200))
     with daemon.client() as c, hello(daemon.client()) as greedy:
         fd = memfd()
-        ids = range(10, 20)
-        for i in ids:
+        for _ in range(3):
+            c.start("p.sleep", 100)     # so that what comes waits, and holds its descriptors
+        for i in range(100, 110):       # one by one: what is refused must be closed before more of that can come
             send_with(greedy, msgpack.packb([0, i, "p.sleep", [REFERENCE] * 20]), *[fd] * 20)
-        errors = [greedy.wait(i)[0] for i in ids]
-        assert any("as many descriptors" in error and error.startswith("OVERLOADED") for error in errors)
+            greedy.value("objpool.ping")
+            if i in greedy.answers:
+                break
+        error = greedy.wait(i)[0]
+        assert "as many descriptors" in error and error.startswith("OVERLOADED")
         send_with(greedy, b"\x94", *[fd] * 200)
         for _ in range(2):
             kill_all(daemon, c)
