@@ -78,14 +78,14 @@ class Server:
 class Host:
     """A daemon with a section [cluster]."""
 
-    def __init__(self, path, name, bus, pools=None, sections="", cluster=None, daemon=None):
+    def __init__(self, path, name, bus, pools=None, sections="", cluster=None, daemon=None, preexec=None):
         self.name = name
         pools = {"p": POOL} if pools is None else pools
         pools = {pool: {"kwargs": json.dumps({"tag": name}), **keys} for pool, keys in pools.items()}
         keys = {"name": name, "domain": DOMAIN, "bus": bus, **(cluster or {})}
         text = "\n[cluster]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()) + sections
         path.mkdir()
-        self.daemon = harness.Daemon(path, pools, daemon, users=text)
+        self.daemon = harness.Daemon(path, pools, daemon, users=text, preexec=preexec)
 
     def client(self):
         return self.daemon.client()
