@@ -177,6 +177,7 @@ void refuse_request(struct session *session, const struct rpc *rpc, const struct
 struct fields {
 	struct span code, message;
 	uint32_t kept;   /* without those that are written anew */
+	bool has_pool, has_slot;
 	bool says_maybe; /* "ran": "no" becomes "maybe" */
 };
 
@@ -207,6 +208,8 @@ static bool read_fields(struct span error, const struct error_context *context, 
 			(void)read_text(&inside, &fields->code);
 		else if (span_is(key, "message"))
 			(void)read_text(&inside, &fields->message);
+		fields->has_pool = fields->has_pool || span_is(key, "pool");
+		fields->has_slot = fields->has_slot || span_is(key, "slot");
 		fields->says_maybe = fields->says_maybe || (span_is(key, "ran") && is_replaced(key, value, context));
 		fields->kept += !is_replaced(key, value, context);
 	}
@@ -217,10 +220,11 @@ static void put_map_error(struct sendq *to, struct span error, const struct erro
 {
 	struct reader reader = reader_of(error);
 	struct span key, value;
+	const bool adds_pool = context->pool && !fields->has_pool, adds_slot = context->slot >= 0 && !fields->has_slot;
 	uint32_t count = 0;
 
 	(void)read_map(&reader, &count); /* read_fields has seen all of it */
-	put_map(to, fields->kept + (context->host != NULL) + (context->index >= 0) + fields->says_maybe +
+	put_map(to, fields->kept + adds_pool + (context->host != NULL) + adds_slot + (context->index >= 0) + fields->says_maybe +
 			    (context->items >= 0 ? 2 : 0));
 	for (; count > 0 && read_text(&reader, &key) == 0 && read_value(&reader, &value) == 0; count--) {
 		if (is_replaced(key, value, context))
@@ -228,10 +232,16 @@ static void put_map_error(struct sendq *to, struct span error, const struct erro
 		put_span(to, key);
 		sendq_copy(to, value.bytes, value.size);
 	}
+	if (adds_pool) {
+		put_text(to, "pool");
+		put_text(to, context->pool);
+	}
 	if (context->host) {
 		put_text(to, "host");
 		put_text(to, context->host);
 	}
+	if (adds_slot)
+		put_pair(to, "slot", (uint64_t)context->slot);
 	if (context->index >= 0)
 		put_pair(to, "index", (uint64_t)context->index);
 	if (fields->says_maybe) {

@@ -61,9 +61,12 @@ struct sendq *call_answer_begin(struct call *call);
 void call_answer_end(struct call *call);
 void call_fail(struct call *call, const struct error *error);
 
-/* What the gateway knows of an error that a host has sent. */
+/* What the gateway knows of an error that a host has sent, or of one that stands for several. */
+#define NO_CONTEXT .slot = -1, .index = -1, .items = -1
 struct error_context {
 	const char *host;  /* NULL: as it is in the error */
+	const char *pool;  /* if the error does not say; NULL: likewise */
+	int64_t slot;      /* if the error does not say; -1: likewise */
 	int64_t index;     /* -1: as it is in the error */
 	bool may_have_run; /* before, on another host: `ran` is not "no" then */
 	int64_t items;     /* of a stream that fails: so many results came before; -1: it is none */

@@ -83,9 +83,8 @@ static void take(struct part *part, uint64_t at, struct span error, struct span 
 		(void)results_take(results, index, (struct span){0}, value, block);
 		return;
 	}
-	const struct span map = results_error(error, part->host->name, index, false);
-	(void)results_take(results, index, map, value, NULL);
-	flat_free(map);
+	const struct error_context context = {.host = part->host->name, NO_CONTEXT};
+	results_take_failure(results, index, error, &context);
 }
 
 static void part_over(struct part *part)
@@ -106,11 +105,16 @@ static void part_over(struct part *part)
 /* Places of the host that have no result get this error; those that have one keep it. */
 static void fill(struct part *part, struct span map)
 {
-	const struct span none = {0};
+	struct gather *gather = part->gather;
+	struct error_context context = {.host = part->host->name, .pool = gather->results.pool, NO_CONTEXT};
 
-	for (uint32_t i = 0; i < part->count && !part->gather->call.over; i++)
-		if (map.size)
-			take(part, i, map, none, NULL);
+	for (uint32_t i = 0; i < part->count && !gather->call.over && map.size; i++) {
+		if (gather->seen[part->first + i])
+			continue;
+		gather->seen[part->first + i] = true;
+		context.slot = i;
+		results_take_failure(&gather->results, part->first + i, map, &context);
+	}
 	part_over(part);
 }
 

@@ -5,6 +5,7 @@
 #include "gateway/core/route.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct many *of_call(struct call *call)
@@ -70,12 +71,8 @@ void many_take(struct many *many, struct item *item, const struct host *host, st
 		(void)results_take(&many->results, index, (struct span){0}, value, block);
 		return;
 	}
-	const struct span map = results_error(error, host->name, index, may_have_run);
-	if (map.size)
-		(void)results_take(&many->results, index, map, value, NULL);
-	else
-		many_fail_for_memory(many);
-	flat_free(map);
+	const struct error_context context = {.host = host->name, .may_have_run = may_have_run, NO_CONTEXT};
+	results_take_failure(&many->results, index, error, &context);
 }
 
 /* ---- hosts that end ---- */
@@ -90,25 +87,46 @@ void many_lose(struct many *many, struct item item, const struct host *host, str
 			return;
 		many_fail_for_memory(many);
 	} else {
-		const struct span map = results_error(error, host->name, item.index, true);
-		if (map.size)
-			(void)results_take(&many->results, item.index, map, (struct span){0}, NULL);
-		else
-			many_fail_for_memory(many);
-		flat_free(map);
+		const struct error_context context = {
+			.host = host->name, .pool = many->results.pool, .may_have_run = true, NO_CONTEXT};
+		results_take_failure(&many->results, item.index, error, &context);
 	}
 	block_unref(item.block);
 }
 
 void many_refused(struct many *many, struct span error)
 {
+	const struct span host = flat_error_text(error, "host");
+
+	(void)snprintf(many->lost, sizeof many->lost, "%.*s", SPAN_TEXT(host, GATEWAY_NAME_MAX));
 	flat_free(many->refusal);
 	many->refusal = error;
 }
 
-static void fail_waiting(struct many *many, struct error *error)
+struct span many_flat_error(const struct many *many, const struct error *error)
+{
+	struct error said;
+
+	error_copy(&said, error);
+	said.pool = many->results.pool;
+	return flat_error(&said);
+}
+
+/* `ran`: on a host that is lost, maybe. */
+static void say_none_left(const struct many *many, bool ran, struct error *error)
+{
+	if (!ran) {
+		error_say(error, ERROR_UNREACHABLE, RAN_NO, "no host is left that could take it");
+		return;
+	}
+	error_say(error, ERROR_HOST_LOST, RAN_MAYBE, "host %s is gone, where it may have run, and no other is left", many->lost);
+	error->host = many->lost;
+}
+
+static void fail_waiting(struct many *many)
 {
 	struct items rest = {.account = many->input.account};
+	struct error error;
 
 	while (input_waiting(&many->input) > 0 && !many->call.over) {
 		if (input_hand(&many->input, &rest, 1) < 0) {
@@ -116,8 +134,8 @@ static void fail_waiting(struct many *many, struct error *error)
 			break;
 		}
 		const struct item item = items_pop(&rest);
-		error->ran = item.may_have_run ? RAN_MAYBE : RAN_NO;
-		results_take_error(&many->results, item.index, error);
+		say_none_left(many, item.may_have_run, &error);
+		results_take_error(&many->results, item.index, &error);
 		block_unref(item.block);
 	}
 	items_close(&rest);
@@ -126,19 +144,19 @@ static void fail_waiting(struct many *many, struct error *error)
 void many_fail_rest(struct many *many)
 {
 	const bool ran = many->may_have_run || many->results.taken > 0;
+	const bool is_unreachable = span_is(flat_error_text(many->refusal, "code"), "UNREACHABLE");
 	struct error error;
 
-	if (many->refusal.size && (many->input.is_fed || many->results.taken == 0)) {
+	if (many->refusal.size && (many->input.is_fed || many->results.taken == 0) && !(ran && is_unreachable)) {
 		results_fail_with(&many->results, many->refusal, NULL, ran);
 		return;
 	}
-	error_say(&error, ERROR_UNREACHABLE, RAN_NO, "no host is left that could take it");
 	if (many->input.is_fed) {
-		error.ran = ran ? RAN_MAYBE : RAN_NO;
+		say_none_left(many, ran, &error);
 		results_fail(&many->results, &error);
 		return;
 	}
-	fail_waiting(many, &error);
+	fail_waiting(many);
 	if (!many->call.over && many->open == 0)
 		results_answer(&many->results);
 }

@@ -36,7 +36,8 @@ struct many {
 	uint64_t open; /* items that hosts have */
 	bool timed;
 	bool may_have_run;   /* of what lost hosts had, something is handed out again */
-	struct span refusal; /* the last error with which a host refused the whole; owned */
+	struct span refusal; /* the last error with which a host refused the whole, or was lost; owned */
+	char lost[GATEWAY_NAME_MAX + 1]; /* this host */
 };
 
 /* Begins it, or refuses it. Takes `many` (NULL: there is no memory), all of whose fields are zero. 0; or -EEXIST: the msgid is in
@@ -60,7 +61,10 @@ void many_take(struct many *many, struct item *item, const struct host *host, st
  * the item's reference. */
 void many_lose(struct many *many, struct item item, const struct host *host, struct span error, bool left);
 
-/* Keeps the error: the host has refused the whole. */
+/* The error of a host that is lost, as a map: the caller frees it. Size 0: no memory. */
+struct span many_flat_error(const struct many *many, const struct error *error);
+
+/* Keeps the error: the host has refused the whole, or is lost. Takes it. */
 void many_refused(struct many *many, struct span error);
 
 /* No host is left: nothing more can run. */

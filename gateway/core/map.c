@@ -232,7 +232,7 @@ static void on_lost(struct sub *sub, const struct error *error)
 {
 	struct stint *stint = container_of(sub, struct stint, sub);
 	struct many *many = &stint->map->many;
-	const struct span map = flat_error(error);
+	const struct span map = many_flat_error(many, error);
 
 	if (!map.size) {
 		many_fail_for_memory(many);
@@ -263,7 +263,7 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 		results_fail_with(&many->results, rpc->error, stint->host->name, true);
 		return;
 	}
-	const struct error_context context = {.host = stint->host->name, .index = -1, .items = -1};
+	const struct error_context context = {.host = stint->host->name, NO_CONTEXT};
 	struct sendq to = {0};
 	put_error(&to, rpc->error, ERRORS_AS_MAP, &context);
 	give_back(stint, rpc->error, UINT64_MAX);

@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { TRIES = 4 }; /* hosts that are asked for one call */
+enum {
+	TRIES = 4, /* hosts that are asked for one call */
+	POOL_SHOWN = 255,
+};
 
 struct remote_call {
 	struct call call;
@@ -23,6 +26,7 @@ struct remote_call {
 	bool told;      /* results have gone to the client: it can't begin anew */
 	bool cancelled;
 	bool may_have_run; /* on a host that was lost, before another was asked */
+	char pool[]; /* its name, for errors; "": it has more than POOL_SHOWN bytes */
 };
 
 static struct remote_call *of_sub(struct sub *sub)
@@ -33,6 +37,11 @@ static struct remote_call *of_sub(struct sub *sub)
 static struct remote_call *of_call(struct call *call)
 {
 	return container_of(call, struct remote_call, call);
+}
+
+static const char *pool_of(const struct remote_call *remote)
+{
+	return remote->pool[0] ? remote->pool : NULL;
 }
 
 static void set_host(struct remote_call *remote, struct host *host)
@@ -57,7 +66,7 @@ static void free_call(struct call *call)
 
 static struct error_context context_of(const struct remote_call *remote)
 {
-	return (struct error_context){.host = remote->host->name, .index = -1, .items = -1, .may_have_run = remote->may_have_run};
+	return (struct error_context){.host = remote->host->name, .may_have_run = remote->may_have_run, NO_CONTEXT};
 }
 
 static void put_value(struct sendq *to, struct span value, struct block *block)
@@ -253,6 +262,9 @@ static void on_lost(struct sub *sub, const struct error *error)
 		return;
 	error_copy(&said, error);
 	said.ran = remote->may_have_run ? RAN_MAYBE : RAN_NO;
+	said.pool = pool_of(remote);
+	if (remote->may_have_run) /* on a host before this one */
+		said.code = ERROR_HOST_LOST;
 	call_fail(&remote->call, &said);
 }
 
@@ -306,6 +318,7 @@ static void overdue(struct call *call)
 	error_say(&error, ERROR_TIMEOUT, RAN_MAYBE, "the call's time is over, and host %s has not said what became of it",
 		  remote->host->name);
 	error.host = remote->host->name;
+	error.pool = pool_of(remote);
 	call_fail(call, &error);
 }
 
@@ -352,7 +365,9 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 		refuse_request(session, &ask->rpc, &error);
 		return 0;
 	}
-	struct remote_call *remote = calloc(1, sizeof *remote);
+	const struct span pool = {.bytes = ask->target.pool.bytes,
+				  .size = ask->target.pool.size <= POOL_SHOWN ? ask->target.pool.size : 0};
+	struct remote_call *remote = calloc(1, sizeof *remote + pool.size + 1);
 	const int r = remote ? call_begin(&remote->call, session, &ask->rpc, &ops) : -ENOMEM;
 	if (r < 0) {
 		free(remote);
@@ -363,6 +378,7 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 		return 0;
 	}
 	remote->ask = *ask;
+	memcpy(remote->pool, pool.bytes, pool.size);
 	if (block && (ask->kind == ASK_LEASE || (ask->kind != ASK_RELEASE && route_is_of_hosts(session->gateway, ask))))
 		remote->block = block_ref(block);
 	if (remote->call.is_request)

@@ -21,7 +21,8 @@ void results_open(struct results *results, struct call *call, const struct ask *
 				    .first = ask->errors == ASK_FIRST,
 				    .progress = ask->progress,
 				    .total = UINT64_MAX,
-				    .failed_index = UINT64_MAX};
+				    .failed_index = UINT64_MAX,
+				    .pool = strndup((const char *)ask->target.pool.bytes, ask->target.pool.size)};
 }
 
 /* ---- those that wait ---- */
@@ -105,6 +106,8 @@ void results_close(struct results *results)
 	sendq_clear(&results->run);
 	free(results->cells);
 	free(results->failure);
+	free(results->pool);
+	results->pool = NULL;
 	results->cells = NULL;
 	results->room = 0;
 	results->failure = NULL;
@@ -114,7 +117,7 @@ void results_close(struct results *results)
 
 static void put_any_error(const struct results *results, struct sendq *to, struct span error)
 {
-	const struct error_context context = {.index = -1, .items = -1};
+	const struct error_context context = {NO_CONTEXT};
 	put_error(to, error, results->call->session->form, &context);
 }
 
@@ -306,18 +309,25 @@ bool results_take(struct results *results, uint64_t index, struct span error, st
 	return true;
 }
 
-struct span results_error(struct span error, const char *host, uint64_t index, bool may_have_run)
+void results_take_failure(struct results *results, uint64_t index, struct span error, const struct error_context *context)
 {
-	const struct error_context context = {.host = host, .index = (int64_t)index, .may_have_run = may_have_run, .items = -1};
+	struct error_context whole = *context;
 	struct sendq to = {0};
 
-	put_error(&to, error, ERRORS_AS_MAP, &context);
-	return flat_take(&to);
+	whole.index = (int64_t)index;
+	put_error(&to, error, ERRORS_AS_MAP, &whole);
+	const struct span map = flat_take(&to);
+	if (map.size)
+		(void)results_take(results, index, map, (struct span){0}, NULL);
+	else
+		fail_for_memory(results);
+	flat_free(map);
 }
 
 void results_take_error(struct results *results, uint64_t index, struct error *error)
 {
 	error->index = (int64_t)index;
+	error->pool = results->pool;
 	const struct span map = flat_error(error);
 
 	if (map.size)
@@ -333,6 +343,7 @@ void results_fail_with(struct results *results, struct span error, const char *h
 {
 	results_flush(results);
 	const struct error_context context = {.host = host,
+					      .slot = -1,
 					      .index = -1,
 					      .may_have_run = may_have_run,
 					      .items = results->streams ? (int64_t)results->left : -1,
@@ -342,6 +353,7 @@ void results_fail_with(struct results *results, struct span error, const char *h
 
 void results_fail(struct results *results, struct error *error)
 {
+	error->pool = results->pool;
 	const struct span map = flat_error(error);
 
 	if (map.size)

@@ -27,6 +27,7 @@ struct cell {
 struct results {
 	struct call *call;
 	struct account *account;
+	char *pool; /* NULL: there was no memory for its name */
 	bool streams, runs, ordered, collects, first, progress;
 	/* The host and the slot of a result, if the client wants labels; else NULL. */
 	void (*label)(const struct results *results, uint64_t index, const char **host, uint32_t *slot);
@@ -62,9 +63,8 @@ void results_flush(struct results *results);
 /* An error of the gateway's own as a result. */
 void results_take_error(struct results *results, uint64_t index, struct error *error);
 
-/* An error that a host has sent as a map, with host and index in it. The caller frees it. Size 0: no memory. `may_have_run`:
- * before, on another host. */
-struct span results_error(struct span error, const char *host, uint64_t index, bool may_have_run);
+/* An error result: as a host has sent it, a map, with what is known of it. */
+void results_take_failure(struct results *results, uint64_t index, struct span error, const struct error_context *context);
 
 /* All have come: answers the call. */
 void results_answer(struct results *results);

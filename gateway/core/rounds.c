@@ -114,7 +114,7 @@ static struct item leave_seat(struct seat *seat)
 /* The pool has fewer slots by now: the item goes into another round. */
 static void give_up_slot(struct seat *seat, struct span error)
 {
-	const struct error_context context = {.host = seat->host->name, .index = -1, .items = -1};
+	const struct error_context context = {.host = seat->host->name, NO_CONTEXT};
 	struct many *many = &seat->rounds->many;
 	struct sendq to = {0};
 
@@ -149,7 +149,7 @@ static void lose_seat(struct seat *seat, const struct error *error, bool left)
 {
 	struct many *many = &seat->rounds->many;
 	const struct item item = leave_seat(seat);
-	const struct span map = flat_error(error);
+	const struct span map = many_flat_error(many, error);
 
 	if (!map.size) {
 		block_unref(item.block);

@@ -472,7 +472,8 @@ void clients_take(struct clients_of_node *clients)
 /* ---- answers ---- */
 
 struct played_error {
-	struct span code, ran;
+	struct span code, ran, host, pool;
+	bool has_slot, has_index;
 };
 
 static void read_error(const struct world *world, enum error_form form, struct span value, struct played_error *error)
@@ -491,6 +492,12 @@ static void read_error(const struct world *world, enum error_form form, struct s
 				(void)read_text(&inside, &error->code);
 			if (span_is(key, "ran"))
 				(void)read_text(&inside, &error->ran);
+			if (span_is(key, "host"))
+				(void)read_text(&inside, &error->host);
+			if (span_is(key, "pool"))
+				(void)read_text(&inside, &error->pool);
+			error->has_slot = error->has_slot || span_is(key, "slot");
+			error->has_index = error->has_index || span_is(key, "index");
 		}
 		HOLDS(world, count == 0 && error->code.size && error->ran.size, "an error has no code, or no ran");
 		return;
@@ -504,6 +511,23 @@ static void read_error(const struct world *world, enum error_form form, struct s
 	error->code = (struct span){.bytes = text.bytes, .size = (size_t)(colon - text.bytes)};
 }
 
+/* Hosts that are lost, or can't be asked, are named, and what they had. `is_item`: it stands in the place of one result. */
+static void check_fields(const struct world *world, const struct question *question, const struct played_error *error, bool is_item)
+{
+	const bool lost = span_is(error->code, "HOST_LOST"), unreachable = span_is(error->code, "UNREACHABLE");
+	const bool of_slots = question->kind == ALL || question->kind == SCATTER;
+
+	if (!lost && !unreachable)
+		return;
+	HOLDS(world, !lost || (error->host.size > 0 && span_is(error->pool, "p")), "HOST_LOST of question %u has no host, or no pool",
+	      question->msgid);
+	HOLDS(world, question->host < 0 || error->host.size > 0, "UNREACHABLE of question %u has no host", question->msgid);
+	HOLDS(world, !unreachable || span_is(error->ran, "no"), "UNREACHABLE of question %u, which may have run", question->msgid);
+	HOLDS(world, !is_item || error->has_index, "an error of question %u has no index", question->msgid);
+	HOLDS(world, !is_item || !of_slots || (error->has_slot && error->host.size && error->pool.size),
+	      "an error of question %u does not say of which slot", question->msgid);
+}
+
 /* May this question get such an error? */
 static void check_error(struct clients_of_node *clients, const struct client *client, const struct question *question,
 			struct span value, uint32_t token)
@@ -513,6 +537,8 @@ static void check_error(struct clients_of_node *clients, const struct client *cl
 	struct played_error error;
 
 	read_error(world, client->form, value, &error);
+	if (client->form == ERRORS_AS_MAP)
+		check_fields(world, question, &error, is_many(question->kind) && token != question->token + question->count);
 	const struct span code = error.code;
 	const bool from_host = question->kind == LEASE || question->kind == RELEASE;
 	const bool may =

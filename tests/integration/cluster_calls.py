@@ -131,6 +131,7 @@ class Line:
         self.client = host.client()
         self.msgid = 1      # of the call in flight
         self.tokens = []    # of the call in flight
+        self.target = ""    # likewise; of a notification the last one's
         self.client.value("objpool.hello", {"client": "test", "errors": "map"})
 
     def token(self):
@@ -156,6 +157,7 @@ class Line:
     def ask_many(self, requests):
         """Makes all these calls at once. Their [error, value], in order."""
         ids = {}
+        self.target = requests[0][0].partition(".")[0]
         for at in range(len(requests)):
             self.msgid = self.msgid % 0xffffffff + 1
             ids[self.msgid] = at
@@ -171,6 +173,7 @@ class Line:
 
     def ask(self, method, *params, notice=None):
         self.msgid = msgid = self.msgid % 0xffffffff + 1
+        self.target = params[0] if method.startswith("objpool.") else method.partition(".")[0]
         self.client.start(method, *params, msgid=msgid)
         while True:
             message = self.receive(f"{method}{params[:2]}")
@@ -187,18 +190,23 @@ class Line:
 
     # ---- what an answer must be ----
 
-    def honest(self, error, more=()):
-        """The `ran` of an error that may be."""
+    def honest(self, error, more=(), **place):
+        """The `ran` of an error that may be. `place`: fields that it has where it stands for one of many results."""
         if not isinstance(error, dict) or error.get("code") not in HONEST | set(more) or error.get("ran") not in RAN or \
                 not error.get("message"):
             raise Wrong(f"error {error}")
-        if error["code"] == "HOST_LOST" and not error.get("host") and "gateway" not in error["message"]:
-            raise Wrong(f"HOST_LOST does not say which host: {error}")
+        pool, _, host = self.target.partition(":")[0].partition("@")
+        if error["code"] == "HOST_LOST" and (not error.get("host") or error.get("pool") != pool):
+            raise Wrong(f"HOST_LOST does not say which host, or which pool: {error}")
+        if error["code"] in ("HOST_LOST", "UNREACHABLE"):
+            place.update({"host": host} if host not in ("", "*") else {})
+            if any(error.get(key) != value for key, value in place.items()):
+                raise Wrong(f"{self.target}: {error} is about {place}")
         if error["code"] == "UNREACHABLE" and error["ran"] != "no":
             raise Wrong(f"UNREACHABLE, and may have run: {error}")
         return error["ran"]
 
-    def one(self, kind, token, error, value, expected, idempotent=False, more=()):
+    def one(self, kind, token, error, value, expected, idempotent=False, more=(), **place):
         """Books one task. How it ended."""
         if error is None:
             self.book.tell(kind, token, "yes", idempotent)
@@ -210,7 +218,7 @@ class Line:
                 raise Wrong(f"token {token}: the answer is {str(value)[:100]}, not {str(expected)[:100]}")
             return "ok"
         self.book.tell(kind, token, "maybe", idempotent)
-        self.book.tell(kind, token, self.honest(error, more), idempotent)
+        self.book.tell(kind, token, self.honest(error, more, **place), idempotent)
         return error["code"]
 
     def many(self, kind, tokens, error, pairs, idempotent=False, more=()):
@@ -223,7 +231,8 @@ class Line:
             self.book.tell(kind, token, "maybe", idempotent)
         if len(pairs) != len(tokens):
             raise Wrong(f"{len(pairs)} results of {len(tokens)} tasks")
-        ends = [self.one(kind, token, *pair, token, idempotent, more) for token, pair in zip(tokens, pairs)]
+        ends = [self.one(kind, token, *pair, token, idempotent, more, index=index)
+                for index, (token, pair) in enumerate(zip(tokens, pairs))]
         return next((end for end in ends if end != "ok"), "ok")
 
 
@@ -260,12 +269,12 @@ def gather_all(line, kind, _):
             line.book.tell(kind, token, "no")
         return error["code"]
     places, end = {}, "ok"
-    for host, slot, (error, value) in results:
+    for index, (host, slot, (error, value)) in enumerate(results):
         if (host, slot) in places:
             raise Wrong(f"two results of {host}:{slot}")
         if error is None and value != token:
             raise Wrong(f"{host}:{slot} answers {value}, not {token}")
-        places[host, slot] = "yes" if error is None else line.honest(error)
+        places[host, slot] = "yes" if error is None else line.honest(error, host=host, slot=slot, pool="p", index=index)
         end = end if error is None else error["code"]
     if list(places) != sorted(places) or not places:
         raise Wrong(f"places {list(places)}")

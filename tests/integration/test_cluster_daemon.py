@@ -404,9 +404,11 @@ def test_the_gateway_dies_and_is_started_again(cluster):
         os.kill(gateway.pid, signal.SIGKILL)
         error, _ = c.wait(mine)
         assert (error["code"], error["ran"]) == ("HOST_LOST", "maybe") and "killed by signal 9" in error["message"]
+        assert (error["host"], error["pool"]) == ("h2", "p")
         assert c.wait(local)[0] is None
         error = c.error("p@h2.echo", 1)
-        assert (error["code"], error["ran"]) == ("UNREACHABLE", "no"), error
+        assert (error["code"], error["ran"], error["host"]) == ("UNREACHABLE", "no", "h2"), error
+        assert c.error("objpool.lease", "p@h3")["host"] == "h3" and "host" not in c.error("p@*.echo", 1)
         daemon.wait_log("can't run .*: No such file")
         assert "No such file" in c.error("p@h2.echo", 1)["message"]
         cluster.players.path.with_suffix(".away").rename(cluster.players.path)

@@ -16,6 +16,7 @@ enum {
 	OUT_MAX = 4 << 20,      /* bytes for the gateway, over which clients that add to them are not read */
 	OUT_ENOUGH = 1 << 20,   /* they are read again when it has so few */
 	TAKEN_STEP = 128 << 10, /* bytes that a client has read before the gateway is told */
+	POOL_SHOWN = 255,       /* bytes of a pool's name that errors have; a longer one is left out */
 };
 
 /* A request that the gateway has. */
@@ -24,6 +25,14 @@ struct errand {
 	struct abroad *abroad;
 	uint64_t end;  /* where its message ends in what was ever written to the gateway */
 	uint64_t size; /* counted in client->pending */
+	uint32_t host;  /* where its target's host begins in `names` */
+	uint32_t bytes; /* of this structure, with the names */
+	char names[];   /* the pool and the host of its target; "": this is about several hosts */
+};
+
+/* What a request's target names. */
+struct named {
+	struct span pool, host; /* size 0: none, or "*" */
 };
 
 static struct cluster *cluster_of(const struct core *core)
@@ -162,7 +171,7 @@ static void errand_free(struct cluster *cluster, struct errand *errand, struct c
 	struct abroad *abroad = errand->abroad;
 
 	client->pending -= errand->size;
-	account_credit(client->account, sizeof *errand);
+	account_credit(client->account, errand->bytes);
 	cluster->errands--;
 	abroad->errands--;
 	if (abroad->errands == 0 && client->abroad != abroad && !cluster->losing)
@@ -230,23 +239,58 @@ static void on_abandoned(struct ticket *ticket, const struct error *cause)
 	errand_free(cluster, errand, client);
 }
 
-static int check_gateway(const struct cluster *cluster, struct error *error)
+/* The core has read the target, and found that it is one. */
+static struct named named_by(const struct rpc *rpc)
+{
+	static const char prefix[] = "objpool.";
+	const bool is_daemons = rpc->method.size > sizeof prefix && memcmp(rpc->method.bytes, prefix, sizeof prefix - 1) == 0;
+	struct reader reader = reader_of(rpc->params);
+	struct target target = {0};
+	struct error error;
+	struct span text;
+	uint32_t count;
+
+	const int r = !is_daemons ? target_parse(rpc->method, &target, &error)
+		      : read_array(&reader, &count) < 0 || read_text(&reader, &text) < 0
+			      ? -EINVAL
+			      : target_parse_bare(text, &target, &error);
+	if (r < 0)
+		return (struct named){0};
+	if (target_is_of_hosts(&target))
+		target.host.size = 0;
+	if (target.pool.size > POOL_SHOWN)
+		target.pool.size = 0;
+	return (struct named){.pool = target.pool, .host = target.host};
+}
+
+static int check_gateway(struct cluster *cluster, const struct rpc *rpc, struct error *error)
 {
 	if (link_is_open(cluster))
 		return 0;
 	error_say(error, ERROR_UNREACHABLE, RAN_NO, "objpool-gateway, by which other hosts are reached, does not run: %s",
 		  cluster->ended[0] ? cluster->ended : "it is being started");
+	const struct named named = named_by(rpc);
+	(void)snprintf(cluster->unreachable, sizeof cluster->unreachable, "%.*s", SPAN_TEXT(named.host, GATEWAY_NAME_MAX));
+	error->host = named.host.size ? cluster->unreachable : NULL;
 	return -EINVAL;
 }
 
-static struct errand *errand_new(struct abroad *abroad, uint64_t size)
+static struct errand *errand_new(struct abroad *abroad, const struct rpc *rpc, uint64_t size)
 {
-	struct errand *errand = calloc(1, sizeof *errand);
+	const struct named named = named_by(rpc);
+	const size_t bytes = sizeof(struct errand) + named.pool.size + 1 + named.host.size + 1;
+	struct errand *errand = calloc(1, bytes);
 
 	if (!errand)
 		return NULL;
 	errand->abroad = abroad;
 	errand->size = size;
+	errand->host = (uint32_t)named.pool.size + 1;
+	errand->bytes = (uint32_t)bytes;
+	if (named.pool.size)
+		memcpy(errand->names, named.pool.bytes, named.pool.size);
+	if (named.host.size)
+		memcpy(errand->names + errand->host, named.host.bytes, named.host.size);
 	return errand;
 }
 
@@ -255,7 +299,7 @@ static int errand_begin(struct cluster *cluster, struct abroad *abroad, const st
 			struct errand **begun)
 {
 	struct client *client = abroad->client;
-	struct errand *errand = errand_new(abroad, size);
+	struct errand *errand = errand_new(abroad, rpc, size);
 	const int r = errand ? ticket_open(&errand->ticket, client, rpc, on_abandoned) : -ENOMEM;
 
 	if (r < 0) {
@@ -264,7 +308,7 @@ static int errand_begin(struct cluster *cluster, struct abroad *abroad, const st
 	}
 	errand->ticket.remote = true;
 	client->pending += size;
-	account_charge(client->account, sizeof *errand);
+	account_charge(client->account, errand->bytes);
 	cluster->errands++;
 	cluster->calls++;
 	abroad->errands++;
@@ -279,7 +323,7 @@ int abroad_send(struct remote *remote, struct client *client, const struct rpc *
 	const uint64_t size = to_gateway_size(rpc, block);
 	struct errand *errand = NULL;
 
-	if (check_gateway(cluster, error) < 0 || check_message(rpc, size, error) < 0)
+	if (check_gateway(cluster, rpc, error) < 0 || check_message(rpc, size, error) < 0)
 		return -EINVAL;
 	struct abroad *abroad = abroad_of(cluster, client);
 	const int r = !abroad ? -ENOMEM : rpc->type == RPC_REQUEST ? errand_begin(cluster, abroad, rpc, size, &errand) : 0;
@@ -372,16 +416,20 @@ int abroad_on_message(struct cluster *cluster, uint64_t number, struct span mess
 
 /* ---- its end, and the turn's ---- */
 
-/* HOST_LOST. What has not left the queue whole has not run. */
+/* HOST_LOST of the host that the call names; or of this host, whose gateway it was. What has not left the queue whole has not
+ * run. */
 static void answer_lost(struct cluster *cluster, struct errand *errand, const char *how)
 {
 	struct client *client = errand->abroad->client;
+	const char *host = errand->names + errand->host;
 	const bool sent = cluster->written - cluster->out.bytes >= errand->end;
 	struct error error;
 
 	error_say(&error, ERROR_HOST_LOST, sent ? RAN_MAYBE : RAN_NO,
 		  "objpool-gateway, by which the call went to other hosts, %s; %s", how,
 		  sent ? "the call may have run" : "the call was not sent");
+	error.pool = errand->names[0] ? errand->names : NULL;
+	error.host = *host ? host : cluster->daemon->config.cluster.name;
 	cluster->lost++;
 	ticket_answer_error(&errand->ticket, &error);
 	errand_free(cluster, errand, client);
