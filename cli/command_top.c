@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_top: calls objpool.status again and again over one connection, and shows the answers: on a full screen (top_screen.c),
+ * command_top: calls objpool.status, and in a cluster objpool.hosts, again and again over one connection, and shows the answers: on a full screen (top_screen.c),
  * or printed. top_model.c and top_view.c make what is shown.
  *
  * A look begins with a request, when its time has come. It ends with an answer, or with a message that there is none. The first
@@ -8,10 +8,12 @@
  * waits, and connecting anew, for a second at most.
  */
 #include "cli/cli.h"
+#include "cli/fields.h"
 #include "cli/top_screen.h"
 #include "proto/clock.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +34,7 @@ struct top {
 	struct cli *cli;
 	struct top_view view;
 	struct top_look look;
+	struct objpool_result hosts; /* the last answer; or none */
 	uint32_t times, looks; /* times 0: no end */
 	bool full;             /* the screen is ours */
 	bool waiting;          /* for an answer */
@@ -96,6 +99,8 @@ static int take(struct top *top, struct objpool_bytes status)
 
 	if (rc < 0)
 		return rc;
+	if (top->hosts.value.data && !isnan(look.hosts))
+		(void)top_look_add_hosts(&look, top->hosts.value); /* without memory it shows none */
 	top_look_compare(&look, &top->look);
 	top_look_free(&top->look);
 	top->look = look;
@@ -170,11 +175,29 @@ static int pack_target(const struct top *top, struct objpool_packer *args)
 	return arguments->count > 0 ? objpool_pack(args, "[s]", arguments->words[0]) : objpool_pack(args, "[]");
 }
 
+/* The client library's. It comes before the answer that ends the look. */
+static void on_hosts(void *context, const struct objpool_result *result)
+{
+	struct top *top = context;
+
+	objpool_result_free(&top->hosts);
+	if (!result->error)
+		(void)objpool_result_copy(&top->hosts, result); /* without memory it is empty */
+}
+
+/* Who looks at one pool is shown no hosts. */
+static bool wants_hosts(const struct top *top)
+{
+	return top->cli->arguments.count == 0;
+}
+
 static int begin_call(struct top *top)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	int rc = pack_target(top, &args);
 
+	if (rc == 0 && wants_hosts(top) && !isnan(top->look.hosts))
+		rc = objpool_call_async(top->cli->client, "objpool.hosts", (struct objpool_bytes){0}, NULL, on_hosts, top, NULL);
 	if (rc == 0)
 		rc = objpool_call_async(top->cli->client, "objpool.status", objpool_packed(&args), NULL, on_answer, top, NULL);
 	objpool_packer_free(&args);
@@ -372,6 +395,8 @@ static enum exit_status first_look(struct top *top)
 
 	if (status != EXIT_DONE)
 		return status;
+	if (wants_hosts(top) && field_is_set(field(result.value, "cluster")))
+		(void)objpool_call(cli->client, "objpool.hosts", (struct objpool_bytes){0}, NULL, &top->hosts);
 	const int rc = take(top, result.value);
 	objpool_result_free(&result);
 	return rc < 0 ? cli_fail(EXIT_CALL_FAILED, "top: %s", reason_of(rc)) : EXIT_DONE;
@@ -407,5 +432,6 @@ enum exit_status command_top(struct cli *cli)
 	if (status == EXIT_DONE)
 		status = full ? run_full(&top) : run_printed(&top);
 	top_look_free(&top.look);
+	objpool_result_free(&top.hosts);
 	return status;
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,23 +54,32 @@ static const struct key user_keys[] = {
 	{0},
 };
 
-static const char *read_text(struct top_look *look, struct objpool_bytes value)
+static const struct key host_keys[] = {
+	{"name", true, TOP_NAME},
+	{"state", true, TOP_STATE},
+	{"calls", false, TOP_CALLS},
+	{"inflight", false, TOP_IN_FLIGHT},
+	{"lost", false, TOP_LOST},
+	{0},
+};
+
+static const char *read_text(struct top_texts *texts, struct objpool_bytes value)
 {
 	struct objpool_reader reader = objpool_reader(value);
-	char *clean = look->texts + look->used;
+	char *clean = texts->bytes + texts->used;
 	const char *text;
 	size_t size;
 
-	if (objpool_read_str(&reader, &text, &size) < 0)
+	if (objpool_read_str(&reader, &text, &size) < 0 || size >= texts->room - texts->used)
 		return "";
-	look->used += top_text_clean(clean, text, size) + 1;
+	texts->used += top_text_clean(clean, text, size) + 1;
 	return clean;
 }
 
-static void read_entry(struct top_look *look, struct top_item *item, const struct key *key, struct objpool_bytes value)
+static void read_entry(struct top_texts *texts, struct top_item *item, const struct key *key, struct objpool_bytes value)
 {
 	if (key->is_text)
-		item->texts[key->place] = read_text(look, value);
+		item->texts[key->place] = read_text(texts, value);
 	else
 		item->values[key->place] = field_number(value, NAN);
 }
@@ -83,7 +93,7 @@ static void clear_item(struct top_item *item)
 }
 
 /* One pass over the map: there can be thousands. */
-static void read_item(struct top_look *look, struct top_item *item, const struct key *keys, struct objpool_bytes map)
+static void read_item(struct top_texts *texts, struct top_item *item, const struct key *keys, struct objpool_bytes map)
 {
 	struct objpool_reader reader = objpool_reader(map);
 	struct objpool_bytes value;
@@ -96,7 +106,7 @@ static void read_item(struct top_look *look, struct top_item *item, const struct
 	while (count-- > 0 && objpool_read_str(&reader, &name, &size) == 0 && objpool_read_value(&reader, &value) == 0)
 		for (const struct key *key = keys; key->name; key++)
 			if (size == strlen(key->name) && memcmp(name, key->name, size) == 0)
-				read_entry(look, item, key, value);
+				read_entry(texts, item, key, value);
 }
 
 /* Room for the elements of a packed array, of which *reader then is at the first. */
@@ -128,13 +138,13 @@ static int read_pool(struct top_look *look, struct top_pool *pool, struct objpoo
 	struct objpool_bytes slot;
 	uint32_t count;
 
-	read_item(look, &pool->item, pool_keys, map);
+	read_item(&look->texts, &pool->item, pool_keys, map);
 	pool->item.values[TOP_P99] = field_number(field(field(map, "latency"), "p99_s"), NAN);
 	pool->slots = begin_array(field(map, "slots"), sizeof *pool->slots, &reader, &count);
 	if (!pool->slots)
 		return -ENOMEM;
 	while (count-- > 0 && objpool_read_value(&reader, &slot) == 0)
-		read_item(look, &pool->slots[pool->count++], slot_keys, slot);
+		read_item(&look->texts, &pool->slots[pool->count++], slot_keys, slot);
 	pool->item.values[TOP_RSS] = sum(pool, TOP_RSS);
 	pool->item.values[TOP_CPU_S] = sum(pool, TOP_CPU_S);
 	return 0;
@@ -165,15 +175,15 @@ static int read_users(struct top_look *look, struct objpool_bytes users)
 	if (!look->users)
 		return -ENOMEM;
 	while (count-- > 0 && objpool_read_value(&reader, &user) == 0)
-		read_item(look, &look->users[look->user_count++], user_keys, user);
+		read_item(&look->texts, &look->users[look->user_count++], user_keys, user);
 	return 0;
 }
 
 static void read_daemon(struct top_look *look, struct objpool_bytes status)
 {
-	look->server = read_text(look, field(status, "server"));
-	look->version = read_text(look, field(status, "version"));
-	look->state = read_text(look, field(status, "state"));
+	look->server = read_text(&look->texts, field(status, "server"));
+	look->version = read_text(&look->texts, field(status, "version"));
+	look->state = read_text(&look->texts, field(status, "state"));
 	look->pid = field_number(field(status, "pid"), NAN);
 	look->uptime_s = field_number(field(status, "uptime_s"), NAN);
 	look->sessions = field_number(field(status, "sessions"), NAN);
@@ -191,6 +201,12 @@ static void add_up(struct top_look *look)
 	}
 }
 
+static int make_texts(struct top_texts *texts, size_t room)
+{
+	*texts = (struct top_texts){.bytes = malloc(room), .room = room};
+	return texts->bytes ? 0 : -ENOMEM;
+}
+
 int top_look_read(struct top_look *look, struct objpool_bytes status)
 {
 	struct objpool_reader reader = objpool_reader(status);
@@ -198,8 +214,7 @@ int top_look_read(struct top_look *look, struct objpool_bytes status)
 	*look = (struct top_look){0};
 	if (objpool_read_type(&reader) != OBJPOOL_MAP)
 		return -EINVAL;
-	look->texts = malloc(status.size);
-	if (!look->texts)
+	if (make_texts(&look->texts, status.size) < 0)
 		return -ENOMEM;
 	read_daemon(look, status);
 	if (read_pools(look, field(status, "pools")) < 0 || read_users(look, field(status, "users")) < 0) {
@@ -210,13 +225,87 @@ int top_look_read(struct top_look *look, struct objpool_bytes status)
 	return 0;
 }
 
+/* ---- hosts ---- */
+
+static void add_to(double *total, double value)
+{
+	if (!isnan(value))
+		*total = isnan(*total) ? value : *total + value;
+}
+
+/* Puts `sim 4/4` behind the pools that stand there, if there is room. */
+static void write_pool(struct top_texts *texts, size_t begun, const char *name, double ready, double slots)
+{
+	char *at = texts->bytes + texts->used, first[TOP_NUMBER], second[TOP_NUMBER];
+	const size_t room = texts->room - texts->used;
+	const int n = snprintf(at, room, "%s%s %s/%s", texts->used > begun ? ", " : "", name, top_number(first, ready, TOP_COUNT),
+			       top_number(second, slots, TOP_COUNT));
+
+	if (n > 0 && (size_t)n < room)
+		texts->used += (size_t)n;
+}
+
+/* Adds a pool up with the host's others. */
+static void read_shared(struct top_texts *texts, struct top_item *host, size_t begun, struct objpool_bytes shared)
+{
+	const double ready = field_number(field(shared, "ready"), NAN), slots = field_number(field(shared, "slots"), NAN);
+	struct objpool_reader reader = objpool_reader(field(shared, "pool"));
+	char clean[64];
+	const char *name;
+	size_t size;
+
+	add_to(&host->values[TOP_READY], ready);
+	add_to(&host->values[TOP_WORKERS], slots);
+	add_to(&host->values[TOP_QUEUE], field_number(field(shared, "queue"), NAN));
+	add_to(&host->values[TOP_RUNNING], field_number(field(shared, "running"), NAN));
+	if (objpool_read_str(&reader, &name, &size) < 0)
+		return;
+	(void)top_text_clean(clean, name, size < sizeof clean ? size : sizeof clean - 1);
+	write_pool(texts, begun, clean, ready, slots);
+}
+
+static void read_host(struct top_texts *texts, struct top_item *host, struct objpool_bytes map)
+{
+	struct objpool_reader reader = objpool_reader(field(map, "pools"));
+	struct objpool_bytes shared;
+	uint32_t count = 0;
+
+	read_item(texts, host, host_keys, map);
+	host->values[TOP_RTT] = field_number(field(map, "rtt_us"), NAN) / 1e6;
+	const size_t begun = texts->used;
+	host->texts[TOP_TROUBLE] = texts->bytes + begun;
+	(void)objpool_read_array(&reader, &count);
+	while (count-- > 0 && objpool_read_value(&reader, &shared) == 0)
+		read_shared(texts, host, begun, shared);
+	texts->bytes[texts->used] = '\0';
+	texts->used += texts->used + 1 < texts->room;
+}
+
+int top_look_add_hosts(struct top_look *look, struct objpool_bytes hosts)
+{
+	struct objpool_reader reader;
+	struct objpool_bytes host;
+	uint32_t count;
+
+	if (make_texts(&look->host_texts, hosts.size + 1) < 0)
+		return -ENOMEM;
+	look->others = begin_array(field(hosts, "hosts"), sizeof *look->others, &reader, &count);
+	if (!look->others)
+		return -ENOMEM;
+	while (count-- > 0 && objpool_read_value(&reader, &host) == 0)
+		read_host(&look->host_texts, &look->others[look->other_count++], host);
+	return 0;
+}
+
 void top_look_free(struct top_look *look)
 {
 	for (size_t i = 0; i < look->count; i++)
 		free(look->pools[i].slots);
 	free(look->pools);
 	free(look->users);
-	free(look->texts);
+	free(look->others);
+	free(look->texts.bytes);
+	free(look->host_texts.bytes);
 	*look = (struct top_look){0};
 }
 
@@ -266,12 +355,17 @@ static void compare_pools(struct top_pool *pool, const struct top_pool *before, 
 	pool->item.values[TOP_CPU] = sum(pool, TOP_CPU);
 }
 
-static void compare_users(struct top_look *look, const struct top_look *before, double seconds)
+/* Of users, or of hosts: what has the same name. They mostly have the places that they had. */
+static void compare_named(struct top_item *items, size_t count, const struct top_item *before, size_t count_before, double seconds)
 {
-	for (size_t i = 0; i < look->user_count; i++)
-		for (size_t j = 0; j < before->user_count; j++)
-			if (strcmp(look->users[i].texts[TOP_NAME], before->users[j].texts[TOP_NAME]) == 0)
-				compare_items(&look->users[i], &before->users[j], seconds);
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < count_before; j++) {
+			const struct top_item *same = &before[(i + j) % count_before];
+			if (strcmp(items[i].texts[TOP_NAME], same->texts[TOP_NAME]) != 0)
+				continue;
+			compare_items(&items[i], same, seconds);
+			break;
+		}
 }
 
 void top_look_compare(struct top_look *look, const struct top_look *before)
@@ -280,7 +374,8 @@ void top_look_compare(struct top_look *look, const struct top_look *before)
 	const double seconds = since > 0 && look->pid == before->pid ? since : NAN;
 	double total = 0;
 
-	compare_users(look, before, seconds);
+	compare_named(look->users, look->user_count, before->users, before->user_count, seconds);
+	compare_named(look->others, look->other_count, before->others, before->other_count, seconds);
 	for (size_t i = 0; i < look->count; i++) {
 		struct top_pool *pool = &look->pools[i];
 		const struct top_pool *same = top_look_pool(before, pool->item.texts[TOP_NAME]);
@@ -377,15 +472,15 @@ static int compare_slot_rows(const void *a, const void *b, void *context)
 	return way ? way : order->sort == TOP_BY_NAME && order->reverse ? -numbers : numbers;
 }
 
-/* With their titles. */
-static size_t count_user_rows(const struct top_look *look)
+/* Of users and hosts, with their titles. */
+static size_t count_other_rows(const struct top_look *look)
 {
-	return look->user_count > 0 ? look->user_count + 1 : 0;
+	return (look->user_count > 0 ? look->user_count + 1 : 0) + (look->other_count > 0 ? look->other_count + 1 : 0);
 }
 
 static size_t count_rows(const struct top_look *look)
 {
-	size_t count = look->count + count_user_rows(look);
+	size_t count = look->count + count_other_rows(look);
 
 	for (size_t i = 0; i < look->count; i++)
 		if (look->pools[i].expanded)
@@ -403,6 +498,17 @@ static size_t add_slots(struct top_row *rows, struct top_pool *pool, struct orde
 	return pool->count + 1;
 }
 
+/* Titles, and users or hosts. */
+static size_t add_others(struct top_row *rows, const struct top_item *items, size_t count, bool of_host)
+{
+	if (count == 0)
+		return 0;
+	rows[0] = (struct top_row){.of_host = of_host};
+	for (size_t i = 0; i < count; i++)
+		rows[1 + i] = (struct top_row){.other = &items[i], .of_host = of_host};
+	return count + 1;
+}
+
 struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool reverse, size_t *count)
 {
 	struct order order = {sort, reverse};
@@ -415,7 +521,7 @@ struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool r
 		return NULL;
 	}
 	/* At the end at first: they move up, and slots in between. */
-	struct top_row *pools = rows + all - count_user_rows(look) - look->count;
+	struct top_row *pools = rows + all - count_other_rows(look) - look->count;
 	for (size_t i = 0; i < look->count; i++)
 		pools[i] = (struct top_row){.pool = &look->pools[i], .is_pool = true};
 	qsort_r(pools, look->count, sizeof *pools, compare_pool_rows, &order);
@@ -424,8 +530,7 @@ struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool r
 		if (rows[*count - 1].pool->expanded)
 			*count += add_slots(rows + *count, rows[*count - 1].pool, &order);
 	}
-	for (size_t i = 0; i < look->user_count; i++)
-		rows[all - look->user_count + i].user = &look->users[i];
-	*count = all;
+	*count += add_others(rows + *count, look->users, look->user_count, false);
+	*count += add_others(rows + *count, look->others, look->other_count, true);
 	return rows;
 }

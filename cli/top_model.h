@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * top_model: what `objpool top` shows, computed from two answers of objpool.status. A look is one answer taken apart, in the
- * daemon's order; once compared, it does not change any more, but for which of its pools are expanded. Pools, slots and users
- * are items alike: numbers, NaN where the daemon does not say, and texts, clean (top_text.h) and empty where it does not say.
+ * daemon's order; once compared, it does not change any more, but for which of its pools are expanded. Pools, slots, users and
+ * hosts are items alike: numbers, NaN where the daemon does not say, and texts, clean (top_text.h) and empty where it does not say.
  */
 #ifndef CLI_TOP_MODEL_H
 #define CLI_TOP_MODEL_H
@@ -32,6 +32,7 @@ enum top_value {
 	TOP_DENIED,
 	TOP_OVERLOADED,
 	TOP_MEMORY,
+	TOP_RTT, /* of a host: seconds */
 	TOP_VALUES
 };
 
@@ -39,7 +40,7 @@ enum top_text {
 	TOP_NAME,
 	TOP_STATE,
 	TOP_METHOD,  /* that a slot runs */
-	TOP_TROUBLE, /* a pool's error, a slot's last failure */
+	TOP_TROUBLE, /* a pool's error, a slot's last failure; of a host, its pools */
 	TOP_TEXTS
 };
 
@@ -55,9 +56,14 @@ struct top_pool {
 	bool expanded;
 };
 
+/* All texts of an answer; each takes no more room than it had there. */
+struct top_texts {
+	char *bytes;
+	size_t used, room;
+};
+
 struct top_look {
-	char *texts; /* all that there are; each takes no more room than it had in the answer */
-	size_t used;
+	struct top_texts texts, host_texts;
 	const char *server, *version, *state;
 	double pid, uptime_s, sessions, late;
 	double hosts;  /* others of the cluster that are ready; NaN: there is no cluster */
@@ -66,10 +72,15 @@ struct top_look {
 	size_t count;
 	struct top_item *users; /* in the configuration's order; none where it has no users, or this client may not see them */
 	size_t user_count;
+	struct top_item *others; /* the hosts of the cluster, this one too */
+	size_t other_count;
 };
 
 /* Takes an answer apart; it isn't needed afterwards. 0; -EINVAL: it is no map; -ENOMEM: the look is empty. */
 int top_look_read(struct top_look *look, struct objpool_bytes status);
+
+/* Takes an answer of objpool.hosts apart, likewise, for a look that has been read. 0; -ENOMEM: it shows no hosts. */
+int top_look_add_hosts(struct top_look *look, struct objpool_bytes hosts);
 
 /*
  * Computes rates, and takes over which pools are expanded. What the earlier look doesn't have, what has been made anew since,
@@ -101,17 +112,17 @@ enum top_sort {
 const char *top_sort_name(enum top_sort sort);
 
 /* A line about a pool; or, in an expanded one, about a slot; or, with neither slot nor `is_pool`, the titles of its slots.
- * Without a pool: about a user; or, without that too, the titles of the users. */
+ * Without a pool: about a user or a host (`of_host`); or, without such an item, the titles of these. */
 struct top_row {
 	struct top_pool *pool;
-	const struct top_item *slot, *user;
-	bool is_pool;
+	const struct top_item *slot, *other;
+	bool is_pool, of_host;
 };
 
 /*
  * All rows, sorted: texts from A to Z and numbers from the largest down, or the other way with `reverse`; unknown numbers
- * are always last. Pools among themselves, and the slots of each. Users come last, and are not sorted. The caller frees; NULL: no
- * memory, or no rows.
+ * are always last. Pools among themselves, and the slots of each. Users, and then hosts, come last, and are not sorted. The caller
+ * frees; NULL: no memory, or no rows.
  */
 struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool reverse, size_t *count);
 

@@ -73,6 +73,20 @@ static const struct top_column user_columns[] = {
 	{0},
 };
 
+static const struct top_column host_columns[] = {
+	{"HOST", TEXT, TOP_NAME, 0, 0, false},
+	{"STATE", TEXT, TOP_STATE, 0, 6, false},
+	{"READY", READY, 0, 0, 9, true},
+	{"QUEUE", NUMBER, TOP_QUEUE, TOP_COUNT, 7, true},
+	{"RUNNING", NUMBER, TOP_RUNNING, TOP_COUNT, 7, true},
+	{"CALLS/s", NUMBER, TOP_CALLS_RATE, TOP_RATE, 7, true},
+	{"IN FLIGHT", NUMBER, TOP_IN_FLIGHT, TOP_COUNT, 9, true},
+	{"LOST", NUMBER, TOP_LOST, TOP_COUNT, 5, true},
+	{"RTT", NUMBER, TOP_RTT, TOP_LATENCY, 6, true},
+	{"POOLS", TEXT, TOP_TROUBLE, 0, INT_MAX, false},
+	{0},
+};
+
 /* ---- a line ---------------------------------------------------------------------------------------------------------------- */
 
 struct text_line {
@@ -203,12 +217,13 @@ static int name_width(const struct top_look *look, int width)
 	return fitted;
 }
 
-static int user_width(const struct top_look *look, int width)
+/* Of users, or of hosts. */
+static int other_width(const struct top_item *items, size_t count, int width)
 {
 	int fitted = top_text_width("USER");
 
-	for (size_t i = 0; i < look->user_count; i++)
-		fitted = at_least(fitted, look->users[i].texts[TOP_NAME], most_fitted(width));
+	for (size_t i = 0; i < count; i++)
+		fitted = at_least(fitted, items[i].texts[TOP_NAME], most_fitted(width));
 	return fitted;
 }
 
@@ -254,10 +269,10 @@ static void put_header(struct text_line *line, const struct top_view *view, cons
 	put_number(line, (double)look->count, TOP_COUNT, "pool", "pools");
 	put_format(line, ", %s/%s instances", top_number(ready, look->ready, TOP_COUNT),
 		   top_number(workers, look->workers, TOP_COUNT));
-	if (!isnan(look->hosts))
-		put_number(line, look->hosts, TOP_COUNT, "other host", "other hosts");
 	put_number(line, look->calls_rate, TOP_RATE, "calls/s", "calls/s");
 	put_number(line, look->late, TOP_COUNT, "late", "late");
+	if (!isnan(look->hosts))
+		put_number(line, look->hosts, TOP_COUNT, "other host", "other hosts");
 	if (localtime_r(&view->time, &tm) && strftime(clock, sizeof clock, "%H:%M:%S", &tm) > 0)
 		put_format(line, ", %s", clock);
 }
@@ -297,8 +312,8 @@ static bool is_one_of(const char *state, const char *const *states)
 
 static enum top_style style_of(const struct top_item *item)
 {
-	static const char *const troubled[] = {"degraded", "unavailable", "failed", NULL};
-	static const char *const quiet[] = {"ready", "asleep", "", NULL};
+	static const char *const troubled[] = {"degraded", "unavailable", "failed", "gone", NULL};
+	static const char *const quiet[] = {"ready", "self", "asleep", "", NULL};
 	const char *state = item->texts[TOP_STATE];
 
 	return is_one_of(state, troubled) ? TOP_TROUBLED : is_one_of(state, quiet) ? TOP_PLAIN : TOP_BUSY;
@@ -306,9 +321,16 @@ static enum top_style style_of(const struct top_item *item)
 
 /* Widths of the columns that have none of their own. */
 struct fitted {
-	int name, method, user;
+	int name, method, user, host;
 	const struct top_pool *pool; /* whose methods */
 };
+
+static struct fitted fitted_to(const struct top_look *look, int width)
+{
+	return (struct fitted){.name = name_width(look, width),
+			       .user = other_width(look->users, look->user_count, width),
+			       .host = other_width(look->others, look->other_count, width)};
+}
 
 static enum top_style put_any_row(struct text_line *line, const struct top_row *row, struct fitted *fitted)
 {
@@ -317,8 +339,8 @@ static enum top_style put_any_row(struct text_line *line, const struct top_row *
 		return style_of(&row->pool->item);
 	}
 	if (!row->pool) {
-		put_row(line, user_columns, row->user, fitted->user);
-		return row->user ? TOP_PLAIN : TOP_TITLES;
+		put_row(line, row->of_host ? host_columns : user_columns, row->other, row->of_host ? fitted->host : fitted->user);
+		return row->other ? style_of(row->other) : TOP_TITLES;
 	}
 	if (fitted->pool != row->pool) {
 		fitted->pool = row->pool;
@@ -375,7 +397,7 @@ static void draw_rows(struct top_view *view, const struct top_look *look, int wi
 	size_t count;
 	struct top_row *rows = top_rows(look, view->sort, view->reverse, &count);
 	const size_t selected = find_selected(view, rows, count);
-	struct fitted fitted = {.name = name_width(look, width), .user = user_width(look, width)};
+	struct fitted fitted = fitted_to(look, width);
 	struct text_line text;
 	int y = head_height(view);
 
@@ -493,7 +515,7 @@ void top_view_print(const struct top_view *view, const struct top_look *look, to
 {
 	size_t count;
 	struct top_row *rows = top_rows(look, view->sort, view->reverse, &count);
-	struct fitted fitted = {.name = name_width(look, TOP_ALL), .user = user_width(look, TOP_ALL)};
+	struct fitted fitted = fitted_to(look, TOP_ALL);
 	struct text_line text;
 	int y = 0;
 

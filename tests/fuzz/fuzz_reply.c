@@ -211,6 +211,7 @@ static void look(struct run *run)
 		(void)objpool_dispatch(run->client, POLLIN);
 		if (!results[i].value.data || top_look_read(&now, results[i].value) < 0)
 			continue;
+		(void)top_look_add_hosts(&now, results[i].value);
 		top_look_compare(&now, &before);
 		top_look_free(&before);
 		before = now;

@@ -687,7 +687,10 @@ def test_hosts_for_people_status_and_metrics(cluster):
     assert max(map(len, lines)) <= 80
     assert '"name": "h2"' in objpool("hosts", "--json").stdout
     assert "is host h1 of domain test, connected, 1 other host, 0 under way there" in objpool("status").stdout
-    assert ", 1 other host, " in objpool("top", "-b", "-n", "1").stdout
+    printed = objpool("top", "-b", "-n", "1").stdout
+    assert ", 1 other host, " in printed and [line.split()[:4] for line in printed.splitlines()[-3:]] == [
+        ["HOST", "STATE", "READY", "QUEUE"], ["h1", "self", "-/-", "-"], ["h2", "ready", "4/5", "2"]]
+    assert "HOST" not in objpool("top", "p", "-b", "-n", "1").stdout
     with daemon.client() as c:
         assert c.value("objpool.status")["cluster"] == {"name": "h1", "domain": "test", "bus": "connected", "hosts": 1, "requests": 0}
         metrics = c.value("objpool.metrics")

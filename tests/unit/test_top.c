@@ -316,6 +316,47 @@ static void draw(struct top_view *view, const struct top_look *look, int width, 
 	assert_true(page.count <= height);
 }
 
+#define HOST_POOL "{s s, s i, s i, s i, s i}"
+#define HOST_POOL_IS(name, ready, slots) "pool", name, "ready", ready, "slots", slots, "queue", 1, "running", 2
+
+static void add_hosts(struct top_look *look, int calls)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+
+	assert_int_equal(objpool_pack(&packer, "{s [{s s, s s, s []}, {s s, s s, s i, s i, s i, s i, s [" HOST_POOL "," HOST_POOL "]}]}", "hosts",
+				      "name", "h1", "state", "self", "pools", "name", "h2", "state", "gone", "rtt_us", 250, "calls",
+				      calls, "inflight", 3, "lost", 4, "pools", HOST_POOL_IS("sim", 3, 4), HOST_POOL_IS("dice", 1, 1)),
+			 0);
+	assert_int_equal(top_look_add_hosts(look, objpool_packed(&packer)), 0);
+	for (size_t size = 1; size < packer.size; size++) {
+		struct top_look half = {0};
+		assert_int_equal(top_look_add_hosts(&half, (struct objpool_bytes){packer.data, size}), 0);
+		top_look_free(&half);
+	}
+	objpool_packer_free(&packer);
+}
+
+static void test_hosts(void **state)
+{
+	struct top_look before = look_at(1, 10, "[{s s}]", "name", "a"), look = look_at(1, 12, "[{s s}]", "name", "a");
+	struct top_view view = {.delay_ms = 1000};
+
+	(void)state;
+	add_hosts(&before, 100);
+	add_hosts(&look, 150);
+	top_look_compare(&look, &before);
+	draw(&view, &look, 80, 9);
+	assert_string_equal(page.lines[4], "HOST  STATE       READY    QUEUE  RUNNING  CALLS/s  IN FLIGHT   LOST     RTT");
+	assert_int_equal(page.styles[4], TOP_TITLES);
+	assert_string_equal(page.lines[5], "h1    self          -/-        -        -        -          -      -       -");
+	assert_string_equal(page.lines[6], "h2    gone          4/5        2        4     25.0          3      4   250us");
+	assert_int_equal(page.styles[6], TOP_TROUBLED);
+	draw(&view, &look, 120, 9);
+	assert_non_null(strstr(page.lines[6], "250us  sim 3/4, dice 1/1"));
+	top_look_free(&before);
+	top_look_free(&look);
+}
+
 /* The selected line's first word; "" when it is not on the page. */
 static const char *selected(void)
 {
@@ -576,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_odd_answers),
 		cmocka_unit_test(test_sorting),
+		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_columns_go_from_the_right),
 		cmocka_unit_test(test_header_and_message),
 		cmocka_unit_test(test_selecting),
