@@ -35,7 +35,7 @@ $(WITHOUT_MEMORY): private OWN_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,mallo
 $(B)/tests/test_signature: $(call objs,daemon/worker/types)
 
 # A gateway in the hands of a test.
-$(addprefix $(B)/tests/test_gateway_,wires calls service): $(B)/tests/unit/gateway_bench.o $(call objs,gateway/service) $(JSON)
+$(addprefix $(B)/tests/test_gateway_,wires calls joint service): $(B)/tests/unit/gateway_bench.o $(call objs,gateway/service) $(JSON)
 
 # The server of the client's tests.
 $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
