@@ -31,8 +31,7 @@ uint64_t many_time_left(const struct many *many)
 
 bool many_has(const struct many *many, const struct host *host)
 {
-	const struct host_pool *pool = host_pool(host, many->ask.target.pool);
-	return pool && pool->slots > 0 && route_has(many->call.session->gateway, &many->ask, host);
+	return route_has(many->call.session->gateway, &many->ask, host);
 }
 
 void many_go_on(struct many *many)

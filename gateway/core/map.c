@@ -26,6 +26,7 @@ struct stint {
 	uint32_t slots;
 	uint64_t credit; /* items that it still takes */
 	uint32_t open;   /* that it owes */
+	bool ready;      /* the host has instances that are: else it only keeps what it is given, as its pool is paused */
 	bool refused;    /* the host has said no: it is not asked again */
 	bool over;
 };
@@ -33,7 +34,7 @@ struct stint {
 struct map {
 	struct many many;
 	TAILQ_HEAD(stint_list, stint) stints;
-	uint32_t total_slots, live; /* of stints that are not over; how many these are */
+	uint32_t live; /* stints that are not over */
 };
 
 static struct map *of_many(struct many *many)
@@ -57,11 +58,11 @@ static void free_map(struct many *many)
 
 /* ---- items to the hosts ---- */
 
-/* How many of the items that wait this host gets now: what its slots are among all, but one at least. Else the first that gives
+/* How many of the items that wait this host gets now: what its slots are among `slots`, but one at least. Else the first that gives
  * credit would get all of a short map. */
-static uint32_t share_of(const struct map *map, const struct stint *stint, uint64_t wait)
+static uint32_t share_of(const struct stint *stint, uint64_t slots, uint64_t wait)
 {
-	uint64_t share = (wait * stint->slots + map->total_slots - 1) / map->total_slots;
+	uint64_t share = (wait * stint->slots + slots - 1) / slots;
 
 	share = share < stint->credit ? share : stint->credit;
 	return (uint32_t)(share < FEED_MAX ? share : FEED_MAX);
@@ -122,6 +123,17 @@ static void feed_host(struct stint *stint, uint32_t count)
 
 static void join_new_hosts(struct map *map);
 
+/* The slots of hosts that take items. `ready`: only of those where instances are ready. */
+static uint64_t count_slots(const struct map *map, bool ready)
+{
+	const struct stint *stint;
+	uint64_t slots = 0;
+
+	TAILQ_FOREACH(stint, &map->stints, entry)
+		slots += stint->over || (ready && !stint->ready) ? 0 : stint->slots;
+	return slots;
+}
+
 static void go_on(struct many *many)
 {
 	struct map *map = of_many(many);
@@ -129,12 +141,14 @@ static void go_on(struct many *many)
 
 	if (map->live == 0)
 		join_new_hosts(map);
+	const uint64_t slots_ready = count_slots(map, true), slots = slots_ready > 0 ? slots_ready : count_slots(map, false);
 	for (stint = TAILQ_FIRST(&map->stints); stint && !many->call.over; stint = next) {
 		next = TAILQ_NEXT(stint, entry);
-		const uint64_t wait = stint->over || stint->credit == 0 ? 0 : may_begin(map);
+		const bool takes = !stint->over && stint->credit > 0 && (stint->ready || slots_ready == 0);
+		const uint64_t wait = takes ? may_begin(map) : 0;
 		if (wait == 0 || (many->results.streams && many->call.session->full) || stint->has.count > HAS_MAX)
 			continue;
-		feed_host(stint, share_of(map, stint, wait));
+		feed_host(stint, share_of(stint, slots, wait));
 	}
 	if (map->live == 0 && !many->call.over)
 		many_fail_rest(many);
@@ -218,7 +232,6 @@ static void give_back(struct stint *stint, struct span error, uint64_t left)
 
 	stint->over = true;
 	map->live--;
-	map->total_slots -= stint->slots;
 	while (stint->has.count > 0) {
 		const struct item item = items_pop(&stint->has);
 		if (item.answered)
@@ -301,6 +314,15 @@ static void ask_host(struct stint *stint)
 	}
 }
 
+/* A pool that sleeps has no slots, and makes one when it is asked. */
+static void look_at_pool(struct stint *stint)
+{
+	const struct host_pool *pool = host_pool(stint->host, stint->map->many.ask.target.pool);
+
+	stint->slots = pool->slots > 0 ? pool->slots : 1;
+	stint->ready = pool->ready > 0;
+}
+
 /* NULL: no memory; then the host does not take part. */
 static struct stint *add_stint(struct map *map, struct host *host)
 {
@@ -311,10 +333,9 @@ static struct stint *add_stint(struct map *map, struct host *host)
 	stint->map = map;
 	stint->host = host;
 	stint->incarnation = incarnation_of(host);
-	stint->slots = host_pool(host, map->many.ask.target.pool)->slots;
+	look_at_pool(stint);
 	stint->has.account = &map->many.call.session->gateway->memory;
 	TAILQ_INSERT_TAIL(&map->stints, stint, entry);
-	map->total_slots += stint->slots;
 	map->live++;
 	host->users++;
 	return stint;
@@ -346,20 +367,15 @@ static void join_new_hosts(struct map *map)
 	}
 }
 
-/* It has another number of slots. */
-static void resize(struct stint *stint, uint32_t slots)
-{
-	stint->map->total_slots += slots - stint->slots;
-	stint->slots = slots;
-}
-
 static void came(struct many *many, struct host *host)
 {
 	struct map *map = of_many(many);
 	struct stint *stint = find_stint(map, host, false);
 
-	if (stint && !stint->over)
-		resize(stint, host_pool(host, many->ask.target.pool)->slots);
+	if (stint && !stint->over) {
+		look_at_pool(stint);
+		many_go_on(many);
+	}
 	if (stint || (input_waiting(&many->input) == 0 && many->input.is_over))
 		return;
 	stint = add_stint(map, host);

@@ -270,7 +270,7 @@ static bool must_wait(struct gateway *gateway, const struct session *session, co
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (!route_has(gateway, ask, host))
 			continue;
-		if (picks && !host->replays)
+		if (picks && !host->replays && route_is_ready(host, ask))
 			return false;
 		waits = waits || host->replays;
 	}

@@ -178,10 +178,24 @@ static bool is_free(const struct host *host, const struct host_pool *pool)
 	return pool->running + pool->queued + host->unanswered < pool->ready;
 }
 
+/* Which hosts are asked first: those that have an instance that is ready; then those whose pool sleeps, and makes one when it is
+ * asked; then those whose pool is paused, or being started. A host that is being sent sticky calls comes last. */
+static unsigned rank(const struct host *host, const struct host_pool *pool)
+{
+	return host->replays ? 0 : pool->ready > 0 ? 3 : pool->slots == 0 ? 2 : 1;
+}
+
+bool route_is_ready(const struct host *host, const struct ask *ask)
+{
+	const struct host_pool *pool = host_pool(host, ask->target.pool);
+	return pool && pool->ready > 0;
+}
+
 static struct host *any(struct gateway *gateway, const struct ask *ask, const struct host * not )
 {
 	const struct remote *remote = ask->target.host.size ? NULL : remote_of(gateway, ask->target.pool);
 	struct host *self = gateway->hosts->self, *chosen[2] = {NULL, NULL}, *host;
+	unsigned best = 0;
 	uint64_t seen = 0;
 
 	if (remote && !remote->prefer_load && self != not &&route_has(gateway, ask, self) &&
@@ -190,8 +204,15 @@ static struct host *any(struct gateway *gateway, const struct ask *ask, const st
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (host == not || !route_has(gateway, ask, host))
 			continue;
-		/* Two of all, each with the same chance (Vitter's algorithm R). Those without ready instances only if there are
-		 * no others. */
+		const unsigned its = rank(host, host_pool(host, ask->target.pool));
+		if (its < best)
+			continue;
+		if (its > best) {
+			best = its;
+			seen = 0;
+			chosen[1] = NULL;
+		}
+		/* Two of the best, each with the same chance (Vitter's algorithm R). */
 		const uint64_t place = seen < 2 ? seen : gateway_random(gateway) % (seen + 1);
 		if (place < 2)
 			chosen[place] = host;
@@ -220,9 +241,14 @@ static struct host *by_key(struct gateway *gateway, const struct ask *ask)
 {
 	struct host *host, *best = NULL;
 
-	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
-		if (route_has(gateway, ask, host) && (!best || weight(host, ask->target.key) > weight(best, ask->target.key)))
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
+		if (!route_has(gateway, ask, host))
+			continue;
+		const bool ready = route_is_ready(host, ask), best_is_ready = best && route_is_ready(best, ask);
+		if (!best || (ready && !best_is_ready) ||
+		    (ready == best_is_ready && weight(host, ask->target.key) > weight(best, ask->target.key)))
 			best = host;
+	}
 	return best;
 }
 

@@ -7,7 +7,7 @@
  *
  * Any: of two, by chance, the one with less to do for each ready instance. With `prefer = local` this host, while an instance of
  * it is free. A key: the host whose name and the key have the highest hash, so that every host finds the same, and few keys move
- * when a host comes or goes.
+ * when a host comes or goes. Hosts without an instance that is ready are asked only if no other has one.
  */
 #ifndef GATEWAY_ROUTE_H
 #define GATEWAY_ROUTE_H
@@ -39,6 +39,9 @@ void route_learn(struct host *host, uint64_t took);
 
 /* May the host be asked for instances of the pool, of those that the target stands for? */
 bool route_has(const struct gateway *gateway, const struct ask *ask, const struct host *host);
+
+/* Has the host an instance that is ready? */
+bool route_is_ready(const struct host *host, const struct ask *ask);
 
 /* There is no host: makes the error that says why. */
 void route_say_none(const struct gateway *gateway, const struct ask *ask, struct error *error);
