@@ -19,7 +19,7 @@ struct question {
 	uint32_t token, count;      /* count: of tokens */
 	int host;                   /* the node's number; -1: any */
 	unsigned slot, size, sends; /* size: bytes of the answer; sends: of an argument that nobody looks at */
-	bool sticky;
+	bool sticky, plain; /* plain: "p", of the section [remote p] */
 	bool fails, cancelled, timed, idempotent, streams, ordered, collects, first, labels, runs;
 	bool sync, keyed; /* in rounds; with a keyword beside the items */
 	uint32_t fed, credit, next, heard, failures; /* fed: items that were; next: index of the next result, if in order */
@@ -108,7 +108,10 @@ static void target_of(const struct question *question, char target[64])
 		(void)snprintf(selector, sizeof selector, ":key=%c", 'a' + (char)(question->token % 16));
 	else if (selectors[question->kind])
 		(void)snprintf(selector, sizeof selector, "%s", selectors[question->kind]);
-	(void)snprintf(target, 64, "p@%s%s", host, selector);
+	if (question->plain)
+		(void)snprintf(target, 64, "p%s", selector);
+	else
+		(void)snprintf(target, 64, "p@%s%s", host, selector);
 }
 
 static void put_items(struct sendq *to, const struct question *question)
@@ -281,18 +284,19 @@ static void begin_question(struct clients_of_node *clients, struct client *clien
 	write_question(clients, client, question);
 }
 
-static void ask(struct clients_of_node *clients, struct client *client)
+static void ask(struct clients_of_node *clients, struct client *client, enum kind kind)
 {
 	struct world *world = clients->world;
 	struct question *question = calloc(1, sizeof *question);
 
 	open_client(clients, client);
-	question->kind = pick_kind(world);
+	question->kind = kind;
 	question->msgid = ++client->last_msgid;
 	question->ordered = true;
 	question->host = -1;
 	if (question->kind >= NAMED && question->kind <= RELEASE && question->kind != KEY)
 		question->host = (int)world_dice(world, world->flavour.calm ? world->node_count : world->node_count + 1);
+	question->plain = question->host < 0 && kind != LEASE && clients->node->remote && world_one_in(world, 2);
 	question->slot = world_dice(world, SLOTS_MAX);
 	pick_count(world, question);
 	question->token = world_tokens(world, question->count + 1);
@@ -410,13 +414,22 @@ void clients_act(struct clients_of_node *clients)
 	if (!clients->node->gateway || clients->node->stalled_until)
 		return;
 	if (dice < 70 && client->in_flight < IN_FLIGHT_MAX)
-		ask(clients, client);
+		ask(clients, client, pick_kind(world));
 	else if (dice < 75)
 		notify(clients, client);
 	else if (dice < 82)
 		cancel(clients, client);
 	else
 		feed_some(clients, client);
+}
+
+void clients_ask_any(struct clients_of_node *clients)
+{
+	static const enum kind kinds[] = {ANY, KEY, MAP, FED};
+	struct client *client = &clients->clients[world_dice(clients->world, CLIENTS)];
+
+	if (clients->node->gateway)
+		ask(clients, client, kinds[world_dice(clients->world, 4)]);
 }
 
 static void close_client(struct clients_of_node *clients, struct client *client, bool tell)
@@ -576,6 +589,19 @@ static bool read_echo(struct span value, struct echo *echo)
 	       (count == 3 || read_bytes(&reader, &bytes) == 0);
 }
 
+/* Among the hosts of the node's [remote p]? */
+static bool is_named(const struct node *node, struct span host)
+{
+	char name[8];
+
+	for (unsigned i = 0; i < NODES; i++) {
+		node_name(i, name);
+		if ((node->remote_hosts & 1u << i) && span_is(host, name))
+			return true;
+	}
+	return false;
+}
+
 static void check_echo(struct clients_of_node *clients, const struct question *question, struct span value, uint32_t token,
 		       struct echo *echo)
 {
@@ -590,6 +616,9 @@ static void check_echo(struct clients_of_node *clients, const struct question *q
 		node_name((unsigned)question->host, name);
 		HOLDS(world, span_is(echo->host, name), "token %u ran on another host", token);
 	}
+	if (question->plain && clients->node->remote_hosts)
+		HOLDS(world, span_is(echo->host, clients->node->name) || is_named(clients->node, echo->host),
+		      "token %u ran on a host that [remote p] does not name", token);
 	if (question->kind == SLOT)
 		HOLDS(world, echo->slot == question->slot, "token %u ran on another slot", token);
 }
@@ -636,7 +665,8 @@ static void check_array(struct clients_of_node *clients, const struct client *cl
 	struct world *world = clients->world;
 	struct reader reader = reader_of(result);
 	struct echo echo, last = {.token = UINT64_MAX};
-	const bool in_rounds = question->sync && world->flavour.calm; /* there are always the same slots */
+	const bool of_all = !question->plain || !clients->node->remote_hosts;
+	const bool in_rounds = question->sync && world->flavour.calm && of_all; /* there are always the same slots */
 	uint32_t count;
 
 	HOLDS(world, read_array(&reader, &count) == 0, "the result of question %u is no array", question->msgid);
@@ -855,9 +885,10 @@ void clients_say_waiting(const struct clients_of_node *clients)
 
 	for (unsigned i = 0; i < CLIENTS; i++)
 		TAILQ_FOREACH(question, &clients->clients[i].questions, entry)
-			printf("%s: client %llu waits for %u, kind %u, host %d, token %u +%u, ran %u; fed %u, credit %u, heard "
+			printf("%s: client %llu waits for %u, kind %u%s%s, host %d, token %u +%u, ran %u; fed %u, credit %u, heard "
 			       "%u\n",
 			       clients->node->name, (unsigned long long)clients->clients[i].sid, question->msgid, question->kind,
+			       question->sync ? " in rounds" : "", question->plain ? " of [remote p]" : "",
 			       question->host, question->token, question->count, clients->world->tokens[question->token].ran,
 			       question->fed, question->credit, question->heard);
 }

@@ -62,6 +62,7 @@ struct daemon {
 	struct node *node;
 	struct world *world;
 	unsigned slots;
+	bool paused; /* no slot begins anything */
 	struct slot_of_daemon slot[SLOTS_MAX];
 	TAILQ_HEAD(, session_of_daemon) sessions;
 	TAILQ_HEAD(, job) jobs;
@@ -294,7 +295,7 @@ static void start(struct slot_of_daemon *slot)
 	struct world *world = slot->daemon->world;
 	struct task *task;
 
-	if (slot->runs || slot->building)
+	if (slot->runs || slot->building || slot->daemon->paused)
 		return;
 	TAILQ_FOREACH(task, &slot->queue, entry)
 		if (!slot->leased_by || (task->job->session && task->job->session->number == slot->leased_by))
@@ -369,6 +370,14 @@ void daemon_crash_worker(struct daemon *daemon)
 	put_daemon_error(&result, "WORKER_LOST", "maybe");
 	put_nil(&result);
 	give_result(task, &result, "WORKER_LOST");
+}
+
+void daemon_pause(struct daemon *daemon, bool paused)
+{
+	world_say(daemon->world, "%s: its pool is %s", daemon->node->name, paused ? "paused" : "resumed");
+	daemon->paused = paused;
+	for (unsigned i = 0; i < SLOTS_MAX && !paused; i++)
+		start(&daemon->slot[i]);
 }
 
 /* Tasks of slots that are gone still run. */
@@ -823,7 +832,7 @@ int daemon_open(struct daemon *daemon, struct local *local)
 {
 	struct session_of_daemon *session;
 
-	if (!daemon->world->flavour.calm && world_one_in(daemon->world, 200))
+	if (!daemon->world->flavour.calm && !daemon->world->quieting && world_one_in(daemon->world, 200))
 		return -1;
 	session = calloc(1, sizeof *session);
 	session->daemon = daemon;
@@ -875,7 +884,7 @@ void daemon_put_pools(const struct daemon *daemon, struct sendq *to)
 	struct task *task;
 
 	for (unsigned i = 0; i < daemon->slots; i++) {
-		ready += !daemon->slot[i].building;
+		ready += !daemon->slot[i].building && !daemon->paused;
 		running += daemon->slot[i].runs != NULL;
 		TAILQ_FOREACH(task, &daemon->slot[i].queue, entry)
 			queued++;
@@ -887,7 +896,7 @@ void daemon_put_pools(const struct daemon *daemon, struct sendq *to)
 	put_uint(to, daemon->slots);
 	put_array(to, ready);
 	for (unsigned i = 0; i < daemon->slots; i++)
-		if (!daemon->slot[i].building)
+		if (!daemon->slot[i].building && !daemon->paused)
 			put_uint(to, i);
 	put_uint(to, queued);
 	put_uint(to, running);

@@ -8,7 +8,7 @@
  *
  * What happens: calls of every kind, cancels, deadlines, leases, clients that leave or read slowly; gateways and hosts that are
  * killed, stopped in good order, frozen, started again under the same name; daemons that stand still while their gateways live;
- * workers that die; two hosts of one name; a host that comes while a map runs.
+ * pools that are paused; workers that die; two hosts of one name; a host that comes while a map runs.
  *
  * What must hold (the file that looks at it):
  *   clients.c  every request has exactly one answer, and its own; gathers are whole and in order, streams have each item once; an
@@ -117,6 +117,32 @@ void node_tell(struct node *node, struct sendq *message)
 	free(flat);
 }
 
+static void put_remotes(const struct node *node, struct sendq *to)
+{
+	char name[8];
+	uint32_t count = 0;
+
+	put_map(to, node->remote);
+	if (!node->remote)
+		return;
+	put_text(to, "p");
+	put_map(to, 2);
+	put_text(to, "prefer");
+	put_text(to, node->prefers_load ? "load" : "local");
+	put_text(to, "hosts");
+	for (unsigned i = 0; i < NODES; i++)
+		count += (node->remote_hosts & 1u << i) != 0;
+	if (count == 0)
+		put_text(to, "*");
+	else
+		put_array(to, count);
+	for (unsigned i = 0; i < NODES; i++) {
+		(void)snprintf(name, sizeof name, "h%u", i % 10);
+		if (node->remote_hosts & 1u << i)
+			put_text(to, name);
+	}
+}
+
 static void tell_config(struct node *node)
 {
 	struct sendq to = {0};
@@ -127,7 +153,7 @@ static void tell_config(struct node *node)
 	put_text(&to, "name");
 	put_text(&to, node->name);
 	put_text(&to, "remotes");
-	put_map(&to, 0);
+	put_remotes(node, &to);
 	node_tell(node, &to);
 }
 
@@ -398,8 +424,10 @@ static void act(struct world *world)
 		clients_leave(node->clients);
 	else if (dice >= 972 && dice < 980 && world->flavour.kills)
 		kill_something(world);
-	else if (dice >= 980 && dice < 990 && world->flavour.cuts)
+	else if (dice >= 980 && dice < 988 && world->flavour.cuts)
 		cut_something(world);
+	else if (dice >= 988 && dice < 990 && world->flavour.pauses && node->daemon)
+		daemon_pause(node->daemon, world_one_in(world, 2));
 	else if (dice >= 966 && dice < 972 && world->flavour.stalls)
 		stall(world, node, (50 + world_dice(world, 4000)) * MILLISECOND);
 	else if (dice >= 990 && world->flavour.crashes && node->daemon)
@@ -425,6 +453,7 @@ static void choose_flavour(struct world *world)
 	flavour->twins = world_one_in(world, 6);
 	flavour->resizes = world_one_in(world, 3);
 	flavour->stalls = world_one_in(world, 3);
+	flavour->pauses = world_one_in(world, 3);
 	if (!flavour->lossy)
 		return;
 	world->loss = world_dice(world, world_one_in(world, 3) ? 300 : 50);
@@ -444,6 +473,9 @@ static void begin(struct world *world, uint64_t seed, bool verbose)
 		node->held_end = &node->held;
 		(void)snprintf(node->name, sizeof node->name, "h%u",
 			       world->flavour.twins && i == world->node_count - 1 ? 0 : i % 10);
+		node->remote = world_one_in(world, 2);
+		node->prefers_load = world_one_in(world, 2);
+		node->remote_hosts = world_one_in(world, 2) ? world_dice(world, 1u << world->node_count) : 0;
 		if (timer_open(&world->timers, &node->pools, on_pools) < 0 ||
 		    timer_open(&world->timers, &node->restart, on_restart) < 0 ||
 		    timer_open(&world->timers, &node->thaw, on_thaw) < 0 ||
@@ -508,6 +540,8 @@ static void heal(struct world *world)
 		struct node *node = &world->nodes[i];
 		thaw(node);
 		unstall(node);
+		if (node->daemon)
+			daemon_pause(node->daemon, false);
 		if (node->gateway && !node->bus_up)
 			bus_comes(node);
 	}
@@ -641,6 +675,26 @@ static void join(struct world *world)
 	world_fail(world, "%s came while a map ran, and had none of its items", node->name);
 }
 
+/* One pool is paused, and all know: nobody who asks any host waits for it. */
+static void ask_beside_a_pause(struct world *world)
+{
+	struct node *node = &world->nodes[world_dice(world, world->node_count)];
+
+	if (!node->daemon || world->flavour.twins)
+		return;
+	daemon_pause(node->daemon, true);
+	run_until(world, world->now + 4 * SECOND); /* also a gateway that has just been started serves then */
+	for (unsigned i = 0; i < 40; i++) {
+		struct node *asks = &world->nodes[world_dice(world, world->node_count)];
+		if (!asks->remote || !asks->remote_hosts) /* else it may name nobody but the one that is paused */
+			clients_ask_any(asks->clients);
+		end_turns(world);
+		run_until(world, world->now + world_dice(world, 16) * MILLISECOND);
+	}
+	wait_for_all(world);
+	daemon_pause(node->daemon, false);
+}
+
 static void play(uint64_t seed, bool verbose)
 {
 	static struct world world_of_seed;
@@ -663,6 +717,8 @@ static void play(uint64_t seed, bool verbose)
 	if (world->flavour.stalls)
 		wait_without_one(world);
 	wait_for_all(world);
+	if (world->flavour.pauses)
+		ask_beside_a_pause(world);
 	run_until(world, world->now + SECOND); /* what is under way arrives */
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].gateway)

@@ -37,6 +37,7 @@ struct flavour {
 	bool resizes; /* pools get other numbers of slots */
 	bool slow;    /* clients read seldom */
 	bool stalls;  /* daemons are frozen, and their gateways live */
+	bool pauses;  /* pools are paused */
 };
 
 struct node {
@@ -54,6 +55,8 @@ struct node {
 	struct clients_of_node *clients;
 	bool bus_full;                 /* the bus has no room at present */
 	uint64_t stalled_until;        /* its daemon stands still; 0: it does not */
+	bool remote, prefers_load;     /* it has a section [remote p] */
+	unsigned remote_hosts;         /* bits: the numbers of nodes in its `hosts`; 0: "*" */
 	struct timer pools, restart, thaw, room, unstall;
 	char state[16]; /* as STATE told */
 };
@@ -125,6 +128,7 @@ void daemon_lose_gateway(struct daemon *daemon);
 void daemon_put_pools(const struct daemon *daemon, struct sendq *to);
 void daemon_crash_worker(struct daemon *daemon);
 void daemon_resize(struct daemon *daemon);
+void daemon_pause(struct daemon *daemon, bool paused);
 void daemon_end_leases(struct daemon *daemon);
 bool daemon_is_quiet(const struct daemon *daemon);
 bool daemon_has_run(const struct daemon *daemon, uint32_t token);
@@ -135,6 +139,7 @@ unsigned daemon_sessions(const struct daemon *daemon);
 struct clients_of_node *clients_new(struct node *node);
 struct clients_of_node *clients_free(struct clients_of_node *clients);
 void clients_act(struct clients_of_node *clients);   /* one of them does something */
+void clients_ask_any(struct clients_of_node *clients); /* one asks what a host that is paused must not be given */
 void clients_take(struct clients_of_node *clients);  /* they read what has come for them */
 uint32_t clients_ask_map(struct clients_of_node *clients, uint32_t count);
 void clients_leave(struct clients_of_node *clients); /* one of them goes */
