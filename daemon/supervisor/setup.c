@@ -9,6 +9,7 @@
 #include "daemon/supervisor/base/spawn.h"
 #include "daemon/supervisor/cluster/cluster.h"
 #include "daemon/supervisor/connections/descriptors.h"
+#include "daemon/supervisor/connections/guests.h"
 #include "daemon/supervisor/connections/handshake.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/connections/memory.h"
@@ -51,6 +52,7 @@ static void init_lists(struct daemon *daemon)
 	TAILQ_INIT(&daemon->busy_sessions);
 	TAILQ_INIT(&daemon->departed_sessions);
 	TAILQ_INIT(&daemon->ended_sessions);
+	TAILQ_INIT(&daemon->guests);
 	TAILQ_INIT(&daemon->dirty_workers);
 	TAILQ_INIT(&daemon->pending_admin);
 	TAILQ_INIT(&daemon->rollouts);
@@ -186,6 +188,7 @@ void setup_undo(struct daemon *daemon)
 	daemon->cluster = cluster_free(daemon->cluster);
 	core_end_event(&daemon->core);
 	loop_free_ended(daemon);
+	guests_free(daemon);
 	stop_listening(daemon);
 	daemon->http = http_close(daemon->http);
 	pool_views_free(daemon->pool_views);

@@ -300,7 +300,7 @@ static void put_host(const struct host *host, struct sendq *to)
 	static const char *const states[] = {"ready", "silent", "gone"};
 	const struct gateway *gateway = host->hosts->gateway;
 
-	put_map(to, 14);
+	put_map(to, 13);
 	put_text(to, "name");
 	put_text(to, host->name);
 	put_text(to, "state");
@@ -316,7 +316,6 @@ static void put_host(const struct host *host, struct sendq *to)
 	put_text(to, "pools");
 	host_pools_put(&host->pools, to, true);
 	put_pair(to, "calls", host->calls);
-	put_pair(to, "served", host->served);
 	put_pair(to, "inflight", host->unanswered);
 	put_pair(to, "late", host->late);
 	put_pair(to, "duplicates", host->duplicates);

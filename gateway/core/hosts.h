@@ -80,7 +80,7 @@ struct host {
 	uint64_t rtt;            /* nanoseconds; 0: not known */
 	uint32_t unanswered;     /* own calls that it owes an answer */
 	uint64_t took;           /* nanoseconds, by and by, that own calls of any instance have taken there; 0: not known */
-	uint64_t calls, served, lost, late, duplicates, resent;
+	uint64_t calls, lost, late, duplicates, resent;
 };
 
 TAILQ_HEAD(host_list, host);

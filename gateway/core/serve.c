@@ -128,6 +128,5 @@ const char *serve_opened(struct channel *channel)
 	channel->ops = &channel_ops;
 	channel->owner = served;
 	gateway->served++;
-	channel->conduit->host->served++;
 	return NULL;
 }

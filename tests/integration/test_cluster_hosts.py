@@ -141,6 +141,17 @@ def test_a_map_is_fed(cluster):
             assert c.wait(7)[0] is None
 
 
+def test_calls_of_other_hosts_are_counted(cluster):
+    """`served` has the calls of all sessions, also of those that have ended."""
+    hosts = cluster(("h1", "h2"))
+    for count in (6, 12):
+        with hosts["h1"].client() as c:
+            assert [c.value("p@h2.echo", i) for i in range(5)] == list(range(5))
+            assert c.value("p@h2:map.echo", list(range(100))) == list(range(100))
+            wait_for(lambda: hosts["h2"].hosts()["h1"]["served"] == count, lambda: f"{count} calls: {hosts['h2'].hosts()}")
+    assert hosts["h2"].hosts()["h2"]["served"] == hosts["h1"].hosts()["h2"]["served"] == 0
+
+
 def test_progress_comes(cluster):
     hosts = cluster(("h1", "h2"))
     with hosts["h1"].client() as c:

@@ -152,6 +152,8 @@ void client_wrote(struct client *client)
 void client_count_calls(struct client *client, uint32_t count)
 {
 	client->calls += count;
+	if (client->counter)
+		*client->counter += count;
 	if (client->quota)
 		client->quota->calls += count;
 }

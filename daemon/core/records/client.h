@@ -59,6 +59,7 @@ struct client {
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
 	uint64_t calls;          /* that it has made, of pools; those on direct channels are not among them */
+	uint64_t *counter;       /* counts its calls, too; NULL: none does */
 	struct rights *rights;   /* what it may do; NULL: everything. client_set_rights changes them */
 	struct quota *quota;     /* counts its requests; NULL: none does. It is that of `rights`, but for instances */
 	struct account *account; /* is charged all memory that the client's calls and answers take */

@@ -21,6 +21,7 @@
 struct daemon;
 struct handshakes;
 struct cluster;
+struct guest;
 struct http;
 struct keeper;
 struct known;
@@ -37,6 +38,7 @@ struct worker;
 
 TAILQ_HEAD(listener_list, listener);
 TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(guest_list, guest);
 TAILQ_HEAD(worker_list, worker);
 TAILQ_HEAD(pending_admin_list, pending_admin);
 TAILQ_HEAD(rollout_list, rollout);
@@ -115,6 +117,8 @@ struct daemon {
 	uint64_t spent;                /* nanoseconds that this turn of the loop has used for sessions' messages */
 	struct session_list ended_sessions; /* freed when the turn of the loop is over */
 	uint32_t session_count;        /* open connections */
+	struct guest_list guests;      /* hosts that have called pools here */
+	uint32_t guest_count;
 	uint64_t files_limit;          /* descriptors that the process may have */
 	bool files_short;              /* they are too few for the workers, and the log has said so */
 	uint64_t first_files;          /* descriptors that were open at the start */

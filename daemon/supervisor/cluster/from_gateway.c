@@ -3,6 +3,7 @@
 
 #include "daemon/supervisor/cluster/abroad.h"
 #include "daemon/supervisor/cluster/host_events.h"
+#include "daemon/supervisor/connections/guests.h"
 #include "daemon/supervisor/connections/session_life.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/socket.h"
@@ -86,6 +87,8 @@ static int on_hosts(struct cluster *cluster, struct reader *reader)
 	const int r = hosts_read(&now, list, bus);
 	if (r < 0)
 		return r == -EBADMSG ? -EBADMSG : 0;
+	for (uint32_t i = 0; i < now.count; i++)
+		now.hosts[i].counts[HOST_SERVED] = guests_calls(cluster->daemon, now.hosts[i].name);
 	host_events_tell(&cluster->hosts, &now);
 	hosts_free(&cluster->hosts);
 	cluster->hosts = now;

@@ -18,7 +18,7 @@ struct host_pool {
 
 enum host_count {
 	HOST_CALLS,      /* that were sent to it */
-	HOST_SERVED,     /* that it has sent, and that were carried out here */
+	HOST_SERVED,     /* that it has sent, and that were carried out here: the daemon counts them (guests.h) */
 	HOST_INFLIGHT,   /* sent to it, and not answered */
 	HOST_LATE,       /* packets that were dropped as they came too late */
 	HOST_DUPLICATES, /* packets that came again */

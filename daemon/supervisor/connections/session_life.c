@@ -6,6 +6,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/closer.h"
 #include "daemon/supervisor/config/address.h"
+#include "daemon/supervisor/connections/guests.h"
 #include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/connections/session_reading.h"
 #include "daemon/supervisor/log/happened.h"
@@ -88,6 +89,7 @@ static struct session *begin(struct daemon *daemon, struct transport *transport,
 	session->transport = *transport;
 	session->is_unix = is_unix;
 	session->client.arriving = daemon->state == DAEMON_RUNNING;
+	session->client.counter = behalf && behalf->host[0] ? guests_counter(daemon, behalf->host) : NULL;
 	intake_init(&session->intake, daemon->core.limits.max_message, session->client.account);
 	intake_use_payloads(&session->intake, &daemon->payloads, daemon->core.limits.payload_min);
 	if (is_unix)

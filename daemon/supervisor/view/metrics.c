@@ -573,7 +573,7 @@ static const struct {
 	{"objpool_host_rtt_seconds", "gauge", "seconds", "A packet's way there and back; 0: not known.", host_rtt},
 	{"objpool_host_inflight_calls", "gauge", NULL, "Requests that the host owes an answer.", host_inflight},
 	{"objpool_host_calls", "counter", NULL, "Requests that were sent to the host.", host_calls},
-	{"objpool_host_served_calls", "counter", NULL, "Requests of the host that were carried out here.", host_served},
+	{"objpool_host_served_calls", "counter", NULL, "Calls of the host that were begun here.", host_served},
 	{"objpool_host_lost_calls", "counter", NULL, "Requests to the host that ended with HOST_LOST.", host_lost},
 	{"objpool_host_resent_packets", "counter", NULL, "Packets to the host that had to be sent again.", host_resent},
 };
