@@ -11,6 +11,7 @@
 #include "proto/clock.h"
 #include "proto/gateway_link.h"
 
+#include <errno.h>
 #include <event2/thread.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -21,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 /* For malloc. Fresh pages cost more than what is done with a packet: the heap must not shrink and grow with each burst. */
@@ -50,27 +52,26 @@ static int on_message(struct program *program, struct span message, struct block
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct program *program = context;
+	uint64_t times;
 
-	(void)fd;
 	(void)what;
+	if (read(fd, &times, sizeof times) < 0 && errno != EAGAIN && errno != EINTR)
+		program->over = true;
 	program->timer_at = UINT64_MAX;
 	subjects_count(program); /* the core tells it on, now and then */
 }
 
+/* Most turns only put off what is due next. Then the timer fires too early, and is set anew: that is rarer than turns. A timer of
+ * libevent would have the kernel set one in each turn. */
 static void set_timer(struct program *program)
 {
-	const uint64_t at = gateway_next(program->gateway), now = program->gateway->now;
+	const uint64_t at = gateway_next(program->gateway);
 
-	if (at == program->timer_at)
+	if (at >= program->timer_at)
 		return;
 	program->timer_at = at;
-	if (at == UINT64_MAX) {
-		(void)evtimer_del(program->timer);
-		return;
-	}
-	const uint64_t us = at > now ? (at - now + 999) / 1000 : 0;
-	const struct timeval wait = {.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
-	if (evtimer_add(program->timer, &wait) < 0)
+	const struct itimerspec when = {.it_value = {.tv_sec = (time_t)(at / SECOND), .tv_nsec = (long)(at % SECOND)}};
+	if (timerfd_settime(program->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) < 0)
 		program->over = true;
 }
 
@@ -108,6 +109,15 @@ static const struct gateway_ops ops = {
 	.local_close = locals_close,
 };
 
+static int open_timer(struct program *program)
+{
+	program->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (program->timer_fd < 0)
+		return -1;
+	program->timer = event_new(program->base, program->timer_fd, EV_READ | EV_PERSIST, on_timer, program);
+	return program->timer ? event_add(program->timer, NULL) : -1;
+}
+
 static int open_program(struct program *program)
 {
 	uint64_t seed;
@@ -121,9 +131,8 @@ static int open_program(struct program *program)
 	program->services = services_new(program->gateway, program->engine);
 	if (!program->services)
 		return -1;
-	program->timer = evtimer_new(program->base, on_timer, program);
 	program->link = link_new(program, GATEWAY_FD, on_message);
-	return program->timer && program->link ? 0 : -1;
+	return program->link ? open_timer(program) : -1;
 }
 
 static void close_program(struct program *program)
@@ -137,6 +146,8 @@ static void close_program(struct program *program)
 	subjects_close(program);
 	if (program->timer)
 		event_free(program->timer);
+	if (program->timer_fd >= 0)
+		(void)close(program->timer_fd);
 	if (program->base)
 		event_base_free(program->base);
 }
@@ -153,6 +164,7 @@ static bool is_started_by_daemon(void)
 int main(int argc, char **argv)
 {
 	struct program program = {.engine = &bus_nats,
+				  .timer_fd = -1,
 				  .timer_at = UINT64_MAX,
 				  .locals = TAILQ_HEAD_INITIALIZER(program.locals),
 				  .dirty_locals = TAILQ_HEAD_INITIALIZER(program.dirty_locals)};

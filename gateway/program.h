@@ -28,8 +28,9 @@ struct program {
 	struct settings settings;  /* of `bus` */
 	struct link *link;
 	struct local_socket_list locals, dirty_locals; /* dirty: see locals.c */
-	struct event *timer;
-	uint64_t timer_at;         /* when it fires; UINT64_MAX: it is not set */
+	int timer_fd;              /* a timerfd; -1: none has been made */
+	struct event *timer;       /* it has fired */
+	uint64_t timer_at;         /* when it fires, at the latest when the core wants; UINT64_MAX: it is not set */
 	bool over;                 /* the supervisor has gone, or can't be understood */
 	int exit_status;
 };

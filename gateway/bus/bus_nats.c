@@ -24,8 +24,8 @@ enum {
 	ROOM = 128 << 10,           /* so many bytes are sent at once; the library moves what is left over, each time */
 	MAX_WAITING = 64 << 20,     /* bytes that may wait to be taken, for each subscription */
 	MAX_WAITING_MESSAGES = 1 << 18,
-	SPENT = 64,                 /* messages that are given back at once, at most */
-	MAX_SPENT = 1 << 20,        /* bytes of these */
+	SPENT = 256,                /* messages that are given back at once, at most */
+	MAX_SPENT = 4 << 20,        /* bytes of these */
 	SOON_MS = 10,               /* after a connection has broken */
 	AGAIN_MS = 250,             /* after a failure */
 	JITTER_MS = 150,            /* up to so many more, so that hosts don't come all at once */
