@@ -17,7 +17,7 @@
  * CONFIG    The first message, and again after each reload. A map: `name` (this host's), `domain`, `bus` (array of addresses), `ca`,
  *           `cert`, `key`, `creds` (paths, or nil), `remotes`: a map from pool to {`hosts`: "*" or an array of names, `prefer`:
  *           "local" or "load"}, `max_message` (bytes: the largest message that either side may send), `build` (a text: the
- *           supervisor's version).
+ *           supervisor's version), `max_sessions` and `max_memory` (what other hosts may have: gateway/core/allowance.h).
  * OPEN      Comes before the first MESSAGE of a session of the daemon. A map: `user` (the names of its user, or nil), `errors`:
  *           "string", "map" or "pair" (the form in which the gateway packs errors for it), `client` (the name that it gave in
  *           hello, or nil). It comes again when one of these has changed.

@@ -88,6 +88,8 @@ struct gateway {
 	const struct gateway_ops *ops;
 	void *owner;
 	struct account memory; /* what the core holds for all; memory.limit is set from CONFIG */
+	struct account others; /* below it: what of that is for other hosts. Each has its account below this one */
+	uint64_t max_sessions; /* of other hosts, all together; from CONFIG */
 	uint64_t random;       /* state of gateway_random */
 	uint64_t incarnation;  /* of this process: random, never 0 */
 	uint64_t started;
@@ -105,9 +107,10 @@ struct gateway {
 	struct clients *clients;                                /* client.h: the clients of this daemon that call other hosts */
 	const struct conduit_ops *conduit_ops;                  /* channel.c's */
 	const char *(*channel_opened)(struct channel *channel); /* serve.c's: see channels_open */
-	uint64_t promised;     /* bytes of the windows of all channels that are wider than at first */
 	struct conduit_list dirty; /* conduits that may have something to send at the end of the turn */
 	struct conduit_list stuck; /* conduits with something to send, when the bus has room */
+	uint64_t promised;     /* bytes of the windows of channels that were opened here, and are wider than at first */
+	uint64_t others_promised; /* the same of channels that other hosts have opened */
 	struct gateway_ending *endings;
 	struct gateway_bus_counts bus;
 	uint64_t max_message;
@@ -138,7 +141,7 @@ static inline uint64_t gateway_later(const struct gateway *gateway, uint64_t mom
 /* Is there room for more of the own daemon? Else it is not read. */
 static inline bool gateway_wants_more(const struct gateway *gateway)
 {
-	return gateway->memory.used < 2 * gateway->memory.limit;
+	return gateway->memory.used - gateway->others.used < 2 * gateway->memory.limit;
 }
 
 /* Something has come from the own daemon. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/channel.h"
 
+#include "gateway/core/allowance.h"
 #include "proto/pack.h"
 
 #include <errno.h>
@@ -13,7 +14,6 @@ enum {
 	FRAME_CONTROL_MAX = 3 * FRAME_HEAD + CHANNEL_USER_MAX + 4 + 1 + CHANNEL_TEXT_MAX,
 	PIECE = 16 << 10, /* of one channel, while others wait */
 	CREDIT_EVERY = CHANNEL_WINDOW / 4,
-	REFUSALS_MAX = 3 * CHANNELS_OF_PEER, /* channels of one host beyond those it may have, until it takes their CLOSE */
 };
 
 static uint64_t key_of(uint32_t id, bool opened_here)
@@ -52,6 +52,15 @@ static void set_ready(struct channel *channel, bool ready)
 		TAILQ_REMOVE(&channel->conduit->ready, channel, entry);
 }
 
+static void promise(const struct channel *channel, int64_t bytes)
+{
+	struct gateway *gateway = channel->conduit->gateway;
+
+	*(channel->opened_here ? &gateway->promised : &gateway->others_promised) += (uint64_t)bytes;
+	if (!channel->opened_here)
+		channel->conduit->host->promised += (uint64_t)bytes;
+}
+
 static void forget(struct channel *channel)
 {
 	struct conduit *conduit = channel->conduit;
@@ -61,8 +70,11 @@ static void forget(struct channel *channel)
 	channel->over = true;
 	set_ready(channel, false);
 	(void)idmap_remove(&conduit->channels, key_of(channel->id, channel->opened_here));
-	conduit->opened_by_peer -= !channel->opened_here;
-	conduit->gateway->promised -= channel->widened ? CHANNEL_WINDOW : 0;
+	if (!channel->opened_here) {
+		conduit->opened_by_peer--;
+		account_credit(conduit->host->memory, sizeof *channel);
+	}
+	promise(channel, channel->widened ? -(int64_t)CHANNEL_WINDOW : 0);
 	sendq_clear(&channel->out);
 	gateway_end(conduit->gateway, &channel->ending);
 }
@@ -82,9 +94,12 @@ static struct channel *channel_new(struct conduit *conduit, uint32_t id, bool op
 	channel->id = id;
 	channel->opened_here = opened_here;
 	channel->may_send = channel->may_come = CHANNEL_FIRST;
-	channel->out.account = &conduit->gateway->memory;
+	channel->out.account = opened_here ? &conduit->gateway->memory : conduit->host->memory;
 	memcpy(channel->user, user.bytes, user.size);
-	conduit->opened_by_peer += !opened_here;
+	if (!opened_here) {
+		conduit->opened_by_peer++;
+		account_charge(conduit->host->memory, sizeof *channel);
+	}
 	return channel;
 }
 
@@ -172,16 +187,23 @@ static uint8_t *put_open(uint8_t *p, struct channel *channel)
 	return p + size;
 }
 
+/* All that the other sides may send at once is within the limit, too. */
+static bool may_widen(const struct channel *channel)
+{
+	const struct gateway *gateway = channel->conduit->gateway;
+
+	return channel->opened_here ? gateway->promised + CHANNEL_WINDOW <= gateway->memory.limit / 2
+				    : allowance_has_window(channel->conduit->host, CHANNEL_WINDOW);
+}
+
 static uint8_t *put_credit(uint8_t *p, struct channel *channel)
 {
 	uint64_t credit = channel->taken;
 
 	channel->taken = 0;
-	struct gateway *gateway = channel->conduit->gateway;
-	/* All that the other sides may send at once is within the limit, too. */
-	if (!channel->widened && gateway->promised + CHANNEL_WINDOW <= gateway->memory.limit / 2) {
+	if (!channel->widened && may_widen(channel)) {
 		channel->widened = true;
-		gateway->promised += CHANNEL_WINDOW;
+		promise(channel, CHANNEL_WINDOW);
 		credit += CHANNEL_WINDOW - CHANNEL_FIRST;
 	}
 	channel->may_come += credit;
@@ -282,13 +304,12 @@ static int take_open(struct conduit *conduit, const struct head *head)
 
 	if (!head->by_opener || head->payload.size == 0 || head->payload.size > CHANNEL_USER_MAX || idmap_get(&conduit->channels, key) ||
 	    memchr(head->payload.bytes, 0, head->payload.size) ||
-	    conduit->opened_by_peer >= CHANNELS_OF_PEER + REFUSALS_MAX)
+	    conduit->opened_by_peer >= conduit->host->sessions + CHANNELS_UNSERVED)
 		return -EBADMSG;
 	struct channel *channel = channel_new(conduit, head->id, false, head->payload);
 	if (!channel)
 		return -EBADMSG; /* no memory: the conduit dies, and the other side learns of it */
-	const char *refused = conduit->opened_by_peer > CHANNELS_OF_PEER ? "this host has too many sessions there"
-									 : conduit->gateway->channel_opened(channel);
+	const char *refused = conduit->gateway->channel_opened(channel);
 	if (refused)
 		channel_close(channel, CHANNEL_REFUSED, refused);
 	return 0;

@@ -22,7 +22,7 @@ enum {
 	CHANNEL_WINDOW = 2 << 20,   /* bytes that may be under way once the receiver has taken some */
 	CHANNEL_USER_MAX = 255,
 	CHANNEL_TEXT_MAX = 200,
-	CHANNELS_OF_PEER = 16384, /* that one host may have open here */
+	CHANNELS_UNSERVED = 48 << 10, /* of one host, that were refused, or have ended, and whose CLOSE it has not taken */
 };
 
 enum channel_end {

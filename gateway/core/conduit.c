@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/conduit.h"
 
+#include "gateway/core/allowance.h"
 #include "gateway/core/sum.h"
 #include "proto/pack.h"
 
@@ -58,7 +59,7 @@ static struct packet *free_packets(struct conduit *conduit, struct packet *packe
 {
 	while (packet) {
 		struct packet *next = packet->next;
-		account_credit(&conduit->gateway->memory, sizeof *packet + packet->size);
+		account_credit(conduit->host->memory, sizeof *packet + packet->size);
 		free(packet);
 		packet = next;
 	}
@@ -216,7 +217,7 @@ static bool send_next(struct conduit *conduit, size_t waiting)
 		free(packet);
 		return false;
 	}
-	account_charge(&gateway->memory, sizeof *packet + packet->size);
+	account_charge(conduit->host->memory, sizeof *packet + packet->size);
 	packet->seq = ++conduit->last_seq;
 	packet->first_sent = gateway->now;
 	if (conduit->unacked)
@@ -411,14 +412,14 @@ static void keep_early(struct conduit *conduit, uint64_t seq, struct span bytes)
 		return;
 	}
 	if (seq - conduit->received > CONDUIT_PACKETS || conduit->early_count >= CONDUIT_PACKETS ||
-	    conduit->early_bytes >= CONDUIT_WINDOW + GATEWAY_PACKET)
+	    conduit->early_bytes >= CONDUIT_WINDOW + GATEWAY_PACKET || !allowance_has_memory(conduit->host))
 		return;
 	struct packet *packet = malloc(sizeof *packet + bytes.size);
 	if (!packet)
 		return;
 	*packet = (struct packet){.next = *at, .seq = seq, .size = bytes.size};
 	memcpy(packet->bytes, bytes.bytes, bytes.size);
-	account_charge(&conduit->gateway->memory, sizeof *packet + packet->size);
+	account_charge(conduit->host->memory, sizeof *packet + packet->size);
 	conduit->early_count++;
 	conduit->early_bytes += packet->size;
 	*at = packet;

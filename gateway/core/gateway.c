@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/gateway.h"
 
+#include "gateway/core/allowance.h"
 #include "gateway/core/call.h"
+#include "gateway/core/held.h"
 #include "gateway/core/replay.h"
 #include "gateway/core/request.h"
 #include "gateway/core/route.h"
@@ -12,10 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MEMORY_MAX (UINT64_C(1) << 30)
+#define MEMORY_MAX (UINT64_C(1) << 30) /* CONFIG may say another number; likewise below */
 #define STALL      (600 * MILLISECOND) /* beats are due more often: who comes so late stood still */
 
-enum { PACKET_MIN = 1024, DUE_AT_ONCE = 1000 };
+enum { PACKET_MIN = 1024, DUE_AT_ONCE = 1000, SESSIONS_MAX = 8192 };
 
 /* ---- life ---- */
 
@@ -37,7 +39,7 @@ static void released(struct gateway *gateway)
 {
 	struct host *host;
 
-	request_release(gateway);
+	held_release(gateway);
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
 		if (!host->replays && host->state == HOST_READY)
 			call_tell_host(gateway, host);
@@ -56,18 +58,21 @@ struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t
 	gateway->packet_max = GATEWAY_PACKET;
 	gateway->max_message = GATEWAY_MESSAGE_MAX;
 	gateway->memory.limit = MEMORY_MAX;
+	gateway->others.parent = &gateway->memory;
+	gateway->max_sessions = SESSIONS_MAX;
 	while (gateway->incarnation == 0)
 		gateway->incarnation = gateway_random(gateway);
 	TAILQ_INIT(&gateway->stickies);
 	TAILQ_INIT(&gateway->dirty);
 	TAILQ_INIT(&gateway->stuck);
-	if (hosts_open(gateway) < 0 || clients_open(gateway) < 0)
+	if (hosts_open(gateway) < 0 || clients_open(gateway) < 0 || held_open(gateway) < 0)
 		return gateway_free(gateway);
 	gateway->hosts->gone = host_gone;
 	gateway->hosts->came = host_came;
 	gateway->clients->resumed = request_resume;
 	gateway->clients->idle = request_session_idle;
 	gateway->clients->released = released;
+	gateway->clients->take = request_take;
 	channels_open(gateway, serve_opened);
 	return gateway;
 }
@@ -102,6 +107,7 @@ struct gateway *gateway_free(struct gateway *gateway)
 	reap_all(gateway);
 	stickies_close(gateway);
 	if (gateway->clients) {
+		held_close(gateway);
 		route_close(gateway);
 		idmap_free(&gateway->clients->by_sid);
 		free(gateway->clients);
@@ -124,7 +130,7 @@ void gateway_end_turn(struct gateway *gateway)
 static int take_config(struct gateway *gateway, struct reader *reader)
 {
 	struct span key, value, name = {0}, remotes = {0};
-	uint64_t max_message = 0;
+	uint64_t max_message = 0, max_sessions = 0, max_memory = 0;
 	uint32_t count;
 
 	if (read_map(reader, &count) < 0)
@@ -139,9 +145,17 @@ static int take_config(struct gateway *gateway, struct reader *reader)
 			remotes = value;
 		if (span_is(key, "max_message"))
 			(void)read_uint(&inside, &max_message);
+		if (span_is(key, "max_sessions"))
+			(void)read_uint(&inside, &max_sessions);
+		if (span_is(key, "max_memory"))
+			(void)read_uint(&inside, &max_memory);
 	}
 	if (max_message > 0)
 		gateway->max_message = max_message;
+	if (max_sessions > 0)
+		gateway->max_sessions = max_sessions;
+	if (max_memory > 0)
+		gateway->memory.limit = max_memory;
 	const int r = hosts_name_self(gateway->hosts, name);
 	if (r < 0 || remotes.size == 0)
 		return r;

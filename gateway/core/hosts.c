@@ -46,6 +46,7 @@ static void host_free(struct host *host)
 	host->hosts->count--;
 	timer_close(&host->hosts->gateway->timers, &host->watch);
 	host_pools_free(&host->pools);
+	account_close(host->memory);
 	free(host);
 }
 
@@ -110,13 +111,18 @@ static bool is_over(const struct host *host)
 	return now >= host->heard + HOST_GONE_AFTER || (host->suspected && now >= host->suspected + HOST_SUSPECT);
 }
 
+static bool may_be_forgotten(const struct host *host)
+{
+	return host->state == HOST_GONE && host->users == 0 && !host->conduit;
+}
+
 static void on_watch(struct timer *timer)
 {
 	struct host *host = container_of(timer, struct host, watch);
 	struct gateway *gateway = host->hosts->gateway;
 
 	if (host->state == HOST_GONE) {
-		if (host->users == 0 && !host->conduit)
+		if (may_be_forgotten(host))
 			host_forget(host);
 		else
 			timer_set(&gateway->timers, timer, gateway->now + FORGET_AFTER);
@@ -131,23 +137,24 @@ static void on_watch(struct timer *timer)
 	}
 }
 
-static struct host *host_new(struct hosts *hosts, struct span name)
+/* Makes room for one. False: all are there, or in use. */
+static bool forget_one(struct hosts *hosts)
+{
+	struct host *host, *longest = NULL;
+
+	TAILQ_FOREACH(host, &hosts->list, entry)
+		if (may_be_forgotten(host) && (!longest || host->since < longest->since))
+			longest = host;
+	if (longest)
+		host_forget(longest);
+	return longest != NULL;
+}
+
+/* Adds it in its place. */
+static void insert(struct hosts *hosts, struct host *host, struct span name)
 {
 	struct host *after = NULL, *at;
 
-	if (hosts->count >= HOSTS_MAX)
-		return NULL;
-	struct host *host = calloc(1, sizeof *host);
-	if (!host)
-		return NULL;
-	host->hosts = hosts;
-	host->state = HOST_GONE;
-	host->next_epoch = 1;
-	memcpy(host->name, name.bytes, name.size);
-	if (timer_open(&hosts->gateway->timers, &host->watch, on_watch) < 0) {
-		free(host);
-		return NULL;
-	}
 	TAILQ_FOREACH(at, &hosts->list, entry)
 		if (compare(name, at) > 0)
 			after = at;
@@ -156,6 +163,30 @@ static struct host *host_new(struct hosts *hosts, struct span name)
 	else
 		TAILQ_INSERT_HEAD(&hosts->list, host, entry);
 	hosts->count++;
+}
+
+static struct host *host_new(struct hosts *hosts, struct span name)
+{
+	if (hosts->count >= HOSTS_MAX && !forget_one(hosts))
+		return NULL;
+	struct host *host = calloc(1, sizeof *host);
+	if (!host)
+		return NULL;
+	host->memory = account_new(&hosts->gateway->others);
+	if (host->memory == &hosts->gateway->others) { /* out of memory */
+		free(host);
+		return NULL;
+	}
+	host->hosts = hosts;
+	host->state = HOST_GONE;
+	host->next_epoch = 1;
+	memcpy(host->name, name.bytes, name.size);
+	if (timer_open(&hosts->gateway->timers, &host->watch, on_watch) < 0) {
+		account_close(host->memory);
+		free(host);
+		return NULL;
+	}
+	insert(hosts, host, name);
 	return host;
 }
 

@@ -36,7 +36,7 @@
 #define HOST_DAEMON_QUIET (750 * MILLISECOND) /* then a host's daemon is taken for frozen */
 
 enum {
-	HOSTS_MAX = 1024,      /* names that are remembered */
+	HOSTS_MAX = 1024,      /* names that are remembered; for another one, the host is forgotten that is gone longest */
 	HOST_BEFORE = 16,      /* incarnations that are remembered */
 	HOSTS_FORGOTTEN = 4096, /* incarnations of hosts that are forgotten, and yet their epochs are not used twice */
 };
@@ -75,8 +75,12 @@ struct host {
 	struct conduit *conduit; /* conduit.h; NULL: none */
 	uint64_t next_epoch;     /* of the next conduit */
 	uint64_t replayed;       /* when it was last sent sticky calls */
-	bool replays;            /* it is being sent sticky calls: calls of any host wait, or go elsewhere */
+	bool replays;            /* it is being sent sticky calls: see sticky_comes_first */
+	unsigned replay_fails;   /* so often in a row it has not taken them */
 	uint32_t users;          /* who holds a pointer to the host */
+	struct account *memory;  /* what is held for the host, and for its sessions here */
+	uint32_t sessions;       /* that it has here */
+	uint64_t promised;       /* bytes of the windows of these that are wider than at first */
 	uint64_t rtt;            /* nanoseconds; 0: not known */
 	uint32_t unanswered;     /* own calls that it owes an answer */
 	uint64_t took;           /* nanoseconds, by and by, that own calls of any instance have taken there; 0: not known */

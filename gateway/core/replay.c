@@ -6,17 +6,26 @@
 
 #include <stdlib.h>
 
+#define TRY_EVERY (HOST_BEAT / 2) /* after a failure; then hosts.c calls at each beat */
+
 struct replay {
 	struct host *host;
 	uint64_t incarnation;
 	struct sticky *sent; /* NULL: nothing yet */
 };
 
+/* The host did not take it: it is tried again when replay_look is called next. */
+static bool was_in_vain(const struct replay *replay)
+{
+	return replay->sent && !sticky_has_had(replay->sent, replay->host);
+}
+
 static void end(struct replay *replay)
 {
 	struct host *host = replay->host;
 	struct gateway *gateway = host->hosts->gateway;
 
+	host->replay_fails = host->state == HOST_READY && was_in_vain(replay) ? host->replay_fails + 1 : 0;
 	(void)sticky_unref(replay->sent);
 	free(replay);
 	host->replays = false;
@@ -24,12 +33,6 @@ static void end(struct replay *replay)
 	gateway->replays--;
 	if (!gateway->ending)
 		gateway->clients->released(gateway);
-}
-
-/* The host did not take it: it is tried again when replay_look is called next. */
-static bool was_in_vain(const struct replay *replay)
-{
-	return replay->sent && !sticky_has_had(replay->sent, replay->host);
 }
 
 static void go_on(void *context);
@@ -45,7 +48,7 @@ static int send(struct replay *replay, struct sticky *sticky)
 	replay->sent = sticky;
 	if (!session)
 		return -1;
-	gateway_log(gateway, LOG_INFO, "host %s gets the sticky call %.*s of pool %.*s", replay->host->name,
+	gateway_log(gateway, replay->host->replay_fails ? LOG_DEBUG : LOG_INFO, "host %s gets the sticky call %.*s of pool %.*s", replay->host->name,
 		    SPAN_TEXT(sticky->ask.method, 64), SPAN_TEXT(sticky->ask.target.pool, 64));
 	const int r = gather_replay(session, sticky, replay->host, go_on, replay);
 	if (r < 0) {
@@ -72,7 +75,8 @@ void replay_look(struct host *host)
 	struct gateway *gateway = host->hosts->gateway;
 
 	if (host->replays || host->state != HOST_READY || gateway->sticky_count == 0 ||
-	    (!host->self && gateway->state != GATEWAY_SERVING) || !sticky_due(gateway, host))
+	    (!host->self && gateway->state != GATEWAY_SERVING) || !sticky_due(gateway, host) ||
+	    (host->replay_fails > 0 && gateway->now < host->replayed + TRY_EVERY))
 		return;
 	struct replay *replay = calloc(1, sizeof *replay);
 	if (!replay)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/request.h"
 
+#include "gateway/core/allowance.h"
 #include "gateway/core/ask.h"
 #include "gateway/core/call.h"
 #include "gateway/core/gather.h"
+#include "gateway/core/held.h"
 #include "gateway/core/lane.h"
 #include "gateway/core/map.h"
 #include "gateway/core/remote_call.h"
@@ -14,6 +16,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define CONNECT_MAX (3 * SECOND) /* calls wait no longer for a bus of which nothing is known yet */
 
 static void refuse_msgid(struct session *session, const struct rpc *rpc)
 {
@@ -32,90 +36,13 @@ static struct call *named_call(struct session *session, struct reader *reader, u
 	return idmap_get(&session->calls, msgid);
 }
 
-/* A request that waits until a host has had its sticky calls. */
-struct held_request {
-	TAILQ_ENTRY(held_request) entry;
-	uint64_t sid;
-	struct block *block;
-	struct span message;
-};
-
-static void free_held(struct gateway *gateway, struct held_request *held)
-{
-	TAILQ_REMOVE(&gateway->clients->held, held, entry);
-	block_unref(held->block);
-	free(held);
-}
-
-/* The request that waits, and that `about` (cancel, feed, feed_end) names. NULL: none does. */
-static struct held_request *find_held(struct session *session, const struct rpc *about, struct rpc *rpc)
-{
-	struct reader reader = reader_of(about->params);
-	struct held_request *held;
-	uint32_t count;
-	uint64_t msgid;
-
-	if (read_array(&reader, &count) < 0 || read_uint(&reader, &msgid) < 0)
-		return NULL;
-	TAILQ_FOREACH(held, &session->gateway->clients->held, entry)
-		if (held->sid == session->sid && rpc_parse(held->message, rpc) == 0 && rpc->type == RPC_REQUEST &&
-		    rpc->msgid == msgid)
-			return held;
-	return NULL;
-}
-
-static bool cancel_held(struct session *session, const struct rpc *cancel)
-{
-	struct error error;
-	struct rpc rpc;
-	struct held_request *held = find_held(session, cancel, &rpc);
-
-	if (!held)
-		return false;
-	error_say(&error, ERROR_CANCELLED, RAN_NO, "the call was cancelled by its caller");
-	refuse_request(session, &rpc, &error);
-	free_held(session->gateway, held);
-	return true;
-}
-
-/* Keeps the message until then. False: there is no memory. */
-static bool hold(struct session *session, struct span message, struct block *block)
-{
-	struct gateway *gateway = session->gateway;
-	struct held_request *held = calloc(1, sizeof *held);
-
-	if (!held)
-		return false;
-	held->block = block ? block_ref(block) : block_new(&gateway->memory, message.size);
-	if (!held->block) {
-		free(held);
-		return false;
-	}
-	held->sid = session->sid;
-	held->message = message;
-	if (!block) {
-		memcpy(held->block->bytes, message.bytes, message.size);
-		held->message.bytes = held->block->bytes;
-	}
-	TAILQ_INSERT_TAIL(&gateway->clients->held, held, entry);
-	return true;
-}
-
-/* What is fed to a call that waits, waits behind it. */
-static bool hold_feed(struct session *session, const struct rpc *rpc, struct span message, struct block *block)
-{
-	struct rpc held;
-
-	return !TAILQ_EMPTY(&session->gateway->clients->held) && find_held(session, rpc, &held) && hold(session, message, block);
-}
-
 static void take_cancel(struct session *session, const struct rpc *rpc)
 {
 	struct reader reader = reader_of(rpc->params);
 	uint32_t count;
 	struct call *call = named_call(session, &reader, &count);
 
-	const bool found = call || cancel_held(session, rpc);
+	const bool found = call || held_cancel(session, rpc);
 	if (call)
 		call->ops->cancel(call);
 	struct sendq *to = rpc->type == RPC_REQUEST ? session_begin(session) : NULL;
@@ -253,47 +180,80 @@ static void send_what_is_owed(struct gateway *gateway)
 			replay_look(host);
 }
 
-/* Must it wait until a host has had its sticky calls? Any host: only if there is no other. Who holds a lease does not wait:
- * sticky calls may wait for the lease. */
-static bool must_wait(struct gateway *gateway, const struct session *session, const struct ask *ask)
+/* A gateway that has just come knows no hosts: it has not been connected yet, or listens. */
+static bool knows_hosts(const struct gateway *gateway)
+{
+	const bool connects = gateway->state == GATEWAY_CONNECTING && !gateway->bus_is_up && !gateway->bus_text[0] &&
+			      gateway->now < gateway->started + CONNECT_MAX,
+		   listens = gateway->state == GATEWAY_LISTENING && gateway->bus_is_up;
+
+	return !connects && !listens;
+}
+
+/* Can the call be made here, whatever other hosts there are? */
+static bool is_for_self(const struct gateway *gateway, const struct ask *ask)
+{
+	if (!route_is_of_hosts(gateway, ask))
+		return span_is(ask->target.host, gateway->name);
+	return ask->target.select == SELECT_ANY && gateway->hosts->self && route_has(gateway, ask, gateway->hosts->self);
+}
+
+enum when { AT_ONCE, LATER, NEVER };
+
+static enum when when_first(enum sticky_first first, const struct host *host, struct error *error)
+{
+	if (first != STICKY_FIRST_FAILS)
+		return first == STICKY_FIRST_WAITS ? LATER : AT_ONCE;
+	error_say(error, ERROR_UNREACHABLE, RAN_NO, "host %s has not taken the sticky calls that it must have first", host->name);
+	error->host = host->name;
+	return NEVER;
+}
+
+/* Hosts have sticky calls first. Any host: only if there is no other. Who holds a lease does not wait: sticky calls may wait for
+ * the lease. */
+static enum when when_sticky(struct gateway *gateway, const struct session *session, const struct ask *ask, struct error *error)
 {
 	const bool picks = route_is_of_hosts(gateway, ask) && ask->target.select == SELECT_ANY;
+	enum when when = AT_ONCE;
 	struct host *host;
-	bool waits = false;
 
-	if (ask->kind != ASK_CALL && ask->kind != ASK_LEASE)
-		return false;
+	if ((ask->kind != ASK_CALL && ask->kind != ASK_LEASE) || gateway->sticky_count == 0)
+		return AT_ONCE;
 	if (gateway->sticky_owed)
 		send_what_is_owed(gateway);
-	if (gateway->replays == 0 || session->lease_count > 0)
-		return false;
+	if (session->lease_count > 0)
+		return AT_ONCE;
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (!route_has(gateway, ask, host))
 			continue;
-		if (picks && !host->replays && route_is_ready(host, ask))
-			return false;
-		waits = waits || host->replays;
+		const enum when of_host = when_first(sticky_comes_first(host), host, error);
+		if (picks && of_host == AT_ONCE && route_is_ready(host, ask))
+			return AT_ONCE;
+		when = when == LATER || of_host == AT_ONCE ? when : of_host;
 	}
-	return waits;
+	return when;
 }
 
-void request_release(struct gateway *gateway)
+/* NEVER: *error says why. */
+static enum when when_to_begin(struct session *session, const struct ask *ask, struct error *error)
 {
-	/* Some may be held again: they come behind the last. */
-	struct held_request *last = TAILQ_LAST(&gateway->clients->held, held_request_list);
+	struct gateway *gateway = session->gateway;
 
-	for (struct held_request *held; last && (held = TAILQ_FIRST(&gateway->clients->held));) {
-		struct session *session = session_find(gateway, held->sid);
-		struct block *block = block_ref(held->block);
-		const struct span message = held->message;
-		const bool is_last = held == last;
-		free_held(gateway, held);
-		if (session)
-			request_take(session, message, block);
-		block_unref(block);
-		if (is_last)
-			break;
-	}
+	if (!knows_hosts(gateway) && !is_for_self(gateway, ask))
+		return LATER;
+	return when_sticky(gateway, session, ask, error);
+}
+
+/* 0; or -1, and *error says why. */
+static int hold(struct session *session, struct span message, struct block *block, struct error *error)
+{
+	const int r = held_add(session, message, block);
+
+	if (r == -ENOBUFS)
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "%d calls wait for hosts that have just come, as many as may", HELD_MAX);
+	else if (r < 0)
+		error_no_memory(error, RAN_NO);
+	return r < 0 ? -1 : 0;
 }
 
 static void begin_call(struct session *session, const struct rpc *rpc, struct span message, struct block *block)
@@ -302,8 +262,9 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 	struct error error;
 	struct ask ask;
 
-	if (account_is_over(&gateway->memory)) {
-		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the gateway to other hosts holds %llu MiB, as many as it may",
+	if (allowance_is_used_up(gateway)) {
+		error_say(&error, ERROR_OVERLOADED, RAN_NO,
+			  "the gateway to other hosts holds %llu MiB, as many as it may (max_memory in [cluster])",
 			  (unsigned long long)(gateway->memory.used >> 20));
 		refuse_request(session, rpc, &error);
 		return;
@@ -312,10 +273,10 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 		refuse_request(session, rpc, &error);
 		return;
 	}
-	if (must_wait(gateway, session, &ask)) {
-		if (hold(session, message, block))
-			return;
-		error_no_memory(&error, RAN_NO);
+	const enum when when = when_to_begin(session, &ask, &error);
+	if (when == LATER && hold(session, message, block, &error) == 0)
+		return;
+	if (when != AT_ONCE) {
 		refuse_request(session, rpc, &error);
 		return;
 	}
@@ -353,7 +314,7 @@ void request_take(struct session *session, struct span message, struct block *bl
 		return; /* the supervisor passes on none such */
 	if (span_is(rpc.method, "objpool.cancel"))
 		take_cancel(session, &rpc);
-	else if (is_feed(rpc.method) && hold_feed(session, &rpc, message, block))
+	else if (is_feed(rpc.method) && held_feed(session, &rpc, message, block))
 		return;
 	else if (span_is(rpc.method, "objpool.feed"))
 		take_feed(session, &rpc, block);
@@ -377,22 +338,17 @@ void request_session_idle(struct session *session)
 static void close_session(struct session *session, bool carry_on)
 {
 	struct call *call, *next;
-	struct held_request *held, *next_held;
 
 	if (!session->closed)
 		(void)idmap_remove(&session->gateway->clients->by_sid, session->sid);
-	for (held = TAILQ_FIRST(&session->gateway->clients->held); held && !session->closed; held = next_held) {
-		next_held = TAILQ_NEXT(held, entry);
-		if (held->sid == session->sid)
-			free_held(session->gateway, held);
-	}
+	held_drop(session, !carry_on);
 	session->closed = true;
 	for (call = TAILQ_FIRST(&session->list); call; call = next) {
 		next = TAILQ_NEXT(call, entry);
 		if (call->is_request || !carry_on)
 			call_end(call);
 	}
-	if (TAILQ_EMPTY(&session->list))
+	if (TAILQ_EMPTY(&session->list) && session->held == 0)
 		request_session_idle(session);
 }
 

@@ -18,9 +18,6 @@ void request_session_idle(struct session *session);
 /* The gateway ends: all is given up at once. */
 void request_abandon(struct session *session);
 
-/* A host has had its sticky calls: what waited for that is begun. */
-void request_release(struct gateway *gateway);
-
 /* The client takes more again. */
 void request_resume(struct session *session);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/route.h"
 
+#include "gateway/core/sticky.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,7 +184,7 @@ static bool is_free(const struct host *host, const struct host_pool *pool)
  * asked; then those whose pool is paused, or being started. A host that is being sent sticky calls comes last. */
 static unsigned rank(const struct host *host, const struct host_pool *pool)
 {
-	return host->replays ? 0 : pool->ready > 0 ? 3 : pool->slots == 0 ? 2 : 1;
+	return sticky_comes_first(host) != STICKY_FIRST_NONE ? 0 : pool->ready > 0 ? 3 : pool->slots == 0 ? 2 : 1;
 }
 
 bool route_is_ready(const struct host *host, const struct ask *ask)

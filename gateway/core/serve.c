@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/serve.h"
 
+#include "gateway/core/allowance.h"
+
 #include <stdlib.h>
 
 struct served {
 	struct gateway_ending ending;
 	struct gateway *gateway;
+	struct host *host;
 	struct channel *channel; /* NULL: it has ended */
 	struct local *local;     /* likewise */
 	size_t unwritten;        /* bytes of local->out, when it was last looked at */
@@ -21,6 +24,8 @@ static void end(struct served *served)
 	if (served->ending.listed)
 		return;
 	served->gateway->served--;
+	served->host->sessions--;
+	served->host->users--;
 	gateway_end(served->gateway, &served->ending);
 }
 
@@ -49,7 +54,7 @@ static void channel_left(struct channel *channel)
 {
 	const struct served *served = channel->owner;
 
-	if (channel->out.bytes <= SERVE_HOLDS_MIN)
+	if (channel->out.bytes == 0 || (channel->out.bytes <= SERVE_HOLDS_MIN && allowance_has_memory(served->host)))
 		local_read(served->local, true);
 }
 
@@ -80,7 +85,7 @@ static void local_bytes(struct local *local, struct span bytes)
 		return;
 	}
 	channel_wrote(channel);
-	if (channel->out.bytes >= SERVE_HOLDS_MAX)
+	if (channel->out.bytes >= SERVE_HOLDS_MAX || !allowance_has_memory(served->host))
 		local_read(local, false);
 }
 
@@ -109,24 +114,31 @@ const char *serve_opened(struct channel *channel)
 	static const struct channel_ops channel_ops = {.data = channel_data, .left = channel_left, .closed = channel_closed};
 	static const struct local_ops local_ops = {.bytes = local_bytes, .sent = local_sent, .gone = local_gone};
 	struct gateway *gateway = channel->conduit->gateway;
+	struct host *host = channel->conduit->host;
 
 	if (gateway->state != GATEWAY_SERVING)
-		return "this host is stopping";
-	if (account_is_over(&gateway->memory))
-		return "the gateway of this host holds too much";
+		return "it is stopping";
+	if (!allowance_has_session(host))
+		return "this host has as many sessions there as it may (max_sessions in its section [cluster])";
+	if (!allowance_has_memory(host))
+		return "its gateway holds as much for this host as it may (max_memory in its section [cluster])";
 	struct served *served = calloc(1, sizeof *served);
 	if (!served)
 		return NO_MEMORY;
 	served->ending.reap = reap;
 	served->gateway = gateway;
+	served->host = host;
 	served->channel = channel;
-	served->local = local_open(gateway, channel->conduit->host->name, channel->user, 0, &local_ops, served);
+	served->local = local_open(gateway, host->name, channel->user, 0, &local_ops, served);
 	if (!served->local) {
 		free(served);
 		return "its daemon takes no session";
 	}
+	served->local->out.account = host->memory;
 	channel->ops = &channel_ops;
 	channel->owner = served;
 	gateway->served++;
+	host->sessions++;
+	host->users++;
 	return NULL;
 }

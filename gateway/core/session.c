@@ -10,7 +10,6 @@ int clients_open(struct gateway *gateway)
 	if (!gateway->clients)
 		return -ENOMEM;
 	TAILQ_INIT(&gateway->clients->list);
-	TAILQ_INIT(&gateway->clients->held);
 	TAILQ_INIT(&gateway->clients->joinable);
 	return 0;
 }
@@ -35,7 +34,8 @@ static void reap(struct gateway_ending *ending)
 
 void session_free_if_over(struct session *session)
 {
-	if (!session->closed || !TAILQ_EMPTY(&session->list) || !TAILQ_EMPTY(&session->lanes) || session->ending.listed)
+	if (!session->closed || session->held > 0 || !TAILQ_EMPTY(&session->list) || !TAILQ_EMPTY(&session->lanes) ||
+	    session->ending.listed)
 		return;
 	TAILQ_REMOVE(&session->gateway->clients->list, session, entry);
 	gateway_end(session->gateway, &session->ending);

@@ -34,6 +34,7 @@ struct session {
 	struct lane_list lanes;
 	struct remote_lease *leases; /* those that hosts have given: objpool.release may not name the host */
 	uint32_t lease_count;
+	uint32_t held;    /* messages that wait: held.h */
 	uint64_t untaken; /* bytes of messages to the client that it has not taken */
 	size_t begun;     /* to_supervisor->bytes, when a message was begun */
 	bool full;        /* untaken is over GATEWAY_AHEAD */
@@ -52,7 +53,8 @@ struct clients {
 	void (*resumed)(struct session *session);         /* it is not full any more */
 	void (*idle)(struct session *session);            /* it is closed, and its last call has ended */
 	void (*released)(struct gateway *gateway);        /* a host has had its sticky calls */
-	TAILQ_HEAD(held_request_list, held_request) held; /* request.c's */
+	void (*take)(struct session *session, struct span message, struct block *block); /* a message of the client: request.c */
+	struct held *held;                                                               /* held.h */
 };
 
 int clients_open(struct gateway *gateway);

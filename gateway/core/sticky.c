@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { TRIES = 3 };
+
 static bool same(struct span a, struct span b)
 {
 	return a.size == b.size && memcmp(a.bytes, b.bytes, a.size) == 0;
@@ -154,6 +156,15 @@ struct sticky *sticky_due(const struct gateway *gateway, const struct host *host
 			return sticky;
 	}
 	return NULL;
+}
+
+enum sticky_first sticky_comes_first(const struct host *host)
+{
+	if (host->replays)
+		return STICKY_FIRST_WAITS;
+	if (host->replay_fails == 0 || !sticky_due(host->hosts->gateway, host))
+		return STICKY_FIRST_NONE;
+	return host->replay_fails < TRIES ? STICKY_FIRST_WAITS : STICKY_FIRST_FAILS;
 }
 
 void stickies_close(struct gateway *gateway)

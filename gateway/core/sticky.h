@@ -45,6 +45,11 @@ uint32_t sticky_forget(struct gateway *gateway, struct span pool, struct span me
 /* The first that the host has not had, and whose pool it has. NULL: there is none. */
 struct sticky *sticky_due(const struct gateway *gateway, const struct host *host);
 
+/* Must the host have had sticky calls before it gets other calls of clients? Then these wait, or go to other hosts. If it has not
+ * taken the sticky calls several times, they fail. */
+enum sticky_first { STICKY_FIRST_NONE, STICKY_FIRST_WAITS, STICKY_FIRST_FAILS };
+enum sticky_first sticky_comes_first(const struct host *host);
+
 void stickies_close(struct gateway *gateway);
 
 #endif

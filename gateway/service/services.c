@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/service/services.h"
 
+#include "gateway/core/allowance.h"
 #include "gateway/core/hosts.h"
 #include "gateway/core/put.h"
 #include "gateway/service/answer.h"
@@ -390,7 +391,7 @@ static int check_room(const struct services *services, size_t size, struct error
 		return no_room(error, "too many calls from the bus are in progress");
 	if (services->bytes + size > SERVICES_BYTES && services->calls > 0)
 		return no_room(error, "the calls from the bus that are in progress hold too much");
-	return account_is_over(&services->gateway->memory) ? no_room(error, "the gateway holds too much") : 0;
+	return allowance_is_used_up(services->gateway) ? no_room(error, "the gateway holds too much") : 0;
 }
 
 static int ask(struct services *services, const struct bus_request *request, const char *reply, struct error *error)

@@ -559,7 +559,7 @@ static void check_error(struct clients_of_node *clients, const struct client *cl
 		(span_is(code, "CANCELLED") && question->cancelled) || (span_is(code, "HOST_LOST") && !flavour->calm) ||
 		(span_is(code, "UNREACHABLE") && !flavour->calm) || (span_is(code, "WORKER_LOST") && flavour->crashes) ||
 		(span_is(code, "NO_SUCH_SLOT") && (question->kind == SLOT || (flavour->resizes && question->kind == ALL))) ||
-		(span_is(code, "UNAVAILABLE") && from_host) ||
+		(span_is(code, "UNAVAILABLE") && from_host) || (span_is(code, "OVERLOADED") && flavour->tight) ||
 		(span_is(code, "BAD_ARGUMENT") && (from_host || question->kind == SCATTER));
 	HOLDS(world, may, "question %u of kind %u gets %.*s", question->msgid, question->kind, SPAN_TEXT(code, 40));
 	world->lost += span_is(code, "HOST_LOST");

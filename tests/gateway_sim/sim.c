@@ -18,15 +18,19 @@
  *   bus.c      no packet is larger than the bus takes.
  *   wires.c    no more is under way than there are windows for; no byte of credit is lost or made.
  *   here       nobody waits for ever; hosts that come later have had the sticky calls; when all clients have gone nothing is
- *              left, in no table, and not a byte; memory is bounded.
+ *              left, in no table, and not a byte; what other hosts have of a gateway is bounded, and no host has all of it; any
+ *              number of names that are made up keeps no host out.
  */
 #include "tests/gateway_sim/world.h"
 
+#include "gateway/core/channel.h"
 #include "gateway/core/sticky.h"
+#include "gateway/core/sum.h"
 
 #include <stdlib.h>
 
 enum { ACTIONS = 600, QUIET_SECONDS = 60, LINK_MESSAGE = 2, LINK_STATE = 4, LINK_LOG = 5 };
+enum { TIGHT_SESSIONS = 4, TIGHT_MEMORY = 2 << 20 };
 
 static struct node *node_of(struct gateway *gateway)
 {
@@ -149,7 +153,11 @@ static void tell_config(struct node *node)
 
 	put_array(&to, 2);
 	put_uint(&to, TO_GATEWAY_CONFIG);
-	put_map(&to, 2);
+	put_map(&to, node->world->flavour.tight ? 4 : 2);
+	if (node->world->flavour.tight) {
+		put_pair(&to, "max_sessions", TIGHT_SESSIONS);
+		put_pair(&to, "max_memory", TIGHT_MEMORY);
+	}
 	put_text(&to, "name");
 	put_text(&to, node->name);
 	put_text(&to, "remotes");
@@ -213,6 +221,33 @@ static void hear_gateway(struct node *node)
 	free(flat);
 }
 
+/* What other hosts have of this one (allowance.h). A session may have sent its first window, and what the daemon said may have come
+ * when the share was used up; a packet goes when it is whole. */
+static void check_shares(const struct node *node)
+{
+	const struct world *world = node->world;
+	const struct gateway *gateway = node->gateway;
+	const uint64_t half = gateway->memory.limit / 2;
+	uint64_t sessions = 0, used = 0, promised = 0, hosts = 0;
+	const struct host *host;
+
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
+		sessions += host->sessions;
+		used += host->memory->used;
+		promised += host->promised;
+		hosts++;
+		HOLDS(world, host->sessions <= gateway->max_sessions / 2, "%s: host %s has %u of %u sessions", node->name, host->name,
+		      host->sessions, (unsigned)gateway->max_sessions);
+	}
+	HOLDS(world, sessions == gateway->served && sessions <= gateway->max_sessions, "%s: hosts have %u sessions, not %u",
+	      node->name, (unsigned)sessions, gateway->served);
+	HOLDS(world, promised == gateway->others_promised && promised <= half / 2, "%s: hosts may send %llu bytes at once",
+	      node->name, (unsigned long long)promised);
+	HOLDS(world, used <= gateway->others.used, "%s: what is held for hosts is not counted", node->name);
+	HOLDS(world, gateway->others.used <= half + promised + (sessions + 1) * 3 * CHANNEL_FIRST + hosts * 2 * CONDUIT_WINDOW,
+	      "%s: %llu bytes are held for other hosts", node->name, (unsigned long long)gateway->others.used);
+}
+
 static void end_turns(struct world *world)
 {
 	for (unsigned i = 0; i < world->node_count; i++) {
@@ -225,6 +260,7 @@ static void end_turns(struct world *world)
 		node->gateway->now = world->now;
 		gateway_end_turn(node->gateway);
 		wires_check(node);
+		check_shares(node);
 		if (node->gateway->to_supervisor.bytes > 0 && !node->stalled_until)
 			hear_gateway(node);
 	}
@@ -454,6 +490,7 @@ static void choose_flavour(struct world *world)
 	flavour->resizes = world_one_in(world, 3);
 	flavour->stalls = world_one_in(world, 3);
 	flavour->pauses = world_one_in(world, 3);
+	flavour->tight = world->seed % 4 == 3;
 	if (!flavour->lossy)
 		return;
 	world->loss = world_dice(world, world_one_in(world, 3) ? 300 : 50);
@@ -590,7 +627,8 @@ static void check_quiet(struct world *world)
 		      node->name, node->gateway->served);
 		HOLDS(world, node->gateway->memory.used == 0, "%s: the gateway still holds %llu bytes", node->name,
 		      (unsigned long long)node->gateway->memory.used);
-		HOLDS(world, node->gateway->promised == 0, "%s: windows of no channel are promised", node->name);
+		HOLDS(world, node->gateway->promised == 0 && node->gateway->others_promised == 0,
+		      "%s: windows of no channel are promised", node->name);
 		HOLDS(world, daemon_is_quiet(node->daemon), "%s: %u sessions of the daemon are left", node->name,
 		      daemon_sessions(node->daemon));
 	}
@@ -680,7 +718,7 @@ static void ask_beside_a_pause(struct world *world)
 {
 	struct node *node = &world->nodes[world_dice(world, world->node_count)];
 
-	if (!node->daemon || world->flavour.twins)
+	if (!node->daemon || world->flavour.twins || world->flavour.tight) /* tight: the others may have no session for it */
 		return;
 	daemon_pause(node->daemon, true);
 	run_until(world, world->now + 4 * SECOND); /* also a gateway that has just been started serves then */
@@ -693,6 +731,63 @@ static void ask_beside_a_pause(struct world *world)
 	}
 	wait_for_all(world);
 	daemon_pause(node->daemon, false);
+}
+
+/* A beat of a host that is made up. */
+static void give_made_up(struct gateway *gateway, unsigned number)
+{
+	struct sendq to = {0};
+	uint8_t sum[8];
+	char name[16];
+	size_t size;
+
+	const int length = snprintf(name, sizeof name, "x%u", number);
+	put_array(&to, 6);
+	put_uint(&to, 1); /* version */
+	put_uint(&to, number + 1); /* incarnation */
+	put_uint(&to, 1);
+	put_uint(&to, 1000);
+	put_bool(&to, false);
+	put_nil(&to);
+	uint8_t *flat = world_flat(&to, &size);
+	(void)pack_be64(sum, sum_of(0, flat, size));
+	sendq_copy(&to, sum, sizeof sum);
+	free(flat);
+	flat = world_flat(&to, &size);
+	gateway_on_beat(gateway, (struct span){.bytes = (const uint8_t *)name, .size = (size_t)length},
+			(struct span){.bytes = flat, .size = size});
+	free(flat);
+	sendq_clear(&to);
+}
+
+/* Many names are made up; then one comes that is not, and the hosts that are there stay. */
+static void check_crowd(struct world *world)
+{
+	struct node *node = &world->nodes[world_dice(world, world->node_count)];
+	const char newcomer[] = "x9999";
+
+	if (!node->gateway)
+		return;
+	struct gateway *gateway = node->gateway;
+	const struct host *host;
+	unsigned there = 0, still = 0;
+	gateway->now = world->now;
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
+		there += host->state == HOST_READY;
+	for (unsigned i = 0; i < HOSTS_MAX; i++)
+		give_made_up(gateway, i);
+	node->touched = true;
+	end_turns(world);
+	run_until(world, world->now + 3 * SECOND);
+	gateway->now = world->now;
+	give_made_up(gateway, 9999);
+	const struct span name = {.bytes = (const uint8_t *)newcomer, .size = sizeof newcomer - 1};
+	HOLDS(world, hosts_find(gateway->hosts, name), "%s: a host can't come, as there have been many", node->name);
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
+		still += host->state == HOST_READY && host->name[0] == 'h';
+	HOLDS(world, still == there, "%s: %u of %u hosts were forgotten", node->name, there - still, there);
+	node->touched = true;
+	end_turns(world);
 }
 
 static void play(uint64_t seed, bool verbose)
@@ -730,6 +825,8 @@ static void play(uint64_t seed, bool verbose)
 	check_quiet(world);
 	for (unsigned i = 0; i < world->node_count; i++)
 		check_sticky(world, &world->nodes[i]);
+	if (seed % 20 == 7)
+		check_crowd(world);
 	for (unsigned i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];
 		stop_gateway(node, true);

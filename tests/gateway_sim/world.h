@@ -38,6 +38,7 @@ struct flavour {
 	bool slow;    /* clients read seldom */
 	bool stalls;  /* daemons are frozen, and their gateways live */
 	bool pauses;  /* pools are paused */
+	bool tight;   /* gateways may hold little, and few sessions for others */
 };
 
 struct node {

@@ -496,7 +496,7 @@ def test_the_manual_has_the_keys_of_clusters():
     text = (ROOT / "packaging/man/objpoold.conf.5").read_text()
     text = text[text.index(".Ss [cluster] and"):text.index(".Sh FILES")]
     keys = sorted(table("cluster") | table("remote"))
-    assert keys == sorted(re.findall(r"^\.It Ic (\w+) No =", text, re.M)) and len(keys) == 10
+    assert keys == sorted(re.findall(r"^\.It Ic (\w+) No =", text, re.M)) and len(keys) == 12
 
 
 def test_the_ranges_are_as_the_manual_says(place):

@@ -119,6 +119,7 @@ struct daemon {
 	uint32_t session_count;        /* open connections */
 	struct guest_list guests;      /* hosts that have called pools here */
 	uint32_t guest_count;
+	uint32_t behalf_count;         /* of these, those that the gateway has opened: max_connections does not count them */
 	uint64_t files_limit;          /* descriptors that the process may have */
 	bool files_short;              /* they are too few for the workers, and the log has said so */
 	uint64_t first_files;          /* descriptors that were open at the start */

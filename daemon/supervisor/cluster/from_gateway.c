@@ -31,10 +31,15 @@ static struct behalf *read_behalf(struct reader *reader)
 	return behalf_new(host, user, local);
 }
 
-/* As many connections as there may be: the gateway sees that this one is closed. */
+/* The gateway keeps to max_sessions, and opens one more for each client here that calls this host as one of several. It may have
+ * half of the descriptors. If there is no room, it sees that the session is closed. */
 static bool has_room(const struct daemon *daemon)
 {
-	return daemon->session_count < daemon->config.max_connections && account_has_room_for_file(&daemon->core.memory);
+	const struct config *config = &daemon->config;
+	const struct account *all = &daemon->core.memory;
+
+	return daemon->behalf_count < config->cluster.max_sessions + config->max_connections && account_has_room_for_file(all) &&
+	       (all->files_max == 0 || daemon->behalf_count < all->files_max / 2);
 }
 
 static int on_session(struct cluster *cluster, struct reader *reader)
@@ -51,7 +56,7 @@ static int on_session(struct cluster *cluster, struct reader *reader)
 		free(behalf);
 		(void)close(fd);
 		if (!bad)
-			log_say(LOG_WARNING, "the gateway's session %llu is refused: there are as many connections as there may be",
+			log_say(LOG_WARNING, "the gateway's session %llu is refused: there are as many as there may be",
 				(unsigned long long)number);
 		return bad ? -EBADMSG : 0;
 	}

@@ -137,7 +137,7 @@ void to_gateway_config(struct cluster *cluster)
 	msgpack_packer packer;
 
 	begin(cluster, &packer, TO_GATEWAY_CONFIG, 2);
-	msgpack_pack_map(&packer, 10);
+	msgpack_pack_map(&packer, 12);
 	pair_text(&packer, "name", section->name);
 	pair_text(&packer, "domain", section->domain);
 	pack_text(&packer, "bus");
@@ -149,6 +149,8 @@ void to_gateway_config(struct cluster *cluster)
 	pack_text(&packer, "remotes");
 	pack_remotes(&packer, config);
 	pair_number(&packer, "max_message", cluster->daemon->core.limits.max_message);
+	pair_number(&packer, "max_sessions", section->max_sessions);
+	pair_number(&packer, "max_memory", section->max_memory);
 	pair_text(&packer, "build", OBJPOOL_VERSION);
 	cluster->written += cluster->out.bytes - before;
 }

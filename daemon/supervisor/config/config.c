@@ -137,6 +137,8 @@ static const struct config_option cluster_options[] = {
 	{"bus_cert", T_TEXT, AT(bus_cert), NULL, NULL, 0, 0},
 	{"bus_key", T_TEXT, AT(bus_key), NULL, NULL, 0, 0},
 	{"bus_creds", T_TEXT, AT(bus_creds), NULL, NULL, 0, 0},
+	{"max_sessions", T_COUNT, AT(max_sessions), "8192", NULL, 1, 1000000},
+	{"max_memory", T_SIZE, AT(max_memory), "1G", NULL, UINT64_C(16) << 20, UINT64_C(1) << 48},
 	{"gateway_program", T_TEXT, AT(program), NULL, NULL, 0, 0},
 };
 #undef AT

@@ -90,6 +90,7 @@ struct config_cluster {
 	char *name, *domain;
 	struct config_words bus; /* addresses */
 	char *bus_ca, *bus_cert, *bus_key, *bus_creds; /* files; NULL: not given */
+	uint64_t max_sessions, max_memory; /* of the gateway: sessions for other hosts; bytes */
 	char *program; /* NULL: found */
 };
 

@@ -97,7 +97,8 @@ void descriptors_share(struct daemon *daemon)
 void descriptors_raise(struct daemon *daemon)
 {
 	const uint64_t pools = 1024 + configured(&daemon->config);
-	const rlim_t wanted = (rlim_t)daemon->config.max_connections + (pools > OWN_MAX ? pools : OWN_MAX);
+	const rlim_t of_hosts = daemon->config.cluster.place ? (rlim_t)daemon->config.cluster.max_sessions : 0;
+	const rlim_t wanted = (rlim_t)daemon->config.max_connections + of_hosts + (pools > OWN_MAX ? pools : OWN_MAX);
 	struct rlimit limit;
 
 	daemon->first_files = count_open();

@@ -70,7 +70,9 @@ static void on_again(evutil_socket_t fd, short what, void *data)
 /* Is there room for one more connection? The oldest handshake of TLS gives way if need be. */
 static bool make_room(struct daemon *daemon)
 {
-	if (daemon->session_count + handshakes_count(daemon->handshakes) < daemon->config.max_connections)
+	const uint32_t own = daemon->session_count - daemon->behalf_count;
+
+	if (own + handshakes_count(daemon->handshakes) < daemon->config.max_connections)
 		return true;
 	return handshakes_give_way(daemon->handshakes);
 }

@@ -97,6 +97,7 @@ static struct session *begin(struct daemon *daemon, struct transport *transport,
 	transport_open(&session->transport, daemon->base, session_on_readable, on_sendable);
 	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);
 	daemon->session_count++;
+	daemon->behalf_count += behalf != NULL;
 	account_add_file(session->client.account);
 	if (session->transport.tls)
 		tls_charge_to(&session->transport, session->client.account);
@@ -149,6 +150,7 @@ static void close_connection(struct session *session, const char *reason)
 	TAILQ_REMOVE(&daemon->sessions, session, link);
 	TAILQ_INSERT_TAIL(&daemon->departed_sessions, session, link);
 	daemon->session_count--;
+	daemon->behalf_count -= session->behalf != NULL;
 	account_remove_file(session->client.account);
 }
 

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls to other hosts that can't be made at once: they wait if that is short, or are refused at once, and honestly."""
+import os
+import signal
+
+from cluster import cluster, needs_cluster  # noqa: F401
+from harness import wait_for
+
+pytestmark = needs_cluster
+
+
+# ---- a gateway that has just come ----
+
+def test_calls_wait_for_a_gateway_that_has_just_come(cluster):
+    hosts = cluster(("h1", "h2"))
+    with hosts["h1"].client().maps() as c:
+        pid = hosts["h1"].gateway()
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: hosts["h1"].gateway_now() not in (None, pid), lambda: "another gateway")
+        waiting = [c.start(method) for method in ("p@h2.tag", "p@*:all.tag", "p@h9.tag")]
+        assert c.value("p@h1.tag") == "h1"              # does not need other hosts
+        cancelled = c.start("p@h2.sleep", 60)
+        c.notify("objpool.cancel", cancelled)
+        error = c.wait(cancelled)[0]
+        assert error["code"] == "CANCELLED" and error["ran"] == "no"
+        assert c.wait(waiting[0]) == (None, "h2")
+        assert c.wait(waiting[1]) == (None, ["h1", "h1", "h2", "h2"])
+        error = c.wait(waiting[2])[0]
+        assert error["code"] == "UNREACHABLE" and "is not known" in error["message"]
+
+
+def test_a_notification_waits_longer_than_its_client(cluster):
+    hosts = cluster(("h1", "h2"))
+    pid = hosts["h1"].gateway()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: hosts["h1"].gateway_now() not in (None, pid), lambda: "another gateway")
+    with hosts["h1"].client() as c:
+        c.notify("p@h2:0.set", "kept")
+        assert c.value("objpool.ping") == []
+    with hosts["h2"].client() as there:
+        wait_for(lambda: there.value("p:0.get") == "kept", lambda: "the notification")
