@@ -96,6 +96,7 @@ FILES := \
 	644:packaging/objpoold.user.socket:$(userunitdir)/objpoold.socket \
 	644:packaging/logrotate.conf:$(docdir)/logrotate.conf \
 	644:packaging/cages.conf:$(docdir)/cages.conf \
+	644:packaging/gateway.conf:$(docdir)/gateway.conf \
 	644:packaging/nats-server.conf:$(docdir)/nats-server.conf \
 	644:docs/page.webp:$(docdir)/page.webp \
 	644:packaging/prometheus/objpool.rules.yml:$(docdir)/prometheus/objpool.rules.yml \

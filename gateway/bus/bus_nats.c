@@ -454,6 +454,8 @@ static const char *reason_of(natsStatus status)
 {
 	const char *text = nats_GetLastError(NULL), *after = text ? strstr(text, "): ") : NULL;
 
+	if (status == NATS_NO_SERVER)
+		return "no NATS server answers: none runs there, its name is not known, or this service may not reach it";
 	if (!text || !*text)
 		return natsStatus_GetText(status);
 	if (strstr(text, "Expected 'PONG'"))

@@ -14,6 +14,7 @@ import time
 import uuid
 from pathlib import Path
 
+import harness
 import pytest
 from harness import BUILD, MSGPACK
 
@@ -104,7 +105,7 @@ def make(*words):
 
 # Without optimization over all files, for which a linker takes some ten seconds.
 WORDS = ["B=build/usr", "LTO=-fno-lto"]
-PARTS = ["cli", "client", "daemon", "generated", "json", "man3", "packaging", "plugins", "proto", "python"]
+PARTS = ["cli", "client", "daemon", "gateway", "generated", "json", "man3", "packaging", "plugins", "proto", "python"]
 
 
 def copy_build(target):
@@ -402,6 +403,31 @@ def test_cages(anyone):
         assert re.search(rf"^Uid:\t{uid}\t{uid}\t{uid}\t{uid}$", status, re.M), status
         assert re.findall(r"^Cap(?:Inh|Prm|Eff|Amb):\t(\w+)$", status, re.M) == ["0" * 16] * 4, status
     anyone.systemctl("stop", "objpoold")
+
+
+BUS = "10.9.9.1"
+
+
+@harness.needs("nats")
+@pytest.mark.skipif(not shutil.which("nats-server"), reason="nats-server is not installed")
+def test_a_gateway_reaches_other_machines_with_the_drop_in(fresh):
+    """The unit lets nobody beyond this machine be reached; gateway.conf lifts that, also for a service that runs."""
+    def hosts():
+        return fresh.objpool("hosts", check=False).stdout
+
+    fresh.run("ip", "address", "replace", f"{BUS}/32", "dev", "lo")
+    fresh.run("systemd-run", "--unit", "bus", "nats-server", "-a", BUS, "-p", "4222")
+    try:
+        fresh.write(f"{CONF_D}/cluster.conf", f"[cluster]\nname = h1\nbus = nats://{BUS}:4222\n")
+        fresh.systemctl("start", "objpoold")
+        fresh.logged("cluster: connecting: ")
+        assert "host h1 of domain default: connecting: " in hosts()
+        fresh.run("mkdir", "-p", "/run/systemd/system/objpoold.service.d")
+        fresh.run("cp", "/usr/share/doc/objpool/gateway.conf", "/run/systemd/system/objpoold.service.d/")
+        fresh.systemctl("daemon-reload")
+        wait_for("the bus", lambda: f"connected: nats://{BUS}:4222" in hosts())
+    finally:
+        fresh.systemctl("stop", "bus")
 
 
 def test_a_call_starts_the_service(fresh):
