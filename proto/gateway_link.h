@@ -44,7 +44,8 @@
  *           `incarnation`, `since_ms` (since it was first heard), `heard_ms` (since it was last heard), `rtt_us` (or nil), `pools`:
  *           [[pool, class, slots, ready, queued, running], …], and counts: `calls` (sent to it), `served` (of its own that were
  *           carried out here), `inflight`, `late`, `duplicates`, `resent`, `lost`. Then a map about the bus: `server` (address or
- *           nil), `reconnects`, `slow`, `in_bytes`, `out_bytes`, `in_messages`, `out_messages`.
+ *           nil), `reconnects`, `slow`, `in_bytes`, `out_bytes`, `in_messages`, `out_messages`; and about the gateway: `late` (packets
+ *           and beats that are no known host's, or for another incarnation), `memory` (bytes that it holds), `memory_limit`.
  * STATE     "connecting", "connected" or "refused": how the gateway stands with the bus, and a sentence. "refused": it serves nobody,
  *           as another host has its name.
  * LOG       A line for the daemon's log: level 3 (error), 4 (warning), 6 (info) or 7 (debug).

@@ -368,7 +368,7 @@ void hosts_say(struct hosts *hosts)
 	put_array(to, hosts->count);
 	TAILQ_FOREACH(host, &hosts->list, entry)
 		put_host(host, to);
-	put_map(to, 9);
+	put_map(to, 10);
 	put_text(to, "server");
 	if (gateway->bus_is_up)
 		put_text(to, gateway->bus_text);
@@ -382,6 +382,7 @@ void hosts_say(struct hosts *hosts)
 	put_pair(to, "out_messages", gateway->bus.out_messages);
 	put_pair(to, "late", gateway->late);
 	put_pair(to, "memory", gateway->memory.used);
+	put_pair(to, "memory_limit", gateway->memory.limit);
 	gateway_supervisor_wrote(gateway, before);
 }
 

@@ -572,7 +572,7 @@ def test_drain(cluster):
 
 HOST = {"name": "h2", "state": "ready", "incarnation": 1 << 63, "since_ms": 5000, "heard_ms": 100, "rtt_us": 250,
         "pools": [["p", "Probe", 4, 3, 2, 1], ["q", "Q", 1, 1, 0, 0]], "calls": 7, "late": 5, "new": [1]}
-BUS = {"server": "nats://127.0.0.1:1", "reconnects": 2, "slow": 0}
+BUS = {"server": "nats://127.0.0.1:1", "reconnects": 2, "slow": 3, "late": 4, "memory": 50, "memory_limit": 60, "in_bytes": 70}
 
 
 def test_hosts(cluster):
@@ -586,6 +586,7 @@ def test_hosts(cluster):
         wait_for(lambda: c.value("objpool.hosts")["hosts"], lambda: "hosts")
         hosts = c.value("objpool.hosts")
         assert (hosts["name"], hosts["domain"], hosts["bus"]["state"], hosts["bus"]["reconnects"]) == ("h1", "test", "connected", 2)
+        assert {key: hosts["gateway"][key] for key in ("late", "memory", "memory_limit")} == {"late": 4, "memory": 50, "memory_limit": 60}
         assert [host["name"] for host in hosts["hosts"]] == ["h1", "h2"]
         other = hosts["hosts"][1]
         assert (other["state"], other["incarnation"], other["rtt_us"], other["since_s"]) == ("ready", "8000000000000000", 250, 5)
@@ -695,7 +696,10 @@ def test_hosts_for_people_status_and_metrics(cluster):
         assert c.value("objpool.status")["cluster"] == {"name": "h1", "domain": "test", "bus": "connected", "hosts": 1, "requests": 0}
         metrics = c.value("objpool.metrics")
         for line in ("objpool_cluster_connected 1", 'objpool_cluster_hosts{state="ready"} 1', 'objpool_host_ready{host="h2"} 1',
-                     'objpool_host_rtt_seconds{host="h2"} 0.00025', "objpool_cluster_gateway_starts_total 1", 'objpool_host_calls_total{host="h2"} 7'):
+                     'objpool_host_rtt_seconds{host="h2"} 0.00025', "objpool_cluster_gateway_starts_total 1", 'objpool_host_calls_total{host="h2"} 7',
+                     'objpool_host_late_packets_total{host="h2"} 5', 'objpool_host_duplicate_packets_total{host="h2"} 0',
+                     "objpool_cluster_dropped_messages_total 3", "objpool_cluster_late_packets_total 4", "objpool_cluster_received_bytes_total 70",
+                     "objpool_cluster_gateway_memory_bytes 50", "objpool_cluster_gateway_memory_limit_bytes 60"):
             assert line in metrics.splitlines(), (line, metrics)
 
 

@@ -4,9 +4,10 @@ import json
 import os
 import re
 
+import played_gateway as played
 import pytest
 from certificates import Authority, serve_tls
-from harness import ROOT
+from harness import ROOT, wait_for
 
 RULES = (ROOT / "packaging/prometheus/objpool.rules.yml").read_text()
 DASHBOARD = json.loads((ROOT / "packaging/grafana/objpool.json").read_text())
@@ -17,11 +18,15 @@ OF_THE_SCRAPER = {"instance", "job"}
 @pytest.fixture
 def samples(start, place):
     """{name: its labels} of a daemon that has all that is measured."""
-    daemon = serve_tls(start, Authority(place), {"p": {"workers": 2}}, f"[user tester]\nuid = {os.getuid()}\ncall = *.*\nwatch = yes\n",
-                       http=f"unix:{place}/http", http_calls="yes")
+    players = played.Players(place)
+    sections = f"[user tester]\nuid = {os.getuid()}\ncall = *.*\nwatch = yes\n[cluster]\nbus = nats://127.0.0.1:1\ngateway_program = {players.path}\n"
+    daemon = serve_tls(start, Authority(place), {"p": {"workers": 2}}, sections, http=f"unix:{place}/http", http_calls="yes")
+    players.next().send(played.HOSTS, [{"name": "h2", "state": "ready", "pools": []}], {})
     with daemon.client() as client:
         client.value("p.echo", 1)
+        wait_for(lambda: client.value("objpool.hosts")["hosts"], lambda: "hosts")
         text = client.value("objpool.metrics")
+    players.close()
     found = {}
     for name, labels in re.findall(r"^([a-z_]+)(?:\{(.*)\})? ", text, re.M):
         found.setdefault(name, set()).update(re.findall(r'([a-z]+)="', labels))
@@ -49,7 +54,7 @@ def test_metrics_and_labels_are_those_of_a_daemon(samples):
         for labels in re.findall(r"(?:by|on) \(([a-z, ]+)\)", expression):
             assert set(labels.split(", ")) <= known, where
         count += len(names)
-    assert count > 40
+    assert count > 60
 
 
 def test_the_dashboard_is_whole():

@@ -205,7 +205,9 @@ static int read_bus(struct bus *bus, struct span value)
 		uint64_t *number;
 	} numbers[] = {{"reconnects", &bus->reconnects},   {"slow", &bus->slow},
 		       {"in_bytes", &bus->in_bytes},       {"out_bytes", &bus->out_bytes},
-		       {"in_messages", &bus->in_messages}, {"out_messages", &bus->out_messages}};
+		       {"in_messages", &bus->in_messages}, {"out_messages", &bus->out_messages},
+		       {"late", &bus->late},               {"memory", &bus->memory},
+		       {"memory_limit", &bus->memory_limit}};
 	struct span key, of_key, text;
 	uint32_t n;
 

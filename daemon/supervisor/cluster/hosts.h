@@ -38,9 +38,12 @@ struct host {
 	uint64_t counts[HOST_COUNTS];
 };
 
+/* The bus, and the gateway on it. */
 struct bus {
-	char *server; /* NULL: it is not connected */
+	char *server;         /* NULL: it is not connected */
 	uint64_t reconnects, slow, in_bytes, out_bytes, in_messages, out_messages;
+	uint64_t late;        /* packets and beats that are no known host's, or for another incarnation */
+	uint64_t memory, memory_limit; /* of the gateway */
 };
 
 struct hosts {

@@ -22,13 +22,16 @@ static void pack_bus(const struct cluster *cluster, msgpack_packer *packer)
 
 static void pack_gateway(const struct cluster *cluster, msgpack_packer *packer)
 {
-	msgpack_pack_map(packer, 6);
+	msgpack_pack_map(packer, 9);
 	pair_number(packer, "pid", (uint64_t)cluster->pid);
 	pair_number(packer, "starts", cluster->starts);
 	pair_number(packer, "requests", cluster->errands);
 	pair_number(packer, "calls", cluster->calls);
 	pair_number(packer, "lost", cluster->lost);
 	pair_number(packer, "dropped", cluster->dropped);
+	pair_number(packer, "late", cluster->hosts.bus.late);
+	pair_number(packer, "memory", cluster->hosts.bus.memory);
+	pair_number(packer, "memory_limit", cluster->hosts.bus.memory_limit);
 }
 
 static void pack_none(msgpack_packer *packer)

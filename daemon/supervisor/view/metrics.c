@@ -560,6 +560,16 @@ static double host_lost(const struct host *host)
 	return (double)host->counts[HOST_LOST_CALLS];
 }
 
+static double host_late(const struct host *host)
+{
+	return (double)host->counts[HOST_LATE];
+}
+
+static double host_duplicates(const struct host *host)
+{
+	return (double)host->counts[HOST_DUPLICATES];
+}
+
 static double host_resent(const struct host *host)
 {
 	return (double)host->counts[HOST_RESENT];
@@ -576,6 +586,8 @@ static const struct {
 	{"objpool_host_served_calls", "counter", NULL, "Calls of the host that were begun here.", host_served},
 	{"objpool_host_lost_calls", "counter", NULL, "Requests to the host that ended with HOST_LOST.", host_lost},
 	{"objpool_host_resent_packets", "counter", NULL, "Packets to the host that had to be sent again.", host_resent},
+	{"objpool_host_duplicate_packets", "counter", NULL, "Packets of the host that came again.", host_duplicates},
+	{"objpool_host_late_packets", "counter", NULL, "Packets of the host that came too late.", host_late},
 };
 
 static void put_host_family(const struct hosts *hosts, size_t i, const struct page *page)
@@ -588,6 +600,31 @@ static void put_host_family(const struct hosts *hosts, size_t i, const struct pa
 	}
 }
 
+static const struct {
+	const char *name, *type, *unit, *help;
+	size_t place; /* of a uint64_t in struct bus */
+} bus_families[] = {
+	{"objpool_cluster_reconnects", "counter", NULL, "Times that the bus was connected again.", offsetof(struct bus, reconnects)},
+	{"objpool_cluster_received_messages", "counter", NULL, "Messages from the bus.", offsetof(struct bus, in_messages)},
+	{"objpool_cluster_sent_messages", "counter", NULL, "Messages to the bus.", offsetof(struct bus, out_messages)},
+	{"objpool_cluster_received_bytes", "counter", "bytes", "Bytes of messages from the bus.", offsetof(struct bus, in_bytes)},
+	{"objpool_cluster_sent_bytes", "counter", "bytes", "Bytes of messages to the bus.", offsetof(struct bus, out_bytes)},
+	{"objpool_cluster_dropped_messages", "counter", NULL, "Messages that came faster than they were taken, and were lost.",
+	 offsetof(struct bus, slow)},
+	{"objpool_cluster_late_packets", "counter", NULL, "Packets and beats of no known host, or for an earlier gateway.",
+	 offsetof(struct bus, late)},
+	{"objpool_cluster_gateway_memory_bytes", "gauge", "bytes", "What the gateway holds of requests and answers.",
+	 offsetof(struct bus, memory)},
+	{"objpool_cluster_gateway_memory_limit_bytes", "gauge", "bytes", "How much that may be.", offsetof(struct bus, memory_limit)},
+};
+
+static void put_bus(const struct bus *bus, const struct page *page)
+{
+	for (size_t i = 0; i < sizeof bus_families / sizeof *bus_families; i++)
+		single(page, bus_families[i].name, bus_families[i].type, bus_families[i].unit, bus_families[i].help,
+		       (double)*(const uint64_t *)((const char *)bus + bus_families[i].place));
+}
+
 static void put_cluster(const struct daemon *daemon, const struct page *page)
 {
 	const struct cluster *cluster = daemon->cluster;
@@ -596,8 +633,7 @@ static void put_cluster(const struct daemon *daemon, const struct page *page)
 		return;
 	single(page, "objpool_cluster_connected", "gauge", NULL, "1 while the gateway is connected to the bus.",
 	       strcmp(cluster->bus_state, "connected") == 0);
-	single(page, "objpool_cluster_reconnects", "counter", NULL, "Times that the bus was connected again.",
-	       (double)cluster->hosts.bus.reconnects);
+	put_bus(&cluster->hosts.bus, page);
 	single(page, "objpool_cluster_requests", "gauge", NULL, "Requests of clients here that the gateway has.", cluster->errands);
 	single(page, "objpool_cluster_calls", "counter", NULL, "Requests that were given to the gateway.", (double)cluster->calls);
 	single(page, "objpool_cluster_lost", "counter", NULL, "Requests that ended with the gateway.", (double)cluster->lost);
