@@ -90,12 +90,25 @@ static int publish(struct program *program, const char *subject, const void *byt
 	return program->engine->publish(program->bus, subject, NULL, (struct span){.bytes = bytes, .size = size});
 }
 
+/* snprintf would take a tenth of the instructions for a small call. A subject that is too long is cut off. */
+static void join(char subject[SUBJECT], unsigned count, const char *const words[])
+{
+	size_t at = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		const size_t size = strlen(words[i]), room = SUBJECT - 1 - at, n = size < room ? size : room;
+		memcpy(subject + at, words[i], n);
+		at += n;
+	}
+	subject[at] = '\0';
+}
+
 int subjects_publish(struct gateway *gateway, const char *host, const void *bytes, size_t size)
 {
 	struct program *program = program_of(gateway);
 	char subject[SUBJECT];
 
-	snprintf(subject, sizeof subject, "objpool.%s.to.%s.%s", program->settings.domain, host, program->settings.name);
+	join(subject, 6, (const char *const[]){"objpool.", program->settings.domain, ".to.", host, ".", program->settings.name});
 	return publish(program, subject, bytes, size);
 }
 
