@@ -18,8 +18,10 @@ uint64_t gateway_random(struct gateway *gateway)
 
 void gateway_supervisor_wrote(struct gateway *gateway, size_t bytes_before)
 {
-	if (bytes_before == 0 && gateway->to_supervisor.bytes > 0)
-		gateway->ops->supervisor_wrote(gateway);
+	if (bytes_before > 0 || gateway->to_supervisor.bytes == 0)
+		return;
+	gateway->told = 0;
+	gateway->ops->supervisor_wrote(gateway);
 }
 
 void gateway_log(struct gateway *gateway, int level, const char *format, ...)
@@ -28,6 +30,8 @@ void gateway_log(struct gateway *gateway, int level, const char *format, ...)
 	char text[400];
 	va_list list;
 
+	if (!gateway_may_tell(gateway))
+		return;
 	va_start(list, format);
 	int n = vsnprintf(text, sizeof text, format, list);
 	va_end(list);
@@ -43,6 +47,7 @@ void gateway_log(struct gateway *gateway, int level, const char *format, ...)
 	end = pack_str(pack_uint(end, (uint64_t)level), text, (size_t)n);
 	sendq_commit(&gateway->to_supervisor, (size_t)(end - p));
 	gateway_supervisor_wrote(gateway, before);
+	gateway->told += gateway->to_supervisor.bytes - before;
 }
 
 struct local *local_free(struct local *local)

@@ -120,6 +120,7 @@ struct gateway {
 	char unknown[GATEWAY_NAME_MAX + 1]; /* the name in the last error about a host that nobody knows: see struct error's `host` */
 	uint64_t late;      /* packets and beats that nobody waits for any more */
 	uint32_t served;    /* sessions that are held for other hosts */
+	size_t told;        /* bytes of HOSTS and LOG in to_supervisor since that was empty last: no more are added than it may hold */
 };
 
 /* Calls ending->reap at the end of the turn, once however often it is called. */
@@ -155,6 +156,12 @@ uint64_t gateway_random(struct gateway *gateway);
 
 /* Writes LOG to the supervisor. Levels: LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG. */
 __attribute__((format(printf, 3, 4))) void gateway_log(struct gateway *gateway, int level, const char *format, ...);
+
+/* May HOSTS or LOG be added? A daemon that does not read is not told for ever. */
+static inline bool gateway_may_tell(const struct gateway *gateway)
+{
+	return gateway->told < GATEWAY_AHEAD || gateway->to_supervisor.bytes == 0;
+}
 
 /* After something was written to to_supervisor: tells the program around the core if the queue was empty before. */
 void gateway_supervisor_wrote(struct gateway *gateway, size_t bytes_before);

@@ -361,6 +361,8 @@ void hosts_say(struct hosts *hosts)
 	const size_t before = to->bytes;
 	const struct host *host;
 
+	if (!gateway_may_tell(gateway))
+		return; /* it is told soon */
 	hosts->said = gateway->now;
 	hosts->changed = 0;
 	put_array(to, 3);
@@ -384,6 +386,7 @@ void hosts_say(struct hosts *hosts)
 	put_pair(to, "memory", gateway->memory.used);
 	put_pair(to, "memory_limit", gateway->memory.limit);
 	gateway_supervisor_wrote(gateway, before);
+	gateway->told += to->bytes - before;
 }
 
 static void on_beat_due(struct timer *timer)

@@ -77,7 +77,7 @@ static void lose(struct lane *lane, uint64_t left, bool refused, const char *tex
 	char complaint[sizeof lane->complaint + 40];
 
 	(void)snprintf(complaint, sizeof complaint, "has ended the session: %s", lane->complaint);
-	session_lose_leases(session, lane->host->name);
+	leases_lose(&session->leases, lane->host->name);
 	forget(lane);
 	lose_subs(lane, left, refused, lane->complained ? complaint : text);
 	session_free_if_over(session);

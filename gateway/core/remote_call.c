@@ -26,6 +26,7 @@ struct remote_call {
 	bool told;      /* results have gone to the client: it can't begin anew */
 	bool cancelled;
 	bool may_have_run; /* on a host that was lost, before another was asked */
+	uint8_t slot[PACK_UINT]; /* of objpool.release, packed */
 	char pool[]; /* its name, for errors; "": it has more than POOL_SHOWN bytes */
 };
 
@@ -69,9 +70,44 @@ static struct error_context context_of(const struct remote_call *remote)
 	return (struct error_context){.host = remote->host->name, .may_have_run = remote->may_have_run, NO_CONTEXT};
 }
 
+static const struct gateway *sub_gateway(const struct remote_call *remote)
+{
+	return remote->call.session->gateway;
+}
+
 static void put_value(struct sendq *to, struct span value, struct block *block)
 {
 	sendq_span(to, block, value.bytes, value.size);
+}
+
+/* A number that a map has under that key, or that the value is itself. */
+static int64_t number_in(struct span value, const char *name, int64_t otherwise)
+{
+	struct reader reader = reader_of(value);
+	struct span key, inner = value;
+	uint32_t count;
+	uint64_t number;
+
+	if (read_map(&reader, &count) == 0)
+		for (inner.size = 0; count > 0 && read_text(&reader, &key) == 0 && read_value(&reader, &inner) == 0; count--) {
+			if (span_is(key, name))
+				break;
+			inner.size = 0;
+		}
+	reader = reader_of(inner);
+	return read_whole(&reader, &number) == 0 && number <= UINT32_MAX ? (int64_t)number : otherwise;
+}
+
+static void note_lease(struct remote_call *remote, struct span result)
+{
+	const struct gateway *gateway = sub_gateway(remote);
+	const int64_t lasts = number_in(remote->ask.rest, "lease_ms", -1);
+	struct remote_lease lease = {.slot = number_in(result, "slot", LEASE_ANY_SLOT),
+				     .until = lasts < 0 ? UINT64_MAX : gateway->now + (uint64_t)lasts * MILLISECOND,
+				     .of_any = route_is_of_hosts(gateway, &remote->ask)};
+
+	memcpy(lease.host, remote->host->name, sizeof lease.host);
+	leases_add(&remote->call.session->leases, remote->ask.target.pool, lease);
 }
 
 /* The answer to objpool.lease of any host says which. */
@@ -123,11 +159,6 @@ static bool is_collected(const struct remote_call *remote)
 	const enum select select = remote->ask.target.select;
 	return remote->ask.errors == ASK_COLLECT && !remote->ask.stream && remote->call.session->form != ERRORS_AS_MAP &&
 	       (select == SELECT_ALL || select == SELECT_MAP || select == SELECT_SCATTER);
-}
-
-static const struct gateway *sub_gateway(const struct remote_call *remote)
-{
-	return remote->call.session->gateway;
 }
 
 /* A stream has ended well at the host, and results of it were too large here: it ends as if those had failed there. */
@@ -186,8 +217,7 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 	if (remote->ask.kind == ASK_CALL && remote->ask.target.select == SELECT_ANY && !remote->ask.stream)
 		route_learn(remote->host, sub_gateway(remote)->now - remote->asked);
 	if (remote->ask.kind == ASK_LEASE && remote->block)
-		session_add_lease(remote->call.session, remote->ask.target.pool, remote->host->name,
-				  route_is_of_hosts(sub_gateway(remote), &remote->ask));
+		note_lease(remote, rpc->result);
 	if (remote->ask.kind == ASK_LEASE)
 		put_lease(to, rpc->result, remote->host->name);
 	else if (is_collected(remote))
@@ -333,25 +363,51 @@ static void give_up(struct call *call)
 	sub_forget(sub);
 }
 
-/* A lease that any host has given is given back to that host. */
-static struct host *host_for(struct session *session, const struct ask *ask, struct error *error)
+/* The lease that is given back. False: it is none that the gateway knows of. */
+static bool take_lease(struct session *session, const struct ask *ask, bool of_hosts, struct remote_lease *lease)
 {
-	char name[GATEWAY_NAME_MAX + 1];
+	const int64_t slot = number_in(ask->rest, "slot", LEASE_ANY_SLOT);
+	const struct span any = {0};
+
+	return leases_take(&session->leases, ask->target.pool, of_hosts ? any : ask->target.host, slot, lease);
+}
+
+/* A lease that any host has given is given back to that host; *given is its slot, if that was found out here. */
+static struct host *host_for(struct session *session, const struct ask *ask, int64_t *given, struct error *error)
+{
+	const bool of_hosts = route_is_of_hosts(session->gateway, ask);
+	struct remote_lease lease;
 	struct ask named = *ask;
 
+	*given = LEASE_ANY_SLOT;
+	if (ask->kind == ASK_LEASE && session->leases.count >= LEASES_MAX) {
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "this connection has %u leases of other hosts, as many as it may: release some",
+			  session->leases.count);
+		return NULL;
+	}
 	if (ask->kind != ASK_RELEASE)
 		return route_one(session->gateway, ask, NULL, error);
-	if (!route_is_of_hosts(session->gateway, ask)) {
-		(void)session_take_lease(session, ask->target.pool, ask->target.host, name);
+	const bool found = take_lease(session, ask, of_hosts, &lease);
+	if (!of_hosts)
 		return route_one(session->gateway, ask, NULL, error);
-	}
-	if (!session_take_lease(session, ask->target.pool, (struct span){0}, name)) {
+	if (!found) {
 		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "this connection has no lease of pool %.*s that any host has given",
 			  SPAN_TEXT(ask->target.pool, 64));
 		return NULL;
 	}
-	named.target.host = (struct span){.bytes = (const uint8_t *)name, .size = strlen(name)};
+	*given = lease.slot;
+	named.target.host = (struct span){.bytes = (const uint8_t *)lease.host, .size = strlen(lease.host)};
 	return route_one(session->gateway, &named, NULL, error);
+}
+
+/* Adds the slot to objpool.release without one. */
+static void name_slot(struct remote_call *remote, int64_t slot)
+{
+	if (slot == LEASE_ANY_SLOT || remote->ask.rest_count > 0)
+		return;
+	const uint8_t *end = pack_uint(remote->slot, (uint64_t)slot);
+	remote->ask.rest = (struct span){.bytes = remote->slot, .size = (size_t)(end - remote->slot)};
+	remote->ask.rest_count = 1;
 }
 
 int remote_call_begin(struct session *session, const struct ask *ask, struct block *block)
@@ -359,7 +415,8 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 	static const struct call_ops ops = {
 		.cancel = cancel, .feed = feed, .feed_end = feed_end, .overdue = overdue, .give_up = give_up, .free = free_call};
 	struct error error;
-	struct host *host = host_for(session, ask, &error);
+	int64_t slot;
+	struct host *host = host_for(session, ask, &slot, &error);
 
 	if (!host) {
 		refuse_request(session, &ask->rpc, &error);
@@ -379,6 +436,7 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 	}
 	remote->ask = *ask;
 	memcpy(remote->pool, pool.bytes, pool.size);
+	name_slot(remote, slot);
 	if (block && (ask->kind == ASK_LEASE || (ask->kind != ASK_RELEASE && route_is_of_hosts(session->gateway, ask))))
 		remote->block = block_ref(block);
 	if (remote->call.is_request)

@@ -221,7 +221,7 @@ static enum when when_sticky(struct gateway *gateway, const struct session *sess
 		return AT_ONCE;
 	if (gateway->sticky_owed)
 		send_what_is_owed(gateway);
-	if (session->lease_count > 0)
+	if (leases_hold(&session->leases, session->gateway->now))
 		return AT_ONCE;
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (!route_has(gateway, ask, host))

@@ -328,7 +328,7 @@ static bool must_wait(const struct many *many)
 	const struct session *session = many->call.session;
 	const struct host *host;
 
-	if (session->gateway->replays == 0 || session->lease_count > 0)
+	if (session->gateway->replays == 0 || leases_hold(&session->leases, session->gateway->now))
 		return false;
 	TAILQ_FOREACH(host, &session->gateway->hosts->list, entry)
 		if (host->replays && many_has(many, host))

@@ -24,9 +24,7 @@ static void reap(struct gateway_ending *ending)
 	struct session *session = container_of(ending, struct session, ending);
 
 	idmap_free(&session->calls);
-	for (uint32_t i = 0; i < session->lease_count; i++)
-		free(session->leases[i].pool);
-	free(session->leases);
+	leases_free(&session->leases);
 	free(session->user);
 	free(session->client);
 	free(session);
@@ -69,45 +67,6 @@ struct session *session_of_user(struct gateway *gateway, const char *user)
 		return session;
 	session_free_if_over(session);
 	return NULL;
-}
-
-void session_add_lease(struct session *session, struct span pool, const char *host, bool of_any)
-{
-	struct remote_lease *leases = realloc(session->leases, (session->lease_count + 1) * sizeof *leases);
-	if (!leases)
-		return;
-	session->leases = leases;
-	leases += session->lease_count;
-	leases->pool = strndup((const char *)pool.bytes, pool.size);
-	leases->of_any = of_any;
-	memcpy(leases->host, host, strlen(host) + 1);
-	session->lease_count += leases->pool != NULL;
-}
-
-static void drop_lease(struct session *session, uint32_t i)
-{
-	free(session->leases[i].pool);
-	memmove(session->leases + i, session->leases + i + 1, (--session->lease_count - i) * sizeof *session->leases);
-}
-
-bool session_take_lease(struct session *session, struct span pool, struct span of, char host[GATEWAY_NAME_MAX + 1])
-{
-	for (uint32_t i = session->lease_count; i-- > 0;) {
-		const struct remote_lease *lease = &session->leases[i];
-		if (!span_is(pool, lease->pool) || (of.size > 0 ? !span_is(of, lease->host) : !lease->of_any))
-			continue;
-		memcpy(host, lease->host, GATEWAY_NAME_MAX + 1);
-		drop_lease(session, i);
-		return true;
-	}
-	return false;
-}
-
-void session_lose_leases(struct session *session, const char *host)
-{
-	for (uint32_t i = session->lease_count; i-- > 0;)
-		if (strcmp(session->leases[i].host, host) == 0)
-			drop_lease(session, i);
 }
 
 static struct session *session_new(struct gateway *gateway, uint64_t sid)

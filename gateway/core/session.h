@@ -8,18 +8,13 @@
 #define GATEWAY_SESSION_H
 
 #include "gateway/core/base.h"
+#include "gateway/core/leases.h"
 #include "gateway/core/put.h"
 
 struct call;
 struct lane;
 TAILQ_HEAD(call_list, call);
 TAILQ_HEAD(lane_list, lane);
-
-struct remote_lease {
-	char *pool;
-	bool of_any; /* any host was asked for it */
-	char host[GATEWAY_NAME_MAX + 1];
-};
 
 struct session {
 	struct gateway_ending ending;
@@ -32,8 +27,7 @@ struct session {
 	struct idmap calls;    /* msgid -> call: those that are owed an answer */
 	struct call_list list; /* all calls, also those that nobody waits for */
 	struct lane_list lanes;
-	struct remote_lease *leases; /* those that hosts have given: objpool.release may not name the host */
-	uint32_t lease_count;
+	struct leases leases;
 	uint32_t held;    /* messages that wait: held.h */
 	uint64_t untaken; /* bytes of messages to the client that it has not taken */
 	size_t begun;     /* to_supervisor->bytes, when a message was begun */
@@ -66,14 +60,6 @@ int session_open(struct gateway *gateway, uint64_t sid, struct span map);
 
 /* A session that is no client's, for calls with the rights of this user that the gateway makes itself; it ends with the last. */
 struct session *session_of_user(struct gateway *gateway, const char *user);
-
-/* Remembers that this host has given a lease of the pool. Out of memory: it is not remembered. */
-void session_add_lease(struct session *session, struct span pool, const char *host, bool of_any);
-/* Forgets the last lease of the pool that the host `of`, or (empty) any host, was asked for, and writes its host to `host`.
- * False: there is none. */
-bool session_take_lease(struct session *session, struct span pool, struct span of, char host[GATEWAY_NAME_MAX + 1]);
-/* The host has ended what the session had there. */
-void session_lose_leases(struct session *session, const char *host);
 
 /* It has neither calls nor lanes any more, and is closed: frees it at the end of the turn. */
 void session_free_if_over(struct session *session);

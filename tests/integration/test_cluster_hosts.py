@@ -229,6 +229,30 @@ def test_large_values(cluster):
         assert c.value("p@*:all.sum", data) == [sum(data[:1 << 20]) * 24] * 4
 
 
+def test_leases_are_given_back_where_and_what_was_given(cluster):
+    """Without a slot objpool.release of any host is of the last lease, whatever host gave it."""
+    hosts = cluster(("h1", "h2"))
+    with hosts["h1"].client() as c:
+        def leased():
+            return {(name, slot["slot"]) for name in ("h1", "h2") for slot in free(hosts[name]) if slot["leased"] is not None}
+
+        def free(host):
+            with host.client() as client:
+                return client.value("objpool.status", "p")["pools"][0]["slots"]
+
+        taken = [c.value("objpool.lease", "p@*") for _ in range(2)]
+        places = [(lease["host"], lease["slot"]) for lease in taken]
+        assert leased() == set(places) and len(set(places)) == 2
+        while places:
+            assert c.value("objpool.release", "p@*") is True
+            places.pop()
+            assert leased() == set(places)
+        assert c.error("objpool.release", "p@*").startswith("BAD_ARGUMENT: ")
+        lease = c.value("objpool.lease", "p@*", {"lease_ms": 1})
+        wait_for(lambda: not leased(), lambda: f"the lease to be over: {leased()}")
+        assert c.value("objpool.release", "p@*") is False and lease["host"] in hosts.hosts
+
+
 def test_a_lease_of_another_hosts_instance(cluster):
     hosts = cluster(("h1", "h2"))
     with hosts["h1"].client() as c, hosts["h2"].client() as there:

@@ -224,6 +224,27 @@ static void test_it_is_this_host_itself(void **state)
 	assert_true(hosts_find(pair->h1->hosts, span_of("h1"))->state == HOST_READY);
 }
 
+/* An hour, in which the own daemon reads nothing. */
+static void test_a_daemon_that_does_not_read_is_not_told_for_ever(void **state)
+{
+	struct pair *pair = *state;
+	struct gateway *gateway = pair->h1;
+
+	for (unsigned i = 0; i < 3600 * 10; i++) {
+		gateway->now += 100 * MILLISECOND;
+		gateway_run(gateway);
+		gateway_log(gateway, LOG_WARNING, "nobody reads this");
+		gateway_end_turn(gateway);
+	}
+	assert_true(gateway->to_supervisor.bytes <= GATEWAY_AHEAD + 4096);
+	sendq_clear(&gateway->to_supervisor);
+	for (unsigned i = 0; i < 20; i++) {
+		gateway->now += 100 * MILLISECOND;
+		gateway_run(gateway);
+	}
+	assert_true(gateway->to_supervisor.bytes > 0); /* it reads again, and is told again */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +255,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_host_is_there_all_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_was_silent_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_is_this_host_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_daemon_that_does_not_read_is_not_told_for_ever, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
