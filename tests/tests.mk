@@ -120,6 +120,7 @@ FUZZ_PARTS_scan =
 FUZZ_PARTS_request = $(wildcard daemon/core/*/*.c)
 FUZZ_PARTS_worker = $(FUZZ_PARTS_request)
 FUZZ_PARTS_gateway = $(wildcard gateway/core/*.c) daemon/core/base/error.c daemon/core/base/idmap.c daemon/core/records/target.c
+FUZZ_PARTS_service = $(FUZZ_PARTS_gateway) $(wildcard gateway/service/*.c json/*.c) daemon/core/base/error_status.c
 FUZZ_PARTS_direct = $(filter-out daemon/worker/main.c,$(wildcard daemon/worker/*.c daemon/worker/types/*.c))
 FUZZ_PARTS_signature = $(wildcard daemon/worker/types/*.c)
 FUZZ_PARTS_config = $(FUZZ_SUPER)
@@ -132,6 +133,7 @@ FUZZ_LIBS_scan = $(MSGPACK_LIBS)
 FUZZ_LIBS_request = $(MSGPACK_LIBS)
 FUZZ_LIBS_worker = $(MSGPACK_LIBS)
 FUZZ_LIBS_gateway = $(MSGPACK_LIBS)
+FUZZ_LIBS_service = $(MSGPACK_LIBS) -levent_core -lm
 FUZZ_LIBS_direct = $(MSGPACK_LIBS) -lpthread -ldl
 FUZZ_LIBS_signature = $(MSGPACK_LIBS)
 FUZZ_LIBS_config = $(FUZZ_SUPER_LIBS)
@@ -149,7 +151,7 @@ $(B)/tests/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/files.o $$(call fuzz
 	$(CC) $(OWN_LDFLAGS) $(LDFLAGS) $(SAN) -fno-lto -Wl,--as-needed -o $@ $^ $(FUZZ_LIBS_$*)
 
 # clang's libFuzzer; what it finds is kept in the corpus.
-fuzz: # fuzz all that strangers say: FUZZERS="scan request worker gateway direct config rights reply http tls json signature" (clang; FUZZ_SECONDS=60 each)
+fuzz: # fuzz all that strangers say: FUZZERS="scan request worker gateway service direct config rights reply http tls json signature" (clang; FUZZ_SECONDS=60 each)
 	@sh scripts/deps.sh build lint
 	@set -e; for f in $(FUZZERS); do \
 		$(MAKE) --no-print-directory -s LTO= $(B)/fuzz/$$f; \

@@ -132,13 +132,14 @@ int offer_describe(struct offer *offer, struct account *account, struct span des
 	struct reader reader = reader_of((struct span){.bytes = block->bytes, .size = description.size});
 	int r = read_map(&reader, &count);
 	for (; r == 0 && count > 0; count--) {
-		r = read_text(&reader, &key) < 0 || read_value(&reader, &value) < 0 ? -EINVAL : 0;
+		if ((r = read_text(&reader, &key) < 0 || read_value(&reader, &value) < 0 ? -EINVAL : 0) < 0)
+			break;
 		struct reader of_value = reader_of(value);
-		if (r == 0 && span_is(key, "methods"))
+		if (span_is(key, "methods"))
 			methods = value;
-		else if (r == 0 && span_is(key, "version"))
+		else if (span_is(key, "version"))
 			(void)read_text(&of_value, &version);
-		else if (r == 0 && span_is(key, "doc"))
+		else if (span_is(key, "doc"))
 			(void)read_text(&of_value, &doc);
 	}
 	r = r < 0 ? -EINVAL : read_methods(methods, &endpoints, &count);

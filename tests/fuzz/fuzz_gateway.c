@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gateways of two hosts, h1 and h2, on a bus whose messages are lost, doubled and changed, and on which anybody says anything; whose
- * supervisors and daemons do, too. Each step of the input is a byte, and what the step wants behind it. Both are connected, and know
- * each other, before the first step. make_corpus.py writes steps by these names.
+ * Gateways of two hosts, h1 and h2, on a bus whose messages are lost, doubled and changed, and on which anybody says anything;
+ * whose supervisors and daemons do, too. Each step of the input is a byte, and what the step wants behind it. Both are connected,
+ * and know each other, before the first step. make_corpus.py writes steps by these names.
  *
  * No fuzzer finds a sum (sum.h), an incarnation or an epoch. So they are made here: what a step says comes whole, and from an
  * incarnation that is known. WRONG_SUM is for those that do not.
@@ -46,7 +46,8 @@ enum said {
 enum { BEAT_SUM = 8, AT_SUM = CONDUIT_HEAD - 8, FRAME_HEAD = 9, PACKET_VERSION = 2 };
 enum { HOSTS = 2, LOCALS = 32, MESSAGE = 1 << 18, FLIGHTS = 256 };
 
-static const char *const NAMES[] = {"h1", "h2", "h3", "bus", "", "a name that is longer than any host's may be, and so no host's at all: h4"};
+static const char *const NAMES[] = {"h1", "h2", "h3", "bus", "",
+				    "a name that is longer than any host's may be, and so no host's at all: h4"};
 enum { NAMES_COUNT = sizeof NAMES / sizeof *NAMES };
 
 struct flight {

@@ -161,6 +161,50 @@ for kind in range(8):
     hosts(f"told-{kind}", (TELLS, 0, [kind]), (TELLS, 0, [kind, 1]), (TELLS, 0, [kind, 1, {}]), (TELLS, 0, [kind, {"name": "h1", "remotes": {"q": 5}}]), (TELLS, 0, [kind, [["p", "C", 9, [1, 8], 0, 0]]]),
           asks(0, 1, "p@h2.m", [1]), FLOW)
 
+# Programs on the bus: the steps of fuzz_service.c.
+REQUEST, DISCOVERY, ELSEWHERE, DAEMON_ANSWERS, DAEMON_SAYS, DAEMON_GOES, TOLD, LATER_BY, BUS_GOES = range(9)
+REPLY, TYPE, SELECTOR, WITH_OPTIONS, POOL_P = 1, 2, 4, 8, 16
+
+
+def short(text):
+    data = text if isinstance(text, bytes) else text.encode()
+    return bytes([len(data)]) + data
+
+
+def bus_request(body, rest=None, content=None, selector=None, options=None, reply=REPLY):
+    headers = [(TYPE, content), (SELECTOR, selector), (WITH_OPTIONS, options)]
+    has = reply | (POOL_P if rest is None else 0) | sum(bit for bit, value in headers if value is not None)
+    return bytes([REQUEST, has]) + (b"" if rest is None else short(rest)) + b"".join(short(value) for _, value in headers if value is not None) + sized(body)
+
+
+def program(name, *steps):
+    data = b"".join(steps)
+    write("service", f"{name}.hex", b"".join(data[i:i + 40].hex(" ").encode() + b"\n" for i in range(0, len(data), 40)))
+
+
+def answered(value=5):
+    return bytes([DAEMON_ANSWERS]) + msgpack.packb(value)
+
+
+FAILED = bytes([DAEMON_ANSWERS])
+DESCRIBED = answered({"doc": "d", "version": "1", "methods": [{"name": "m", "signature": "(a)", "doc": "x"}, {"name": "n"}]})
+program("calls", bus_request(b"[7]"), answered(), bus_request(msgpack.packb([7, {"a": 1}])), answered({"a": [1, b"x"]}), bus_request(b""), bus_request(b"7", reply=0), answered(None), FAILED)
+program("described", DESCRIBED, *[bytes([DISCOVERY]) + short(rest) for rest in ("PING", "INFO", "STATS", "INFO.p", "INFO.q", "PING.p.h1-0", "STATS.p.x.y", "NONE", "")], bus_request(b"[]"), FAILED)
+program("headers", *[step for request in (bus_request(b"[]", selector="all"), bus_request(b"[]", selector="key=a b"), bus_request(b"[]", content="application/json; x"),
+                                          bus_request(b"\x90", content="application/msgpack"), bus_request(b"<a>", content="text/xml"), bus_request(b"[]", options='{"timeout_ms": 5}'),
+                                          bus_request(b"[]", options='{"kwargs": {"a": [1]}, "stream": true}'), bus_request(b"[]", options="[]"), bus_request(b"[]", options="{"),
+                                          bus_request(b"[]", options='{"sticky": "append"}'), bus_request(b"[", selector="")) for step in (request, answered([]))])
+program("subjects", *[bus_request(b"[]", rest=rest) for rest in ("p.m.n", "p@h1.m", "p@h2.m", "q.m", "r.m", "p", "p.", ".m", "@.m", "p@.m", "objpool.shutdown", "p:all.m")], answered())
+program("elsewhere", *[bytes([ELSEWHERE]) + short(subject) + short(reply) + sized(b"[]") for subject in ("objpool.test.call.p.m", "$SRV.INFO", "objpool.test.to.h1.h2", "objpool.tes.call.p.m", "")
+                       for reply in ("a", "$SYS.x", "objpool.test.to.h2.h1", "_INBOX_objpool_h2.1", "a b", "a.*", "")], answered())
+program("too-large", bytes([BUS_GOES, 0, BUS_GOES, 4]), bus_request(b"[]"), answered("x" * 3000), bus_request(b"[]"), bytes([DAEMON_SAYS]) + sized(b"\x94\x01\x03\xc0\xc6\x7f\0\0\0" + bytes(900)), *[bytes([DAEMON_SAYS]) + sized(bytes(9000))] * 9)
+program("lost", bus_request(b"[1]"), bytes([DAEMON_GOES]), bus_request(b"[1]"), bytes([DAEMON_SAYS]) + sized(b"\xc1"), bus_request(b"[1]"), bytes([DAEMON_SAYS]) + sized(b"\x94\x01\x00"),
+        bytes([DAEMON_SAYS]) + sized(b"\xc0\x01"), answered(), bytes([LATER_BY, 12]))
+program("pools", *[bytes([TOLD]) + msgpack.packb(told) for told in ([5, []], [5, [["p", "C", 1, [], 0, 0, False, None]]], [5, [["q", "C", 1, [0], 0, 0, True, ["bus"]]]], [6], [0, {"name": "h1"}], [5, 5])],
+        bus_request(b"[]", rest="q.m"), answered(), bytes([LATER_BY, 11]), bytes([DISCOVERY]) + short("INFO"))
+for i, body in enumerate([b"\xd8\x70" + bytes(16), b"[" * 50, b"\x91" * 70 + b"\x01", b"\x01\x02", b"\xc1", b'{"$ext": [112, "AAAAAAAAAAAAAAAAAAAAAA=="]}', b'"\xff"', b"[1,]", b"\xdd\xff\xff\xff\xff"]):
+    program(f"body-{i}", bus_request(body), bus_request(body, content="application/msgpack"), bus_request(body, content="application/json"), answered())
+
 DAEMON = """[daemon]
 listen = unix:/run/objpool.sock
 listen = tcp:127.0.0.1:0

@@ -97,7 +97,8 @@ struct head played_head(const struct played *host); /* of the next */
 void played_packet(struct played *host, const struct head *head, const void *frames, size_t size);
 size_t frame_put(uint8_t *to, unsigned kind, uint32_t channel, const void *bytes, size_t size);
 
-/* What has come on a channel that the gateway has opened, or (answers) on one that this host has, as lines of JSON. It is taken. */
+/* What has come on a channel that the gateway has opened, or (answers) on one that this host has, as lines of JSON. It is
+ * taken. */
 const char *played_heard(struct played *host, uint32_t channel, bool answers);
 
 #endif

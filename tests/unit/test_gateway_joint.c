@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls that several hosts carry out together: all, scatter and map: gateway/core/gather.c, map.c, results.c. Hosts h2 and h3 have
- * two slots each, and this host has none. */
+/* Calls that several hosts carry out together: all, scatter and map: gateway/core/gather.c, map.c, results.c. Hosts h2 and h3
+ * have two slots each, and this host has none. */
 #include "tests/unit/gateway_bench.h"
 
 #include "gateway/core/session.h"
 #include "gateway/core/sticky.h"
 
 #define P              "[[\"p\", \"C\", 2, 2, 0, 0, false, null]]"
+#define FAILURE(text)  "{\"code\": \"FAILED\", \"message\": \"" text "\", \"ran\": \"yes\"}"
 #define CALL(id, rest) "[0, " #id ", \"objpool.call\", [" rest "]]"
 
 static int setup(void **state)
@@ -80,8 +81,8 @@ static void begin_map(struct bench *bench, const char *options)
 {
 	char call[200];
 
-	(void)snprintf(call, sizeof call, "[0, 1, \"objpool.call\", [\"p@*:map\", \"m\", [[10, 11, 12, 13, 14, 15, 16, 17, 18, 19]], {%s}]]",
-		       options);
+	(void)snprintf(call, sizeof call,
+		       "[0, 1, \"objpool.call\", [\"p@*:map\", \"m\", [[10, 11, 12, 13, 14, 15, 16, 17, 18, 19]], {%s}]]", options);
 	bench_ask(bench, call);
 	(void)played_heard(bench->hosts[0], 1, false);
 	(void)played_heard(bench->hosts[1], 1, false);
@@ -260,9 +261,9 @@ static void test_the_error_of_the_first_slot_is_told(void **state)
 	struct bench *bench = *state;
 
 	bench_ask(bench, CALL(1, "\"p@*:all\", \"m\", [], {}"));
-	played_says(h3(state), 1, false, "[1, 1, null, [[null, 1], [{\"code\": \"FAILED\", \"message\": \"late\", \"ran\": \"yes\"}, null]]]");
+	played_says(h3(state), 1, false, "[1, 1, null, [[null, 1], [" FAILURE("late") ", null]]]");
 	assert_string_equal(bench_heard(bench), "");
-	played_says(h2(state), 1, false, "[1, 1, null, [[{\"code\": \"FAILED\", \"message\": \"early\", \"ran\": \"yes\"}, null], [null, 1]]]");
+	played_says(h2(state), 1, false, "[1, 1, null, [[" FAILURE("early") ", null], [null, 1]]]");
 	const char *said = bench_heard(bench);
 	assert_has(said, "early");
 	assert_has(said, "\"index\": 0");
@@ -274,7 +275,7 @@ static void test_the_first_error_ends_it(void **state)
 
 	bench_ask(bench, CALL(1, "\"p@*:all\", \"m\", [], {\"errors\": \"first\"}"));
 	(void)played_heard(h2(state), 1, false);
-	played_says(h3(state), 1, false, "[2, \"objpool.result\", [1, 1, {\"code\": \"FAILED\", \"message\": \"no\", \"ran\": \"yes\"}, null]]");
+	played_says(h3(state), 1, false, "[2, \"objpool.result\", [1, 1, " FAILURE("no") ", null]]");
 	assert_said(bench, "\"index\": 3");
 	assert_has(played_heard(h2(state), 1, false), "objpool.cancel");
 }

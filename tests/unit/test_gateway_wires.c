@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a gateway takes, and does not take, of hosts that do not keep to the protocol: gateway/core/conduit.c, channel.c, serve.c. */
+/* What a gateway takes, and does not take, of hosts that do not keep to the protocol: gateway/core/conduit.c, channel.c and
+ * serve.c. */
 #include "tests/unit/gateway_bench.h"
 
 #define P "[[\"p\", \"C\", 2, 2, 0, 0, false, null]]"
