@@ -8,7 +8,7 @@
 
 enum {
 	POOL_FIELDS = 8,  /* [name, class, slots, ready, queued, running, unpickle, trust], as POOLS has them */
-	BRIEF_FIELDS = 6, /* in HOSTS */
+	BRIEF_FIELDS = 7, /* in HOSTS */
 };
 
 struct host_pool *host_pools_find(const struct host_pools *pools, struct span name)
@@ -152,8 +152,10 @@ void host_pools_put(const struct host_pools *pools, struct sendq *to, bool brief
 		put_uint(to, pool->ready);
 		put_uint(to, pool->queued);
 		put_uint(to, pool->running);
-		if (brief)
+		if (brief) {
+			put_bool(to, pool->open);
 			continue;
+		}
 		put_bool(to, pool->unpickle);
 		sendq_copy(to, pool->trust.bytes, pool->trust.size);
 	}

@@ -175,16 +175,16 @@ static double load(const struct host *host, const struct host_pool *pool, bool b
 	return pool->ready ? work / pool->ready : 1e9 + work;
 }
 
-static bool is_free(const struct host *host, const struct host_pool *pool)
-{
-	return pool->running + pool->queued + host->unanswered < pool->ready;
-}
-
 /* Which hosts are asked first: those that have an instance that is ready; then those whose pool sleeps, and makes one when it is
- * asked; then those whose pool is paused, or being started. A host that is being sent sticky calls comes last. */
-static unsigned rank(const struct host *host, const struct host_pool *pool)
+ * asked; then those whose pool is paused, or being started. With `prefer = local` this host comes after others: its
+ * daemon sends here what it has no room for. A host that is being sent sticky calls comes last. */
+static unsigned rank(const struct host *host, const struct host_pool *pool, const struct remote *remote)
 {
-	return sticky_comes_first(host) != STICKY_FIRST_NONE ? 0 : pool->ready > 0 ? 3 : pool->slots == 0 ? 2 : 1;
+	const bool has_no_room = host->self && remote && !remote->prefer_load;
+
+	if (sticky_comes_first(host) != STICKY_FIRST_NONE)
+		return 0;
+	return has_no_room ? 1 : pool->ready > 0 ? 3 : pool->slots == 0 ? 2 : 1;
 }
 
 bool route_is_ready(const struct host *host, const struct ask *ask)
@@ -196,17 +196,14 @@ bool route_is_ready(const struct host *host, const struct ask *ask)
 static struct host *any(struct gateway *gateway, const struct ask *ask, const struct host * not )
 {
 	const struct remote *remote = ask->target.host.size ? NULL : remote_of(gateway, ask->target.pool);
-	struct host *self = gateway->hosts->self, *chosen[2] = {NULL, NULL}, *host;
+	struct host *chosen[2] = {NULL, NULL}, *host;
 	unsigned best = 0;
 	uint64_t seen = 0;
 
-	if (remote && !remote->prefer_load && self != not &&route_has(gateway, ask, self) &&
-	    is_free(self, host_pool(self, ask->target.pool)))
-		return self;
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
 		if (host == not || !route_has(gateway, ask, host))
 			continue;
-		const unsigned its = rank(host, host_pool(host, ask->target.pool));
+		const unsigned its = rank(host, host_pool(host, ask->target.pool), remote);
 		if (its < best)
 			continue;
 		if (its > best) {

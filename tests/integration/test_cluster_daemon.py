@@ -200,12 +200,23 @@ def test_remote_pools(cluster):
     pools = {"a": {"workers": 1, "share": "yes"}, "b": {"workers": 1, "share": "yes"}}
     daemon, gateway = cluster("\n[remote a]\nprefer = local\n[remote b]\nprefer = load\n[remote far]\n", pools=pools)
 
+    def tell(*ready):
+        gateway.send(played.STATE, "connected", "nats://played")
+        gateway.send(played.HOSTS, [{"name": "h2", "state": "ready", "pools": [[name, "C", 1, 1, 0, 0] for name in ready]}], BUS)
+        wait_for(lambda: {pool["pool"] for host in daemon_hosts() for pool in host["pools"]} == set(ready), lambda: "the hosts to be known")
+
+    def daemon_hosts():
+        with daemon.client() as client:
+            return client.value("objpool.hosts")["hosts"]
+
     def goes(client, method, *params):
         mine, session, theirs = forwarded(client, gateway, method, *params)
         gateway.answer(session, theirs, "there")
         return client.wait(mine) == (None, "there")
 
     with daemon.client() as c, daemon.client() as busy:
+        assert c.value("b.echo", 1) == 1 and c.value("b:map.echo", [1]) == [1]   # nobody else has it
+        tell("a", "b")
         assert c.value("a.echo", 1) == 1 and c.value("a.echo", 1) == 1   # the second time from the client's memo
         assert goes(c, "b.echo", 1) and goes(c, "b:map.echo", [1]) and goes(c, "far.echo", 1) and goes(c, "far:0.echo", 1)
         assert c.value("b:0.echo", 1) == 1 and c.value("b:all.echo", 1) == [1] and c.value("b:key=k.echo", 1) == 1
@@ -216,8 +227,11 @@ def test_remote_pools(cluster):
         second = busy.start("a.echo", 2)
         wait_for(lambda: c.value("objpool.status", "a")["pools"][0]["queue"] == 1, lambda: "the call waits")
         assert goes(c, "a.echo", 1)
+        tell("b")
+        third = c.start("a.echo", 3)
+        wait_for(lambda: busy.value("objpool.status", "a")["pools"][0]["queue"] == 2, lambda: "the call waits here")
         busy.value("objpool.cancel", first)
-        assert busy.wait(second) == (None, 2)
+        assert busy.wait(second) == (None, 2) and c.wait(third) == (None, 3)
         assert c.value("a.echo", 1) == 1
 
 

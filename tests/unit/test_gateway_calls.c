@@ -326,11 +326,15 @@ static void test_what_prefer_means(void **state)
 	bench_tell(bench, OWN("[\"near\", \"C\", 2, [0, 1], 0, 0, false, null], [\"far\", \"C\", 2, [0, 1], 0, 2, false, null]"));
 	bench_ask(bench, "[0, 1, \"near.m\", []]");
 	bench_ask(bench, "[0, 2, \"near.m\", []]");
-	assert_int_equal(bench->gateway->hosts->self->unanswered, 2); /* local, while an instance is free */
-	bench_ask(bench, "[0, 3, \"near.m\", []]");
-	assert_int_equal(known(bench, "h2")->unanswered, 1);
-	bench_ask(bench, "[0, 4, \"far.m\", []]"); /* load: h2 has less to do */
-	assert_int_equal(known(bench, "h2")->unanswered, 2);
+	assert_int_equal(known(bench, "h2")->unanswered, 2); /* local: the daemon has no room, or it would not ask */
+	bench_ask(bench, "[0, 3, \"far.m\", []]"); /* load: h2 has less to do */
+	assert_int_equal(known(bench, "h2")->unanswered, 3);
+	played_beat(h2(state), "[[\"near\", \"C\", 2, 0, 0, 0, false, null]]");
+	bench_ask(bench, "[0, 4, \"near.m\", []]");
+	assert_int_equal(known(bench, "h2")->unanswered + bench->gateway->hosts->self->unanswered, 4);
+	played_beat(h2(state), "[]");
+	bench_ask(bench, "[0, 5, \"near.m\", []]"); /* there is no other */
+	assert_true(bench->gateway->hosts->self->unanswered > 0);
 }
 
 static void test_the_least_loaded_of_two(void **state)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/cluster/cluster.h"
 
-#include "daemon/core/records/pool.h"
 #include "daemon/supervisor/cluster/abroad.h"
 #include "daemon/supervisor/cluster/gateway_process.h"
 #include "daemon/supervisor/cluster/link.h"
-#include "daemon/supervisor/cluster/shared.h"
+#include "daemon/supervisor/cluster/offers.h"
 #include "daemon/supervisor/cluster/to_gateway.h"
 #include "daemon/supervisor/log/log.h"
 #include "proto/gateway_link.h"
@@ -16,47 +15,6 @@
 #define POOLS_EVERY (GATEWAY_POOLS_MS * MILLISECOND)
 #define POOLS_AT_MOST (50 * MILLISECOND) /* between two messages about them, also when they change */
 #define STOOD_STILL (POOLS_EVERY + 600 * MILLISECOND) /* a daemon that comes so late to tell of its pools did not run meanwhile */
-
-/* ---- which pools are offered ---- */
-
-static const struct config_remote *find_offer(const struct cluster *cluster, struct span pool)
-{
-	const struct config_remote *offer = idmap_get(&cluster->offers, name_hash(pool.bytes, pool.size));
-
-	return offer && span_is(pool, offer->name) ? offer : NULL;
-}
-
-/* remote->offers */
-static bool offers(const struct remote *remote, struct span pool)
-{
-	return find_offer(container_of(remote, const struct cluster, remote), pool) != NULL;
-}
-
-/* remote->takes: what names a slot, a key or all slots is for the pool here, if there is one. */
-static bool takes(const struct remote *remote, const struct target *target, const struct pool *pool)
-{
-	const struct config_remote *offer = find_offer(container_of(remote, const struct cluster, remote), target->pool);
-
-	if (!offer || !pool)
-		return offer != NULL;
-	if (target->select != SELECT_ANY && target->select != SELECT_MAP)
-		return false;
-	return offer->prefer == PREFER_LOAD || (target->select == SELECT_ANY && shared_is_full(pool));
-}
-
-static int settle_offers(struct cluster *cluster)
-{
-	const struct config *config = &cluster->daemon->config;
-
-	idmap_free(&cluster->offers);
-	cluster->offers = (struct idmap){0};
-	for (uint32_t i = 0; i < config->remote_count; i++) {
-		const struct config_remote *offer = &config->remotes[i];
-		if (idmap_add(&cluster->offers, name_hash(offer->name, strlen(offer->name)), (void *)(uintptr_t)offer) == -ENOMEM)
-			return -ENOMEM;
-	}
-	return 0;
-}
 
 /* ---- what is told of the pools here ---- */
 
@@ -120,8 +78,8 @@ static struct cluster *cluster_new(struct daemon *daemon)
 	if (!cluster)
 		return NULL;
 	*cluster = (struct cluster){.daemon = daemon,
-				    .remote = {.offers = offers,
-					       .takes = takes,
+				    .remote = {.offers = offers_pool,
+					       .takes = offers_take,
 					       .send = abroad_send,
 					       .tell = abroad_tell,
 					       .cancel = abroad_cancel,
@@ -132,7 +90,7 @@ static struct cluster *cluster_new(struct daemon *daemon)
 	daemon->core.remote = &cluster->remote;
 	cluster->transport.fd = -1;
 	if (gateway_process_init(cluster) < 0 || timer_open(&daemon->core.timers, &cluster->tell_pools, on_tell_pools) < 0 ||
-	    settle_offers(cluster) < 0)
+	    offers_settle(cluster) < 0)
 		return cluster_free(cluster);
 	set_self(cluster);
 	return cluster;
@@ -146,7 +104,7 @@ struct cluster *cluster_free(struct cluster *cluster)
 	gateway_process_free(cluster);
 	abroad_forget_all(cluster);
 	timer_close(&core->timers, &cluster->tell_pools);
-	idmap_free(&cluster->offers);
+	offers_free(cluster);
 	idmap_free(&cluster->by_number);
 	core->remote = NULL;
 	core->epoch++;
@@ -194,7 +152,7 @@ static int settle_program(struct cluster *cluster)
 static int change(struct cluster *cluster)
 {
 	set_self(cluster);
-	if (settle_offers(cluster) < 0 || settle_program(cluster) < 0) {
+	if (offers_settle(cluster) < 0 || settle_program(cluster) < 0) {
 		log_say(LOG_ERR, "cluster: out of memory: the configuration is not fully in force");
 		return -ENOMEM;
 	}

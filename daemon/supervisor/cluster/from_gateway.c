@@ -3,6 +3,7 @@
 
 #include "daemon/supervisor/cluster/abroad.h"
 #include "daemon/supervisor/cluster/host_events.h"
+#include "daemon/supervisor/cluster/offers.h"
 #include "daemon/supervisor/connections/guests.h"
 #include "daemon/supervisor/connections/session_life.h"
 #include "daemon/supervisor/log/log.h"
@@ -97,6 +98,7 @@ static int on_hosts(struct cluster *cluster, struct reader *reader)
 	host_events_tell(&cluster->hosts, &now);
 	hosts_free(&cluster->hosts);
 	cluster->hosts = now;
+	offers_look_at_hosts(cluster);
 	return 0;
 }
 
@@ -117,6 +119,7 @@ static int on_state(struct cluster *cluster, struct reader *reader)
 		host_events_tell_bus(cluster->bus_state, state, text);
 	copy_line(cluster->bus_state, sizeof cluster->bus_state, state);
 	copy_line(cluster->bus_text, sizeof cluster->bus_text, text);
+	offers_look_at_hosts(cluster);
 	if (changed)
 		log_say(span_is(state, "connected") ? LOG_INFO : LOG_WARNING, "cluster: %s: %s", cluster->bus_state, cluster->bus_text);
 	return 0;

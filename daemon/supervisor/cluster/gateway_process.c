@@ -5,6 +5,7 @@
 #include "daemon/supervisor/base/spawn.h"
 #include "daemon/supervisor/cluster/abroad.h"
 #include "daemon/supervisor/cluster/link.h"
+#include "daemon/supervisor/cluster/offers.h"
 #include "daemon/supervisor/cluster/to_gateway.h"
 #include "daemon/supervisor/config/paths.h"
 #include "daemon/supervisor/log/happened.h"
@@ -149,6 +150,7 @@ static void on_ended(struct cluster *cluster)
 	link_close(cluster);
 	hosts_free(&cluster->hosts);
 	say_stopped(cluster);
+	offers_look_at_hosts(cluster);
 }
 
 bool gateway_process_on_child(struct cluster *cluster, pid_t pid, int status)

@@ -73,7 +73,7 @@ static void read_number_or(struct reader *reader, uint64_t *number)
 		(void)read_value(reader, &value);
 }
 
-/* [pool, class, slots, ready, queued, running] */
+/* [pool, class, slots, ready, queued, running, open?] */
 static int read_pool(struct host *host, struct span value)
 {
 	struct reader reader = reader_of(value);
@@ -83,12 +83,14 @@ static int read_pool(struct host *host, struct span value)
 
 	if (read_array(&reader, &n) < 0 || n < 6 || read_text(&reader, &name) < 0 || read_text(&reader, &class) < 0)
 		return -EBADMSG;
-	*pool = (struct host_pool){.name = copy_text(name), .class = copy_text(class)};
+	*pool = (struct host_pool){.name = copy_text(name), .class = copy_text(class), .open = true};
 	host->pool_count++;
 	read_number_or(&reader, &pool->slots);
 	read_number_or(&reader, &pool->ready);
 	read_number_or(&reader, &pool->queued);
 	read_number_or(&reader, &pool->running);
+	if (n > 6)
+		(void)read_bool(&reader, &pool->open);
 	return pool->name && pool->class ? 0 : -ENOMEM;
 }
 

@@ -14,6 +14,7 @@ enum host_state { HOST_SELF, HOST_READY, HOST_SILENT, HOST_GONE, HOST_STATES };
 struct host_pool {
 	char *name, *class;
 	uint64_t slots, ready, queued, running;
+	bool open; /* calls from here may go there: it takes no pickles, or trusts this host */
 };
 
 enum host_count {

@@ -5,7 +5,7 @@
  *
  *   process: the program starts, ends, and is started again       link: the socket; whole messages, both ways
  *   abroad: clients and their requests      hosts: who is there   shared: what is told of the pools here
- *   host_events: what has happened to hosts
+ *   host_events: what has happened to hosts  offers: pools of the sections [remote NAME]
  *   from_gateway, to_gateway: the messages of proto/gateway_link.h
  */
 #ifndef SUPERVISOR_CLUSTER_STATE_H
@@ -18,13 +18,16 @@
 #include "daemon/supervisor/transport/transport.h"
 
 struct lines;
+struct offer;
 
 TAILQ_HEAD(abroad_list, abroad);
 
 struct cluster {
 	struct remote remote; /* the core's view of it */
 	struct daemon *daemon;
-	struct idmap offers;  /* name_hash -> section [remote NAME] */
+	struct offer *offer_list; /* offers.h */
+	uint32_t offer_count;
+	struct idmap offers; /* name_hash of a section [remote NAME] -> its offer */
 
 	/* the process */
 	char *program;
