@@ -44,23 +44,15 @@ static const struct key slot_keys[] = {
 };
 
 static const struct key user_keys[] = {
-	{"name", true, TOP_NAME},
-	{"sessions", false, TOP_SESSIONS},
-	{"inflight", false, TOP_IN_FLIGHT},
-	{"calls", false, TOP_CALLS},
-	{"denied", false, TOP_DENIED},
-	{"overloaded", false, TOP_OVERLOADED},
-	{"memory", false, TOP_MEMORY},
-	{0},
+	{"name", true, TOP_NAME},           {"sessions", false, TOP_SESSIONS},
+	{"inflight", false, TOP_IN_FLIGHT}, {"calls", false, TOP_CALLS},
+	{"denied", false, TOP_DENIED},      {"overloaded", false, TOP_OVERLOADED},
+	{"memory", false, TOP_MEMORY},      {0},
 };
 
 static const struct key host_keys[] = {
-	{"name", true, TOP_NAME},
-	{"state", true, TOP_STATE},
-	{"calls", false, TOP_CALLS},
-	{"inflight", false, TOP_IN_FLIGHT},
-	{"lost", false, TOP_LOST},
-	{0},
+	{"name", true, TOP_NAME},           {"state", true, TOP_STATE}, {"calls", false, TOP_CALLS},
+	{"inflight", false, TOP_IN_FLIGHT}, {"lost", false, TOP_LOST},  {0},
 };
 
 static const char *read_text(struct top_texts *texts, struct objpool_bytes value)
@@ -356,7 +348,8 @@ static void compare_pools(struct top_pool *pool, const struct top_pool *before, 
 }
 
 /* Of users, or of hosts: what has the same name. They mostly have the places that they had. */
-static void compare_named(struct top_item *items, size_t count, const struct top_item *before, size_t count_before, double seconds)
+static void compare_named(struct top_item *items, size_t count, const struct top_item *before, size_t count_before,
+			  double seconds)
 {
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < count_before; j++) {

@@ -205,8 +205,8 @@ bool client_request_suits_channel(const struct client_request *request)
 	const struct objpool_call_options *o = request->options;
 
 	return !request->streamed && !client_request_is_to_daemon(request) && !o->bind.data && !o->bind_kwargs.data &&
-	       !o->args_as && !o->errors && !o->sticky && !o->chunk && !o->idempotent && !o->sync && !o->labels &&
-	       !o->priority && !o->unordered && !o->window;
+	       !o->args_as && !o->errors && !o->sticky && !o->chunk && !o->idempotent && !o->sync && !o->labels && !o->priority &&
+	       !o->unordered && !o->window;
 }
 
 static unsigned find_payloads(const struct sent_payloads *sent, const struct client_request *request)

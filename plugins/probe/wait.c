@@ -103,8 +103,7 @@ int probe_progress(void *self, struct objpool_call *call, probe_args *args, msgp
 	const int64_t done = take_steps(call, &steps);
 	free(steps.text);
 	if (done < steps.n)
-		return objpool_fail(call, "Cancelled", "cancelled after %lld of %lld steps", (long long)done,
-				    (long long)steps.n);
+		return objpool_fail(call, "Cancelled", "cancelled after %lld of %lld steps", (long long)done, (long long)steps.n);
 	msgpack_pack_int64(result, done);
 	return 0;
 }

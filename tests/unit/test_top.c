@@ -316,16 +316,18 @@ static void draw(struct top_view *view, const struct top_look *look, int width, 
 	assert_true(page.count <= height);
 }
 
-#define HOST_POOL "{s s, s i, s i, s i, s i}"
+#define HOST_POOL                        "{s s, s i, s i, s i, s i}"
 #define HOST_POOL_IS(name, ready, slots) "pool", name, "ready", ready, "slots", slots, "queue", 1, "running", 2
 
 static void add_hosts(struct top_look *look, int calls)
 {
 	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
 
-	assert_int_equal(objpool_pack(&packer, "{s [{s s, s s, s []}, {s s, s s, s i, s i, s i, s i, s [" HOST_POOL "," HOST_POOL "]}]}", "hosts",
-				      "name", "h1", "state", "self", "pools", "name", "h2", "state", "gone", "rtt_us", 250, "calls",
-				      calls, "inflight", 3, "lost", 4, "pools", HOST_POOL_IS("sim", 3, 4), HOST_POOL_IS("dice", 1, 1)),
+	assert_int_equal(objpool_pack(&packer,
+				      "{s [{s s, s s, s []}, {s s, s s, s i, s i, s i, s i, s [" HOST_POOL "," HOST_POOL "]}]}",
+				      "hosts", "name", "h1", "state", "self", "pools", "name", "h2", "state", "gone", "rtt_us",
+				      250, "calls", calls, "inflight", 3, "lost", 4, "pools", HOST_POOL_IS("sim", 3, 4),
+				      HOST_POOL_IS("dice", 1, 1)),
 			 0);
 	assert_int_equal(top_look_add_hosts(look, objpool_packed(&packer)), 0);
 	for (size_t size = 1; size < packer.size; size++) {
