@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/sticky.h"
 
+#include "gateway/core/route.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -8,7 +10,7 @@ enum { TRIES = 3 };
 
 static bool same(struct span a, struct span b)
 {
-	return a.size == b.size && memcmp(a.bytes, b.bytes, a.size) == 0;
+	return a.size == b.size && (a.size == 0 || memcmp(a.bytes, b.bytes, a.size) == 0);
 }
 
 static uint64_t incarnation_of(const struct host *host)
@@ -55,6 +57,19 @@ uint32_t sticky_forget(struct gateway *gateway, struct span pool, struct span me
 	return count;
 }
 
+/* Those of the same target and method: `p` may stand for fewer hosts than `p@*`. */
+static void replace(struct gateway *gateway, const struct ask *by)
+{
+	struct sticky *sticky, *next;
+
+	for (sticky = TAILQ_FIRST(&gateway->stickies); sticky; sticky = next) {
+		next = TAILQ_NEXT(sticky, entry);
+		if (same(sticky->ask.target.pool, by->target.pool) && same(sticky->ask.target.host, by->target.host) &&
+		    same(sticky->ask.method, by->method))
+			sticky_drop(sticky);
+	}
+}
+
 /* A copy of the message, and what asks for it in there. */
 static int copy_ask(struct sticky *sticky, const struct ask *ask, struct error *error)
 {
@@ -91,7 +106,7 @@ struct sticky *sticky_add(struct gateway *gateway, const struct ask *ask, const 
 	if (copy_ask(sticky, ask, error) < 0)
 		return sticky_unref(sticky);
 	if (sticky->ask.sticky == ASK_REPLACE)
-		(void)sticky_forget(gateway, sticky->ask.target.pool, sticky->ask.method);
+		replace(gateway, &sticky->ask);
 	sticky->gateway = gateway;
 	sticky->listed = true;
 	sticky->refs++;
@@ -152,7 +167,7 @@ struct sticky *sticky_due(const struct gateway *gateway, const struct host *host
 
 	TAILQ_FOREACH(sticky, &gateway->stickies, entry) {
 		const struct host_pool *pool = host_pool(host, sticky->ask.target.pool);
-		if (pool && pool->ready > 0 && (pool->open || host->self) && !sticky_has_had(sticky, host))
+		if (pool && pool->ready > 0 && route_has(gateway, &sticky->ask, host) && !sticky_has_had(sticky, host))
 			return sticky;
 	}
 	return NULL;

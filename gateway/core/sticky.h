@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sticky: the calls of `all` over hosts that are to hold for hosts that come later, too (option `sticky`). Each remembers which
+ * sticky: the calls of `all` over hosts that are to hold for hosts that come later, too (option `sticky`): for those that their
+ * target stands for. A call that names its host is none: that host's daemon remembers it. Each remembers which
  * incarnations of which hosts have had it. They are kept in memory: a gateway that starts anew knows none. replay.c sends them.
  */
 #ifndef GATEWAY_STICKY_H
@@ -26,7 +27,7 @@ struct sticky {
 	uint32_t had_count;
 };
 
-/* Remembers the call of this user; one that replaces drops earlier ones of the pool and method. The caller gets a reference.
+/* Remembers the call of this user; one that replaces drops earlier ones of the target and method. The caller gets a reference.
  * NULL: there is no room, and *error says so. */
 struct sticky *sticky_add(struct gateway *gateway, const struct ask *ask, const char *user, struct error *error);
 
@@ -42,7 +43,7 @@ void sticky_lost(struct sticky *sticky, const struct host *host, bool may_have_r
 /* Forgets the calls of the pool, or those of one method (size 0: all). How many. */
 uint32_t sticky_forget(struct gateway *gateway, struct span pool, struct span method);
 
-/* The first that the host has not had, and whose pool it has. NULL: there is none. */
+/* The first that the host has not had, and whose target it is among. NULL: there is none. */
 struct sticky *sticky_due(const struct gateway *gateway, const struct host *host);
 
 /* Must the host have had sticky calls before it gets other calls of clients? Then these wait, or go to other hosts. If it has not

@@ -25,6 +25,25 @@ def test_sticky_calls_reach_hosts_that_come_later(cluster):
         assert c.value("p@*:all.get") == [6] * 6
 
 
+def test_sticky_calls_of_some_hosts_stay_there(cluster):
+    """Those of a [remote p] that names hosts, and of a target that names one."""
+    hosts = cluster(("h2", "h3"), sections=RIGHTS)
+    hosts.add("h1", pools={}, sections=RIGHTS + "\n[remote p]\nhosts = h2\n")
+    hosts["h1"].sees({"h1": 0, "h2": 2, "h3": 2})
+    with hosts["h1"].client() as c:
+        assert c.full("p@*:all", "set", ["all"], sticky="replace") == (None, [None] * 4)
+        assert c.full("p:all", "set", ["mine"], sticky="replace") == (None, [None] * 2)
+        assert c.full("p@h3:all", "append", ["h3"], sticky="append", labels=True)[0] is None
+        assert c.value("p@h3:all.get") == ["all"] * 2 and c.value("p@h3:all.list") == [["h3"]] * 2
+        hosts["h2"].kill()
+        for name in ("h2", "h4"):
+            hosts.add(name, sections=RIGHTS)
+        becomes(c, "p@h4:all.get", ["all"] * 2)
+        becomes(c, "p@h2:all.get", ["mine"] * 2)        # as it was: the one of all first
+        assert c.value("p@h4:all.list") == c.value("p@h2:all.list") == [[], []]
+        assert c.value("objpool.forget", "p@*") == 2
+
+
 def test_calls_that_append_come_in_their_order(cluster):
     hosts = cluster(("h1",), sections=RIGHTS)
     with hosts["h1"].client() as c:
