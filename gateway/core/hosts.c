@@ -10,6 +10,7 @@
 #define EARLY_BEAT    (50 * MILLISECOND) /* a change of what is ready is said at once, but not more often than this */
 #define POOLS_ARE_OLD SECOND
 #define FORGET_AFTER  (600 * SECOND)
+#define FULL_EVERY    (60 * SECOND) /* between two words about hosts that are ignored */
 #define SAY_EVERY     SECOND
 
 bool host_name_is_valid(struct span name)
@@ -165,10 +166,23 @@ static void insert(struct hosts *hosts, struct host *host, struct span name)
 	hosts->count++;
 }
 
+static void say_full(struct hosts *hosts, struct span name)
+{
+	struct gateway *gateway = hosts->gateway;
+
+	if (hosts->full_said && gateway->now < hosts->full_said + FULL_EVERY)
+		return;
+	hosts->full_said = gateway->now;
+	gateway_log(gateway, LOG_ERR, "host %.*s is ignored: there are %d hosts already, as many as a domain may have",
+		    SPAN_TEXT(name, 64), HOSTS_MAX);
+}
+
 static struct host *host_new(struct hosts *hosts, struct span name)
 {
-	if (hosts->count >= HOSTS_MAX && !forget_one(hosts))
+	if (hosts->count >= HOSTS_MAX && !forget_one(hosts)) {
+		say_full(hosts, name);
 		return NULL;
+	}
 	struct host *host = calloc(1, sizeof *host);
 	if (!host)
 		return NULL;

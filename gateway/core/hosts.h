@@ -101,6 +101,7 @@ struct hosts {
 	bool said_quiet;      /* the last beat said that the own daemon does not speak */
 	uint64_t changed; /* grows when hosts_say has something new to say */
 	uint64_t said;
+	uint64_t full_said;   /* when the log was last told that a host is ignored; 0: never */
 	struct rival rival;
 	struct forgotten forgotten[HOSTS_FORGOTTEN];
 	unsigned forgotten_at;

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -245,6 +246,31 @@ static void test_a_daemon_that_does_not_read_is_not_told_for_ever(void **state)
 	assert_true(gateway->to_supervisor.bytes > 0); /* it reads again, and is told again */
 }
 
+static void test_more_hosts_than_may_be(void **state)
+{
+	struct pair *pair = *state;
+	const struct span beat = {.bytes = pair->beat, .size = pair->beat_size};
+	struct hosts *hosts = pair->h1->hosts;
+	char name[16];
+
+	for (int i = 3; i <= HOSTS_MAX; i++) {
+		snprintf(name, sizeof name, "h%d", i);
+		gateway_on_beat(pair->h1, span_of(name), beat);
+	}
+	assert_int_equal(hosts->count, HOSTS_MAX);
+	sendq_clear(&pair->h1->to_supervisor);
+	gateway_on_beat(pair->h1, span_of("one-more"), beat);
+	assert_null(hosts_find(hosts, span_of("one-more")));
+	assert_true(pair->h1->to_supervisor.bytes > 0); /* a line for the log */
+	sendq_clear(&pair->h1->to_supervisor);
+	gateway_on_beat(pair->h1, span_of("two-more"), beat);
+	assert_int_equal(pair->h1->to_supervisor.bytes, 0); /* not again so soon */
+	pass(pair, 2500);
+	gateway_on_beat(pair->h1, span_of("one-more"), beat); /* others are gone now */
+	assert_non_null(hosts_find(hosts, span_of("one-more")));
+	assert_int_equal(hosts->count, HOSTS_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +282,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_it_was_silent_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_is_this_host_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_daemon_that_does_not_read_is_not_told_for_ever, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_more_hosts_than_may_be, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
