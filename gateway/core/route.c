@@ -122,11 +122,22 @@ bool route_has(const struct gateway *gateway, const struct ask *ask, const struc
 	return host->self || !remote || names(remote, host->name);
 }
 
+static bool is_shared(const struct gateway *gateway, const struct ask *ask)
+{
+	const struct host *host;
+
+	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
+		if (route_has(gateway, ask, host))
+			return true;
+	return false;
+}
+
 void route_say_none(const struct gateway *gateway, const struct ask *ask, struct error *error)
 {
 	const char *why = gateway->state == GATEWAY_REFUSED     ? "another host has this host's name"
 			  : !gateway->bus_is_up                 ? "this host is not connected with the bus"
 			  : gateway->state == GATEWAY_LISTENING ? "this host has just come"
+			  : is_shared(gateway, ask)             ? "none of those that share it has an instance that is ready"
 								: "none that is there shares it";
 
 	error_say(error, ERROR_UNREACHABLE, RAN_NO, "no host can be asked for pool %.*s: %s", SPAN_TEXT(ask->target.pool, 64),

@@ -608,6 +608,28 @@ def test_hosts(cluster):
         assert (other["calls"], other["served"], other["late"], other["lost"]) == (7, 0, 5, 0)
 
 
+def test_pools_of_other_hosts_are_listed(cluster):
+    """Those with a plain name here; who may not describe them does not see them."""
+    secrets = "".join(f"\n[user {name}]\ntoken_sha256 = {hashlib.sha256(name.encode()).hexdigest()}\ndescribe = {seen}\n"
+                      for name, seen in (("one", "r p"), ("all", "*")))
+    daemon, gateway = cluster(secrets + "\n[remote p]\n[remote q]\nhosts = h3 h2\n[remote r]\n")
+    others = [{"name": name, "state": state, "pools": pools} for name, state, pools in (
+        ("h2", "ready", [["q", "Q", 4, 3, 2, 1]]), ("h3", "ready", [["q", "Q", 1, 1, 0, 0], ["p", "Probe", 1, 1, 0, 0]]),
+        ("h4", "ready", [["q", "Q", 9, 9, 9, 9]]), ("h5", "gone", [["r", "R", 1, 1, 0, 0]]))]
+    gateway.send(played.HOSTS, [{"name": "h1", "state": "self", "pools": []}, *others], BUS)
+    with daemon.client() as c:
+        assert c.value("objpool.hello", {"token": "all"})["pools"] == ["p", "q", "r"]
+        wait_for(lambda: c.value("objpool.hosts")["hosts"], lambda: "hosts")
+        here, q, r = c.value("objpool.pools")
+        assert here["name"] == "p" and "hosts" not in here
+        assert q == {"name": "q", "plugin": "", "class": "Q", "workers": 5, "ready": 4, "state": "ready", "queue": 2, "paused": False,
+                     "error": "", "hosts": ["h2", "h3"]}
+        assert (r["state"], r["hosts"], r["error"]) == ("unavailable", [], "no other host shares it now")
+    with daemon.client() as c:
+        assert c.value("objpool.hello", {"token": "one"})["pools"] == ["p", "r"]
+        assert [pool["name"] for pool in c.value("objpool.pools")] == ["p", "r"]
+
+
 def test_events_of_hosts(cluster):
     """Who may ask for events sees them, as objpool.hosts: also who may see no pool's."""
     daemon, gateway = cluster(f"\n[user ci]\ntoken_sha256 = {hashlib.sha256(b'ci').hexdigest()}\ndescribe = other\n")

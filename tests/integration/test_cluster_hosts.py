@@ -523,3 +523,16 @@ def test_an_answer_that_no_daemon_gives(cluster, result):
         answer_call(evil, result)
         assert "HOST_LOST: host evil has sent what is no message" in str(c.wait(number))
     assert hosts["h1"].gateway() == pid
+
+
+def test_what_is_said_when_nothing_is_ready(cluster):
+    hosts = cluster(("h1", "h2"))
+    with hosts["h1"].client().maps() as c:
+        for host in hosts.hosts.values():
+            with host.client() as admin:
+                admin.value("objpool.pause", "p")
+        hosts["h1"].sees({"h1": 0, "h2": 0})
+        error = c.error("p@*:all.echo", 1)
+        assert (error["code"], error["ran"]) == ("UNREACHABLE", "no")
+        assert error["message"] == "no host can be asked for pool p: none of those that share it has an instance that is ready"
+        assert c.error("q@*:all.echo", 1)["message"] == "no host can be asked for pool q: none that is there shares it"

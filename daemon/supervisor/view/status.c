@@ -9,6 +9,7 @@
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/base/packtext.h"
 #include "daemon/supervisor/view/cluster_view.h"
+#include "daemon/supervisor/view/remote_pools.h"
 #include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/workers/template.h"
 #include "daemon/supervisor/workers/worker.h"
@@ -107,23 +108,25 @@ void status_pack_pools(const struct daemon *daemon, const struct rights *rights,
 {
 	const struct pool *pool;
 
-	msgpack_pack_array(packer, count_described(daemon, rights));
+	msgpack_pack_array(packer, count_described(daemon, rights) + remote_pools_count(daemon, rights));
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		if (!is_described(pool, rights))
 			continue;
 		msgpack_pack_map(packer, STATUS_HEAD_KEYS);
 		status_pack_head(pool, packer);
 	}
+	remote_pools_pack(daemon, rights, packer);
 }
 
 void status_pack_pool_names(const struct daemon *daemon, const struct rights *rights, msgpack_packer *packer)
 {
 	const struct pool *pool;
 
-	msgpack_pack_array(packer, count_described(daemon, rights));
+	msgpack_pack_array(packer, count_described(daemon, rights) + remote_pools_count(daemon, rights));
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		if (is_described(pool, rights))
 			pack_text(packer, pool->name);
+	remote_pools_pack_names(daemon, rights, packer);
 }
 
 const char *status_running(const struct slot *slot, uint64_t now, uint64_t *since, char room[DIRECT_NAME])
