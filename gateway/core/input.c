@@ -41,12 +41,18 @@ void input_close(struct input *input)
 
 /* ---- items to the hosts ---- */
 
+/* No value is longer than a message, which fits into 32 bits. */
+static struct item new_item(struct input *input, struct span value, struct block *block)
+{
+	return (struct item){
+		.index = input->next++, .bytes = value.bytes, .size = (uint32_t)value.size, .block = block_ref(block)};
+}
+
 /* Items that lie in the request as they are. */
 static void hand_given(struct input *input, struct items *to, uint32_t count)
 {
 	for (; count > 0; count--) {
-		const struct span value = slices_take(&input->slices);
-		items_add(to, (struct item){.index = input->next++, .value = value, .block = block_ref(input->block)});
+		items_add(to, new_item(input, slices_take(&input->slices), input->block));
 	}
 }
 
@@ -59,7 +65,7 @@ static int hand_made(struct input *input, struct items *to, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		const size_t before = made.bytes;
 		slices_put(&input->slices, &made);
-		items_add(to, (struct item){.index = input->next++, .value.size = made.bytes - before});
+		items_add(to, (struct item){.index = input->next++, .size = (uint32_t)(made.bytes - before)});
 	}
 	struct block *block = made.failed ? NULL : block_new(input->account, made.bytes);
 	if (!block) {
@@ -75,9 +81,9 @@ static int hand_made(struct input *input, struct items *to, uint32_t count)
 	const uint8_t *at = block->bytes;
 	for (uint32_t i = 0; i < count; i++) {
 		struct item *item = items_at(to, first + i);
-		item->value.bytes = at;
+		item->bytes = at;
 		item->block = block_ref(block);
-		at += item->value.size;
+		at += item->size;
 	}
 	block_unref(block);
 	return 0;
@@ -97,7 +103,6 @@ int input_hand(struct input *input, struct items *to, uint32_t count)
 
 int input_give_back(struct input *input, struct item item)
 {
-	item.end = 0;
 	return items_push(&input->waiting, item);
 }
 
@@ -123,7 +128,7 @@ static int add_fed(struct input *input, struct reader *reader, uint32_t count, s
 	if (items_reserve(&input->waiting, count) < 0)
 		return -ENOMEM;
 	for (; count > 0 && read_value(reader, &value) == 0; count--)
-		items_add(&input->waiting, (struct item){.index = input->next++, .value = value, .block = block_ref(block)});
+		items_add(&input->waiting, new_item(input, value, block));
 	return 0;
 }
 

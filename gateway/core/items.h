@@ -9,10 +9,10 @@
 #include "proto/read.h"
 
 struct item {
-	uint64_t index; /* in the map */
-	uint64_t end;   /* of those that a host has: where its message ends in the lane */
-	struct span value;
-	struct block *block; /* holds the value; a reference of the item's own. NULL: it has been given up */
+	uint64_t index;       /* in the map */
+	const uint8_t *bytes; /* its value */
+	struct block *block;  /* holds the bytes; a reference of the item's own. NULL: it has been given up */
+	uint32_t size;
 	bool answered;
 	bool may_have_run; /* on a host that was lost */
 };

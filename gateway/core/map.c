@@ -15,6 +15,12 @@ enum {
 
 struct map;
 
+/* A message with items that went to a host. */
+struct sending {
+	uint64_t behind; /* the number behind that of its last item */
+	uint64_t end;    /* where it ends in the lane */
+};
+
 /* What one host has of it. A host that is lost, and comes back, begins another. */
 struct stint {
 	TAILQ_ENTRY(stint) entry;
@@ -23,6 +29,8 @@ struct stint {
 	struct host *host;
 	uint64_t incarnation; /* of the host */
 	struct items has;     /* by the host's numbers */
+	struct sending *sent; /* from sent[sent_start] on; of items that it has */
+	uint32_t sent_start, sent_count, sent_room;
 	uint32_t slots;
 	uint64_t credit; /* items that it still takes */
 	uint32_t open;   /* that it owes */
@@ -50,6 +58,7 @@ static void free_map(struct many *many)
 	while ((stint = TAILQ_FIRST(&map->stints))) {
 		TAILQ_REMOVE(&map->stints, stint, entry);
 		items_close(&stint->has);
+		free(stint->sent);
 		stint->host->users--;
 		free(stint);
 	}
@@ -88,12 +97,44 @@ static void put_values(struct sendq *to, const struct items *items, uint64_t num
 	const struct item *item = items_at(items, number), *end = item + count;
 
 	while (item < end) {
-		struct span piece = item->value;
+		const uint8_t *bytes = item->bytes;
+		size_t size = item->size;
 		struct block *block = item->block;
-		for (item++; item < end && item->block == block && item->value.bytes == piece.bytes + piece.size; item++)
-			piece.size += item->value.size;
-		sendq_span(to, block, piece.bytes, piece.size);
+		for (item++; item < end && item->block == block && item->bytes == bytes + size; item++)
+			size += item->size;
+		sendq_span(to, block, bytes, size);
 	}
+}
+
+/* Room for one more; those whose items are answered are dropped. 0 or -1: no memory. */
+static int reserve_sending(struct stint *stint)
+{
+	for (; stint->sent_count > 0 && stint->sent[stint->sent_start].behind <= stint->has.base; stint->sent_count--)
+		stint->sent_start++;
+	if (stint->sent_start + stint->sent_count < stint->sent_room)
+		return 0;
+	if (stint->sent_start > stint->sent_count) {
+		memcpy(stint->sent, stint->sent + stint->sent_start, stint->sent_count * sizeof *stint->sent);
+		stint->sent_start = 0;
+		return 0;
+	}
+	const uint32_t room = 2 * stint->sent_room + 8; /* few: each has an item that is not answered behind it */
+	struct sending *sent = realloc(stint->sent, room * sizeof *sent);
+	if (!sent)
+		return -1;
+	stint->sent = sent;
+	stint->sent_room = room;
+	return 0;
+}
+
+/* The number behind the last item that had left this host, when so many bytes of the lane had. */
+static uint64_t number_that_left(const struct stint *stint, uint64_t left)
+{
+	uint64_t number = 0;
+
+	for (uint32_t i = 0; i < stint->sent_count && stint->sent[stint->sent_start + i].end <= left; i++)
+		number = stint->sent[stint->sent_start + i].behind;
+	return number;
 }
 
 static void feed_host(struct stint *stint, uint32_t count)
@@ -102,12 +143,12 @@ static void feed_host(struct stint *stint, uint32_t count)
 	struct lane *lane = stint->sub.lane;
 	const uint64_t first = stint->has.base + stint->has.count;
 
-	if (input_hand(&many->input, &stint->has, count) < 0) {
+	if (reserve_sending(stint) < 0 || input_hand(&many->input, &stint->has, count) < 0) {
 		many_fail_for_memory(many);
 		return;
 	}
-	for (uint32_t i = 0; i < count; i++)
-		items_at(&stint->has, first + i)->end = UINT64_MAX; /* until the message is whole */
+	struct sending *sending = &stint->sent[stint->sent_start + stint->sent_count++];
+	*sending = (struct sending){.behind = first + count, .end = UINT64_MAX}; /* until the message is whole */
 	stint->open += count;
 	stint->credit -= count;
 	many->open += count;
@@ -115,10 +156,8 @@ static void feed_host(struct stint *stint, uint32_t count)
 	put_array(to, count);
 	put_values(to, &stint->has, first, count);
 	sub_notice_end(&stint->sub);
-	if (stint->over || lane->over)
-		return; /* the lane is lost, and the stint was told */
-	for (uint32_t i = 0; i < count; i++)
-		items_at(&stint->has, first + i)->end = lane->written;
+	if (!stint->over && !lane->over) /* else the lane is lost, and the stint was told */
+		sending->end = lane->written;
 }
 
 static void join_new_hosts(struct map *map);
@@ -229,15 +268,17 @@ static void on_notice(struct sub *sub, struct span name, struct reader rest, uin
 static void give_back(struct stint *stint, struct span error, uint64_t left)
 {
 	struct map *map = stint->map;
+	const uint64_t gone = number_that_left(stint, left);
 
 	stint->over = true;
 	map->live--;
 	while (stint->has.count > 0) {
+		const bool has_left = stint->has.base < gone;
 		const struct item item = items_pop(&stint->has);
 		if (item.answered)
 			continue;
 		stint->open--;
-		many_lose(&map->many, item, stint->host, error, item.end <= left);
+		many_lose(&map->many, item, stint->host, error, has_left);
 	}
 }
 

@@ -264,7 +264,7 @@ static void ask_seat(struct seat *seat)
 	struct many *many = &seat->rounds->many;
 	struct arguments arguments;
 	struct error error;
-	const char *why = read_arguments(many->input.args_as, seat->item.value, &arguments);
+	const char *why = read_arguments(many->input.args_as, (struct span){.bytes = seat->item.bytes, .size = seat->item.size}, &arguments);
 
 	if (why) {
 		refuse_item(seat, why);
