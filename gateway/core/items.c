@@ -25,23 +25,12 @@ int items_reserve(struct items *items, uint32_t more)
 	return 0;
 }
 
-void items_add(struct items *items, struct item item)
-{
-	items->item[items->start + items->count++] = item;
-}
-
 int items_push(struct items *items, struct item item)
 {
 	if (items_reserve(items, 1) < 0)
 		return -ENOMEM;
 	items_add(items, item);
 	return 0;
-}
-
-struct item *items_at(const struct items *items, uint64_t number)
-{
-	const uint64_t place = number - items->base;
-	return number >= items->base && place < items->count ? &items->item[items->start + place] : NULL;
 }
 
 struct item items_pop(struct items *items)

@@ -28,13 +28,20 @@ struct items {
 int items_reserve(struct items *items, uint32_t more);
 
 /* Adds one; takes its reference. There must be room. */
-void items_add(struct items *items, struct item item);
+static inline void items_add(struct items *items, struct item item)
+{
+	items->item[items->start + items->count++] = item;
+}
 
 /* The same; makes room. 0 or -ENOMEM: then the reference is still the caller's. */
 int items_push(struct items *items, struct item item);
 
 /* NULL: there is none of that number. */
-struct item *items_at(const struct items *items, uint64_t number);
+static inline struct item *items_at(const struct items *items, uint64_t number)
+{
+	const uint64_t place = number - items->base;
+	return number >= items->base && place < items->count ? &items->item[items->start + place] : NULL;
+}
 
 /* Takes the first one out. Its reference is the caller's. */
 struct item items_pop(struct items *items);
