@@ -135,7 +135,8 @@ static int add_both(struct task *task, struct span item)
 	struct reader reader = reader_of(item), look;
 	struct span args, kwargs;
 	uint32_t n;
-	bool fits = read_array(&reader, &n) == 0 && n == 2 && read_value(&reader, &args) == 0 && read_value(&reader, &kwargs) == 0;
+	bool fits =
+		read_array(&reader, &n) == 0 && n == 2 && read_value(&reader, &args) == 0 && read_value(&reader, &kwargs) == 0;
 
 	if (fits) {
 		look = reader_of(args);

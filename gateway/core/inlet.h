@@ -20,8 +20,8 @@ struct inlet_ops {
 	/* A whole message; what it is like stands in inlet->scan. `block` holds the bytes; NULL: they are gone when this returns.
 	 * 0; negative: inlet_take returns it. It may close the inlet, and open it again. */
 	int (*message)(struct inlet *inlet, struct span message, struct block *block);
-	/* A message begins that is larger than `largest` or nested too deeply: it is passed over. NULL: inlet_take returns -EMSGSIZE
-	 * for one that is too large. */
+	/* A message begins that is larger than `largest` or nested too deeply: it is passed over. NULL: inlet_take returns
+	 * -EMSGSIZE for one that is too large. */
 	void (*large)(struct inlet *inlet, struct span beginning);
 };
 

@@ -16,9 +16,9 @@
 
 struct input {
 	struct account *account;
-	struct block *block;  /* holds the request's items; NULL: it is fed */
-	struct slices slices; /* likewise */
-	struct items waiting; /* items that were fed, or that lost hosts had */
+	struct block *block;   /* holds the request's items; NULL: it is fed */
+	struct slices slices;  /* likewise */
+	struct items waiting;  /* items that were fed, or that lost hosts had */
 	enum ask_args args_as; /* what an item is */
 	bool is_fed, is_over, window_is_fixed;
 	uint64_t next;    /* index of the next new item */

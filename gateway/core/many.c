@@ -219,7 +219,8 @@ static void feed_end(struct call *call, struct span error)
 		return;
 	many->input.is_over = true;
 	if (error.size && !span_is_nil(error)) {
-		error_say(&failed, ERROR_FAILED, RAN_NO, "the input failed: %.*s", SPAN_TEXT(flat_error_text(error, "message"), 200));
+		error_say(&failed, ERROR_FAILED, RAN_NO, "the input failed: %.*s",
+			  SPAN_TEXT(flat_error_text(error, "message"), 200));
 		results_take_error(&many->results, many->input.next++, &failed);
 	}
 	many->results.total = many->input.next;

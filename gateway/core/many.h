@@ -29,20 +29,21 @@ struct many_ops {
 struct many {
 	struct call call;
 	const struct many_ops *ops;
-	struct ask ask; /* as a request, also of a notification: its end is to be known */
+	struct ask ask;      /* as a request, also of a notification: its end is to be known */
 	struct block *block; /* holds what `ask` points into */
 	struct input input;
 	struct results results;
 	uint64_t open; /* items that hosts have */
 	bool timed;
-	bool may_have_run;   /* of what lost hosts had, something is handed out again */
-	struct span refusal; /* the last error with which a host refused the whole, or was lost; owned */
+	bool may_have_run;               /* of what lost hosts had, something is handed out again */
+	struct span refusal;             /* the last error with which a host refused the whole, or was lost; owned */
 	char lost[GATEWAY_NAME_MAX + 1]; /* this host */
 };
 
 /* Begins it, or refuses it. Takes `many` (NULL: there is no memory), all of whose fields are zero. 0; or -EEXIST: the msgid is in
  * use. */
-int many_begin(struct many *many, const struct many_ops *ops, struct session *session, const struct ask *ask, struct block *block);
+int many_begin(struct many *many, const struct many_ops *ops, struct session *session, const struct ask *ask,
+	       struct block *block);
 
 /* Something has changed: ends the call if it is done, else goes on. */
 void many_go_on(struct many *many);

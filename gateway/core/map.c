@@ -67,8 +67,8 @@ static void free_map(struct many *many)
 
 /* ---- items to the hosts ---- */
 
-/* How many of the items that wait this host gets now: what its slots are among `slots`, but one at least. Else the first that gives
- * credit would get all of a short map. */
+/* How many of the items that wait this host gets now: what its slots are among `slots`, but one at least. Else the first that
+ * gives credit would get all of a short map. */
 static uint32_t share_of(const struct stint *stint, uint64_t slots, uint64_t wait)
 {
 	uint64_t share = (wait * stint->slots + slots - 1) / slots;

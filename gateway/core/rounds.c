@@ -84,6 +84,7 @@ static int set_seats(struct rounds *rounds, uint32_t count, bool ready)
 	struct host *host;
 
 	free_seats(rounds);
+	rounds->dealt.account = &gateway->memory;
 	rounds->seats = calloc(count, sizeof *rounds->seats);
 	if (!rounds->seats || input_hand(&many->input, &rounds->dealt, count) < 0)
 		return -1;
@@ -264,7 +265,8 @@ static void ask_seat(struct seat *seat)
 	struct many *many = &seat->rounds->many;
 	struct arguments arguments;
 	struct error error;
-	const char *why = read_arguments(many->input.args_as, (struct span){.bytes = seat->item.bytes, .size = seat->item.size}, &arguments);
+	const struct span value = {.bytes = seat->item.bytes, .size = seat->item.size};
+	const char *why = read_arguments(many->input.args_as, value, &arguments);
 
 	if (why) {
 		refuse_item(seat, why);
@@ -391,7 +393,6 @@ int rounds_begin(struct session *session, const struct ask *ask, struct block *b
 	static const struct many_ops ops = {.go_on = go_on, .came = came, .give_up = give_up, .free = free_rounds};
 	struct rounds *rounds = calloc(1, sizeof *rounds);
 
-	if (rounds)
-		rounds->dealt.account = &session->gateway->memory;
+	/* cppcheck-suppress memleak ; many_begin takes it */
 	return many_begin(rounds ? &rounds->many : NULL, &ops, session, ask, block);
 }

@@ -173,7 +173,8 @@ static void put_item_with_keywords(struct slices *slices, struct sendq *to)
 		kwargs = item;
 		break;
 	case ASK_BOTH:
-		if (read_array(&reader, &two) < 0 || two != 2 || read_value(&reader, &args) < 0 || read_value(&reader, &kwargs) < 0)
+		if (read_array(&reader, &two) < 0 || two != 2 || read_value(&reader, &args) < 0 ||
+		    read_value(&reader, &kwargs) < 0)
 			args = kwargs = item; /* one of them is of the wrong type: its task fails for it */
 		break;
 	}

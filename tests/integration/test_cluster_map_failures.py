@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host is killed while maps over hosts are under way, with each mixture of their options. Each ends, and what it says is true: of
-each item there is one result, nothing runs twice that is not idempotent, and of an idempotent map nothing is lost."""
+"""A host is killed while maps over hosts are under way, with each mixture of their options. Each ends, and what it says is true:
+of each item there is one result, nothing runs twice that is not idempotent, and of an idempotent map nothing is lost."""
 import itertools
 import threading
 
