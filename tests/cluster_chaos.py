@@ -87,7 +87,8 @@ class Chaos:
         self.cluster.settle_p()
 
     def add(self, name):
-        self.cluster.add(name, pools=calls.pools(self.library, self.file, name), sections=calls.rights())
+        host = self.cluster.add(name, pools=calls.pools(self.library, self.file, name), sections=calls.rights(), daemon=calls.HTTP)
+        host.nats_port = self.cluster.server.port
 
     def pick(self):
         return self.random.choice(sorted(self.cluster.hosts))

@@ -13,8 +13,8 @@ inboxes = itertools.count()
 
 
 class Nats:
-    def __init__(self, port, **options):
-        self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE)
+    def __init__(self, port, patience=DEADLINE, **options):
+        self.socket = socket.create_connection(("127.0.0.1", port), patience)
         self.file = self.socket.makefile("rb")
         self.info = json.loads(self._line()[len("INFO "):])
         self.waiting = collections.deque()

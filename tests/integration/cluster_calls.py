@@ -5,6 +5,8 @@ A Book has what clients were told of each token; `judge` compares that with the 
 a sentence.
 """
 import collections
+import hashlib
+import http.client
 import itertools
 import json
 import os
@@ -16,11 +18,15 @@ import threading
 import time
 
 import msgpack
+from bus_program import Nats
 from harness import DEADLINE, MSGPACK, ROOT, wait_for
 
 # How a call may end, beside well: a host, or what lies between, has failed; or an instance is being built.
 HONEST = {"HOST_LOST", "UNREACHABLE", "WORKER_LOST", "UNAVAILABLE", "OVERLOADED"}
 RAN = {"no", "maybe", "yes"}
+PROGRAM_PATIENCE = 4    # seconds that a program on the bus waits for an answer
+TOKEN = "a token that is no secret"
+HTTP = {"http": "tcp:127.0.0.1:0", "http_calls": "yes"}     # keys of [daemon]
 
 
 def build_ledger(path):
@@ -39,10 +45,12 @@ def pools(library, file, host, **keys):
 
 
 def rights():
-    """All may do all, so that calls can be sticky."""
+    """All may do all, so that calls can be sticky. The plain name p stands for all hosts."""
     keys = "call = *.*\nall = *.*\ndescribe = *\nwatch = yes\nadmin = *\n"
     me = f"\n[user me]\nuid = {os.getuid()}\n{keys}" if os.getuid() else ""
-    return me + "".join(f"\n[user h{n}/*]\n{keys}" for n in range(1, 5))
+    others = [f"h{n}/*" for n in range(1, 5)] + ["bus/*"]
+    web = f"\n[user web]\ntoken_sha256 = {hashlib.sha256(TOKEN.encode()).hexdigest()}\n{keys}"
+    return me + web + "".join(f"\n[user {name}]\n{keys}" for name in others) + "\n[remote p]\nprefer = load\n"
 
 
 class Wrong(Exception):
@@ -391,6 +399,70 @@ def deadline(slack):
     return call
 
 
+def errors_first(line, kind, _, n=24):
+    """The call fails as a whole at the first failure. Of the other items nothing is told."""
+    tokens = [line.token() for _ in range(n)]
+    error, values = line.full("p@*:map", "mark", [tokens, [0.003] * n], errors="first")
+    for token in tokens:
+        line.book.tell(kind, token, "yes" if error is None else "maybe")
+    if error is None and values != tokens:
+        raise Wrong(f"{values} is not {tokens}")
+    return "ok" if error is None else line.honest(error) and error["code"]
+
+
+def describe(line, kind, _):
+    error, value = line.ask("objpool.describe", "p@h2")
+    if error is not None:
+        line.honest(error)
+        return error["code"]
+    if value["class"] != "Ledger":
+        raise Wrong(f"the description {str(value)[:100]}")
+    return "ok"
+
+
+def forget(line, kind, _):
+    """Of a method that has no sticky call: others have."""
+    error, count = line.ask("objpool.forget", "p@*", "mark")
+    if error is not None:
+        line.honest(error)
+        return error["code"]
+    if count != 0:
+        raise Wrong(f"{count} calls were forgotten")
+    return "ok"
+
+
+def by_http(line, kind, _):
+    token = line.token()
+    line.target = "p@*"
+    line.book.tell(kind, token, "maybe")
+    address = line.host.daemon.wait_log(r"by HTTP on tcp:(\S+)").group(1)
+    connection = http.client.HTTPConnection(address, timeout=DEADLINE)
+    connection.request("POST", "/call/p@*.mark", json.dumps([token, 0.01]),
+                       {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"})
+    answer = connection.getresponse()
+    said = json.loads(answer.read())
+    connection.close()
+    return line.one(kind, token, said.get("error"), said.get("result"), token)
+
+
+def of_a_program(line, kind, _):
+    """A program on the bus: it speaks with the server alone, so what fails there is known by its own patience."""
+    token = line.token()
+    line.book.tell(kind, token, "maybe")
+    try:
+        with Nats(line.host.nats_port, patience=PROGRAM_PATIENCE) as program:
+            answer = program.request("objpool.test.call.p.mark", json.dumps([token, 0.01]).encode())
+    except (OSError, AssertionError):
+        return "no answer"
+    if answer.headers.get("Status") == "503":
+        line.book.tell(kind, token, "no")
+        return "no responders"
+    if "Nats-Service-Error" in answer.headers:
+        line.target = "p"
+        return line.one(kind, token, json.loads(answer.body), None, token)
+    return line.one(kind, token, None, json.loads(answer.body), token)
+
+
 def notification(line, kind, _):
     token = line.token()
     line.book.tell(kind, token, "maybe")
@@ -443,6 +515,12 @@ KINDS = {
     "large": large(256 << 10),
     "notification": notification,
     "sticky": sticky,
+    "plain name": simple("p"),
+    "errors first": errors_first,
+    "describe": describe,
+    "forget": forget,
+    "by HTTP": by_http,
+    "program on the bus": of_a_program,
 }
 LOCAL = {"local": simple("q", 0.005), "own name": simple("p@h1", 0.005)}
 THIRD = {"third host": simple("p@h3", 0.005)}
