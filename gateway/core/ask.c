@@ -205,6 +205,34 @@ static int read_full_call(struct ask *ask, struct reader *reader, uint32_t count
 	return count == 3 ? read_options(ask, reader, error) : 0;
 }
 
+/* The next pair of the options of objpool.lease; *is_time: it is timeout_ms, and *ms its value. 0 or -1: it is none. */
+static int next_of_lease(struct reader *reader, bool *is_time, uint64_t *ms)
+{
+	struct span key, value;
+
+	if (read_text(reader, &key) < 0 || read_value(reader, &value) < 0)
+		return -1;
+	struct reader inside = reader_of(value);
+	*is_time = span_is(key, "timeout_ms") && read_whole(&inside, ms) == 0 && *ms <= UINT32_MAX;
+	return 0;
+}
+
+/* Its host's daemon says what is wrong with the options; here only their time counts. */
+static void read_time_of_lease(struct ask *ask)
+{
+	struct reader reader = reader_of(ask->rest);
+	bool is_time;
+	uint32_t count;
+	uint64_t ms;
+
+	if (ask->rest_count == 0 || read_map(&reader, &count) < 0)
+		return;
+	for (; count > 0 && next_of_lease(&reader, &is_time, &ms) == 0; count--) {
+		ask->timeout = is_time ? ms * MILLISECOND : ask->timeout;
+		ask->given |= is_time ? OPTION_TIMEOUT : 0u;
+	}
+}
+
 static int read_daemon_method(struct ask *ask, struct span name, struct error *error)
 {
 	static const char *const names[] = {"call",     "lease",  "release", "forget",
@@ -232,6 +260,8 @@ static int read_daemon_method(struct ask *ask, struct span name, struct error *e
 	}
 	ask->rest = reader_rest(&reader);
 	ask->rest_count = count - 1;
+	if (ask->kind == ASK_LEASE)
+		read_time_of_lease(ask);
 	return 0;
 }
 
@@ -263,6 +293,14 @@ int ask_read(struct ask *ask, const struct rpc *rpc, struct error *error)
 		return read_daemon_method(ask, (struct span){.bytes = rpc->method.bytes + size, .size = rpc->method.size - size},
 					  error);
 	return read_plain_call(ask, error);
+}
+
+void ask_wait(struct ask *ask, uint64_t waited)
+{
+	if (ask->timeout == UINT64_MAX || waited == 0)
+		return;
+	ask->timeout -= waited < ask->timeout ? waited : ask->timeout;
+	ask->has_waited = true;
 }
 
 /* ---- writing ---- */
@@ -377,6 +415,28 @@ static void write_full(const struct ask *ask, struct sendq *to, const char *host
 		put_pair(to, "timeout_ms", time_left);
 }
 
+/* What follows the target of objpool.lease, with the time that is left in the place of timeout_ms. */
+static void put_rest_of_lease(const struct ask *ask, struct sendq *to, uint64_t time_left)
+{
+	struct reader reader = reader_of(ask->rest);
+	uint32_t count = 0;
+	bool is_time;
+	uint64_t ms;
+
+	(void)read_map(&reader, &count); /* read_time_of_lease has seen it */
+	put_map(to, count);
+	for (; count > 0; count--) {
+		const uint8_t *pair = reader.p;
+		if (next_of_lease(&reader, &is_time, &ms) < 0)
+			break;
+		if (is_time)
+			put_pair(to, "timeout_ms", time_left);
+		else
+			sendq_copy(to, pair, (size_t)(reader.p - pair));
+	}
+	sendq_copy(to, reader.p, (size_t)(reader.end - reader.p));
+}
+
 void ask_write(const struct ask *ask, struct sendq *to, uint32_t number, const char *host, uint64_t time_left)
 {
 	put_message_head(ask, to, number);
@@ -388,6 +448,9 @@ void ask_write(const struct ask *ask, struct sendq *to, uint32_t number, const c
 		put_span(to, ask->rpc.method);
 		put_array(to, 1 + ask->rest_count);
 		put_target(ask, to, host, ask->selector);
-		sendq_copy(to, ask->rest.bytes, ask->rest.size);
+		if (ask->kind == ASK_LEASE && time_left != UINT64_MAX && (ask->given & OPTION_TIMEOUT))
+			put_rest_of_lease(ask, to, time_left);
+		else
+			sendq_copy(to, ask->rest.bytes, ask->rest.size);
 	}
 }

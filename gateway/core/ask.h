@@ -51,6 +51,7 @@ struct ask {
 	unsigned given; /* enum ask_option: those that are there and not nil */
 	/* their values */
 	uint64_t timeout; /* nanoseconds; UINT64_MAX: none */
+	bool has_waited;  /* some of its time has passed here: `timeout` is what is left */
 	uint64_t window;  /* 0: none */
 	enum ask_errors errors;
 	enum ask_args args_as;
@@ -64,6 +65,9 @@ struct ask {
 int ask_read(struct ask *ask, const struct rpc *rpc, struct error *error);
 
 const char *ask_args_name(enum ask_args args_as);
+
+/* The request has waited here for so many nanoseconds: they are taken off its time. */
+void ask_wait(struct ask *ask, uint64_t waited);
 
 /* Writes the message for one host: the same request, with this number, whose target names the host. What is left of its time, in
  * milliseconds, takes the place of timeout_ms; UINT64_MAX: that is as it came. */

@@ -42,14 +42,17 @@ int call_begin(struct call *call, struct session *session, const struct rpc *rpc
 	return 0;
 }
 
+void call_limit_time(struct call *call, uint64_t timeout)
+{
+	if (timeout != UINT64_MAX)
+		call->due = call->session->gateway->now + timeout;
+}
+
 void call_set_deadline(struct call *call, uint64_t timeout)
 {
-	struct gateway *gateway = call->session->gateway;
-
-	if (timeout == UINT64_MAX)
-		return;
-	call->due = gateway->now + timeout;
-	timer_set(&gateway->timers, &call->timer, call->due + CALL_GRACE);
+	call_limit_time(call, timeout);
+	if (call->due)
+		timer_set(&call->session->gateway->timers, &call->timer, call->due + CALL_GRACE);
 }
 
 uint64_t call_time_left(const struct call *call)

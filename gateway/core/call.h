@@ -52,6 +52,9 @@ int call_begin(struct call *call, struct session *session, const struct rpc *rpc
 /* Its deadline, so many nanoseconds from now. */
 void call_set_deadline(struct call *call, uint64_t timeout);
 
+/* The same, but nothing happens then. */
+void call_limit_time(struct call *call, uint64_t timeout);
+
 /* Milliseconds until its deadline; 0: it is over. */
 uint64_t call_time_left(const struct call *call);
 

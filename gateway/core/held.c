@@ -13,6 +13,7 @@ struct held_request {
 	struct session *session; /* it lives for as long as it has such requests */
 	struct block *block;
 	struct span message;
+	uint64_t since; /* it waits */
 };
 
 TAILQ_HEAD(held_request_list, held_request);
@@ -23,6 +24,7 @@ struct held {
 	struct held_request_list list;
 	uint32_t count;
 	bool releasing;
+	uint64_t since; /* of the request that is being taken again; 0: none is */
 	struct timer look;
 };
 
@@ -84,6 +86,7 @@ int held_add(struct session *session, struct span message, struct block *block)
 	request->session = session;
 	session->held++;
 	request->message = message;
+	request->since = gateway->now - held_waited(gateway);
 	if (!block) {
 		memcpy(request->block->bytes, message.bytes, message.size);
 		request->message.bytes = request->block->bytes;
@@ -134,6 +137,12 @@ bool held_feed(struct session *session, const struct rpc *feed, struct span mess
 	return session->gateway->clients->held->count > 0 && find(session, feed, &rpc) && held_add(session, message, block) == 0;
 }
 
+uint64_t held_waited(const struct gateway *gateway)
+{
+	const struct held *held = gateway->clients->held;
+	return held->since ? gateway->now - held->since : 0;
+}
+
 uint32_t held_count(const struct gateway *gateway)
 {
 	return gateway->clients->held->count;
@@ -146,8 +155,10 @@ static void take_first(struct held *held)
 	struct block *block = block_ref(request->block);
 	const struct span message = request->message;
 
+	held->since = request->since;
 	drop(held, request);
 	held->gateway->clients->take(session, message, block);
+	held->since = 0;
 	block_unref(block);
 	if (session->closed && session->held == 0 && TAILQ_EMPTY(&session->list))
 		held->gateway->clients->idle(session);

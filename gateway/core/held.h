@@ -23,6 +23,9 @@ bool held_cancel(struct session *session, const struct rpc *cancel);
 /* What is fed to a request that waits, waits behind it. False: that request does not wait. */
 bool held_feed(struct session *session, const struct rpc *feed, struct span message, struct block *block);
 
+/* For how many nanoseconds the request that is being taken has waited; 0: it has just come. */
+uint64_t held_waited(const struct gateway *gateway);
+
 /* How many wait. */
 uint32_t held_count(const struct gateway *gateway);
 

@@ -309,7 +309,8 @@ static int ask_host(struct remote_call *remote, struct host *host, struct error 
 	remote->asked = lane->host->hosts->gateway->now;
 	const bool asks = remote->call.is_request;
 	const uint32_t number = asks ? lane_number(lane) : 0;
-	ask_write(&remote->ask, lane_begin(lane), number, host->name, remote->tries ? call_time_left(&remote->call) : UINT64_MAX);
+	const bool is_late = remote->call.due && (remote->tries || remote->ask.has_waited);
+	ask_write(&remote->ask, lane_begin(lane), number, host->name, is_late ? call_time_left(&remote->call) : UINT64_MAX);
 	if (lane_end(lane, asks ? &remote->sub : NULL, number, &ops) == 0)
 		return 0;
 	error_no_memory(error, RAN_NO);
@@ -439,7 +440,9 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 	name_slot(remote, slot);
 	if (block && (ask->kind == ASK_LEASE || (ask->kind != ASK_RELEASE && route_is_of_hosts(session->gateway, ask))))
 		remote->block = block_ref(block);
-	if (remote->call.is_request)
+	if (remote->call.is_request && ask->kind == ASK_LEASE)
+		call_limit_time(&remote->call, ask->timeout); /* the host ends it: a lease that it gave meanwhile would be nobody's */
+	else if (remote->call.is_request)
 		call_set_deadline(&remote->call, ask->timeout);
 	if (ask_host(remote, host, &error) < 0)
 		call_fail(&remote->call, &error);

@@ -64,6 +64,28 @@ def test_a_sticky_call_that_all_refuse_is_not_kept(cluster):
         assert c.value("objpool.forget", "p@*") == 0
 
 
+def test_a_call_that_waits_for_sticky_calls_keeps_its_time(cluster):
+    hosts = cluster((), sections=RIGHTS)
+    hosts.add("h1", pools={}, sections=RIGHTS)
+    hosts.add("h2", sections=RIGHTS)
+    hosts["h1"].daemon.wait_log("cluster: connected")
+    hosts["h1"].sees({"h1": 0, "h2": 2})
+    with hosts["h1"].client().maps() as c:
+        assert c.full("p@*:all", "sleep", [2], sticky="replace")[0] is None
+        hosts["h2"].kill()
+        hosts["h1"].sees({"h1": 0})
+        hosts.add("h2", sections=RIGHTS)
+        hosts["h1"].daemon.wait_log("host h2 gets the sticky call")
+        calls = [c.start("objpool.call", "p@h2", "deadline", [], {"timeout_ms": ms}) for ms in (300, 30000)]
+        lease = c.start("objpool.lease", "p@h2", {"timeout_ms": 300})
+        for msgid in (calls[0], lease):
+            error = c.wait(msgid)[0]
+            assert (error["code"], error["ran"]) == ("TIMEOUT", "no"), error
+        assert calls[1] not in c.answers
+        error, left = c.wait(calls[1])
+        assert error is None and 20 < left < 29, left
+
+
 def test_a_lease_of_any_host(cluster):
     hosts = cluster(("h1", "h2"))
     with hosts["h1"].client() as c:

@@ -759,6 +759,61 @@ static void test_who_holds_a_lease_does_not_wait_for_sticky_calls(void **state)
 	assert_non_null(strstr(played_heard(h4, 2, false), "p@h4.n"));
 }
 
+/* A number behind the text, which must be between. */
+static void assert_between(const char *said, const char *text, unsigned least, unsigned most)
+{
+	const char *at = strstr(said, text);
+
+	if (!at)
+		fail_msg("%s is not in\n%s", text, said);
+	const unsigned long number = strtoul(at + strlen(text), NULL, 10);
+	assert_in_range(number, least, most);
+}
+
+static void test_what_waits_for_sticky_calls_keeps_its_time(void **state)
+{
+	struct bench *bench = *state;
+
+	bench_ask(bench, STICKY(1, "append"));
+	answer_all(h2(state), 1);
+	answer_all(h3(state), 1);
+	struct played *h4 = played_new(bench, "h4", P);
+	bench_ask(bench, CALL(10, "\"p@h4\", \"short\", [], {\"timeout_ms\": 300}"));
+	bench_ask(bench, CALL(11, "\"p@h4\", \"long\", [], {\"timeout_ms\": 2000}"));
+	bench_ask(bench, "[0, 12, \"objpool.lease\", [\"p@h4\", {\"lease_ms\": 77, \"timeout_ms\": 4000, \"slot\": 1}]]");
+	bench_ask(bench, CALL(13, "\"p@*:key=b\", \"any\", [], {}"));
+	(void)bench_heard(bench);
+	bench_keep(bench, 250, NULL, NULL);
+	assert_no_answer(bench);
+	bench_keep(bench, 250, NULL, NULL);
+	const char *said = bench_heard(bench);
+	assert_non_null(strstr(said, "TIMEOUT"));
+	assert_non_null(strstr(said, "\"ran\": \"no\""));
+	assert_int_equal(count(said, "[2, 1, "), 1);
+	(void)played_heard(h4, 1, false);
+	answer_all(h4, 1);
+	bench_keep(bench, 150, NULL, NULL);
+	said = played_heard(h4, 2, false);
+	assert_between(said, "\"long\", [], {\"timeout_ms\": ", 1300, 1500);
+	assert_between(said, "{\"lease_ms\": 77, \"timeout_ms\": ", 3300, 3500);
+	assert_non_null(strstr(said, ", \"slot\": 1}]"));
+	assert_null(strstr(said, "short"));
+}
+
+static void test_a_lease_that_another_host_is_asked_for_has_less_time(void **state)
+{
+	struct bench *bench = *state;
+	struct played *other;
+	unsigned number;
+
+	bench_ask(bench, "[0, 1, \"objpool.lease\", [\"p@*\", {\"timeout_ms\": 3000}]]");
+	struct played *first = asked(state, &other, &number);
+	bench_keep(bench, 1000, NULL, NULL);
+	played_frame(first, CLOSE, 1, "\1no", 3); /* it refuses the session */
+	assert_between(played_heard(other, 1, false), "{\"timeout_ms\": ", 1900, 2000);
+	assert_no_answer(bench);
+}
+
 static void test_who_goes_while_he_waits_is_forgotten(void **state)
 {
 	struct bench *bench = *state;
@@ -812,6 +867,8 @@ int main(void)
 		TEST(so_many_sticky_calls_are_remembered),
 		TEST(a_pool_that_is_not_open_gets_no_sticky_calls),
 		TEST(who_holds_a_lease_does_not_wait_for_sticky_calls),
+		TEST(what_waits_for_sticky_calls_keeps_its_time),
+		TEST(a_lease_that_another_host_is_asked_for_has_less_time),
 		TEST(who_goes_while_he_waits_is_forgotten),
 	};
 
