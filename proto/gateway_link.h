@@ -60,7 +60,7 @@ enum {
 	GATEWAY_POOLS_MS = 250,
 	GATEWAY_PATIENCE_MS = 3000, /* a gateway that has sent nothing for so long is killed */
 	GATEWAY_START_MS = 10000, /* one that has just been started, and has never sent anything */
-	GATEWAY_NAME_MAX = 63,   /* bytes of a host's name, of a domain's, and of a user's on another host */
+	GATEWAY_NAME_MAX = 63,   /* bytes of a host's name, and of a domain's */
 };
 
 /* The host of users of programs on the bus that are no gateways: no host has this name. */

@@ -388,6 +388,22 @@ static int take(struct conduit *conduit, struct span frames)
 	return 0;
 }
 
+/* What has never left this host counts as not sent. */
+static void unsent(struct conduit *conduit, struct span frames)
+{
+	const uint8_t *p = frames.bytes, *end = p + frames.size;
+
+	while (p < end) {
+		const uint32_t size = get_be32(p + 5);
+		struct channel *channel = (*p & ~FRAME_BY_OPENER) == FRAME_DATA
+						  ? idmap_get(&conduit->channels, key_of(get_be32(p + 1), *p & FRAME_BY_OPENER))
+						  : NULL;
+		if (channel)
+			channel->left -= size;
+		p += FRAME_HEAD + size;
+	}
+}
+
 static void died(struct conduit *conduit)
 {
 	const struct span text = {.bytes = (const uint8_t *)"", .size = 0};
@@ -408,7 +424,7 @@ static void died(struct conduit *conduit)
 
 void channels_open(struct gateway *gateway, const char *(*opened)(struct channel *channel))
 {
-	static const struct conduit_ops ops = {.waiting = waiting, .fill = fill, .take = take, .died = died};
+	static const struct conduit_ops ops = {.waiting = waiting, .fill = fill, .take = take, .died = died, .unsent = unsent};
 
 	gateway->conduit_ops = &ops;
 	gateway->channel_opened = opened;

@@ -73,6 +73,14 @@ static void reap(struct gateway_ending *ending)
 	free(conduit);
 }
 
+static void tell_unsent(struct conduit *conduit)
+{
+	for (const struct packet *packet = conduit->unacked; packet; packet = packet->next)
+		if (!packet->published)
+			conduit->gateway->conduit_ops->unsent(conduit, (struct span){.bytes = packet->bytes + CONDUIT_HEAD,
+										     .size = packet->size - CONDUIT_HEAD});
+}
+
 static void die(struct conduit *conduit)
 {
 	struct host *host = conduit->host;
@@ -84,6 +92,7 @@ static void die(struct conduit *conduit)
 	if (host->next_epoch <= conduit->epoch)
 		host->next_epoch = conduit->epoch + 1;
 	timer_close(&conduit->gateway->timers, &conduit->tick);
+	tell_unsent(conduit);
 	conduit->gateway->conduit_ops->died(conduit);
 	conduit->unacked = free_packets(conduit, conduit->unacked);
 	conduit->early = free_packets(conduit, conduit->early);
@@ -154,11 +163,11 @@ static void write_head(struct gateway *gateway, const struct host *host, uint8_t
 	(void)pack_be64(p, ack);
 }
 
-static void publish(struct gateway *gateway, const struct host *host, uint8_t *bytes, size_t size)
+/* False: it has not left this host. It is lost, and sent again later. */
+static bool publish(struct gateway *gateway, const struct host *host, uint8_t *bytes, size_t size)
 {
 	(void)pack_be64(bytes + AT_SUM, sum_of_packet(bytes, size));
-	if (gateway->bus_is_up) /* else it is lost, and sent again later */
-		(void)gateway->ops->publish(gateway, host->name, bytes, size);
+	return gateway->bus_is_up && gateway->ops->publish(gateway, host->name, bytes, size) == 0;
 }
 
 /* A packet without frames. */
@@ -189,7 +198,8 @@ static void send_packet(struct conduit *conduit, struct packet *packet)
 	packet->sent = conduit->gateway->now;
 	packet->tries++;
 	write_head(conduit->gateway, conduit->host, packet->bytes, 0, conduit->epoch, packet->seq, conduit->received);
-	publish(conduit->gateway, conduit->host, packet->bytes, packet->size);
+	if (publish(conduit->gateway, conduit->host, packet->bytes, packet->size))
+		packet->published = true;
 	acknowledged(conduit);
 }
 

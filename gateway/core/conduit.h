@@ -33,6 +33,7 @@ struct packet {
 	struct packet *next;
 	uint64_t seq, first_sent, sent;
 	uint32_t tries;
+	bool published; /* it may have left this host, at some try */
 	size_t size;
 	uint8_t bytes[]; /* header and frames */
 };
@@ -81,6 +82,8 @@ struct conduit_ops {
 	int (*take)(struct conduit *conduit, struct span frames);
 	/* The conduit is dead. What it held is lost. */
 	void (*died)(struct conduit *conduit);
+	/* The conduit dies, and these frames have never left this host. */
+	void (*unsent)(struct conduit *conduit, struct span frames);
 };
 
 /* The conduit to a host that is there, made if need be. NULL: out of memory, or the host is gone. */

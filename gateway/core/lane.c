@@ -416,6 +416,12 @@ struct lane *lane_to(struct session *session, struct host *host, struct error *e
 	static const struct inlet_ops inlet_ops = {.message = hear, .large = refuse_large};
 	struct lane *lane;
 
+	if (!host->self && !session->gateway->bus_is_up) {
+		error_say(error, ERROR_UNREACHABLE, RAN_NO, "host %s can't be asked: this host is not connected with the bus",
+			  host->name);
+		error->host = host->name;
+		return NULL;
+	}
 	TAILQ_FOREACH(lane, &session->lanes, entry)
 		if (lane->host == host)
 			return lane;

@@ -14,6 +14,8 @@ enum {
 	POOL_SHOWN = 255,
 };
 
+#define DENIED_FOR (10 * SECOND) /* calls of any host go to others than the one that has denied them */
+
 struct remote_call {
 	struct call call;
 	struct sub sub;
@@ -21,7 +23,7 @@ struct remote_call {
 	struct ask ask;
 	struct block
 		*block; /* holds the message, if it may be sent again; else NULL, and the spans of `ask` are not to be used */
-	unsigned tries;
+	unsigned tries, denials;
 	uint64_t asked; /* when the host was */
 	bool told;      /* results have gone to the client: it can't begin anew */
 	bool cancelled;
@@ -198,13 +200,21 @@ static void end_stream(struct remote_call *remote, struct span summary)
 	call_answer_end(&remote->call);
 }
 
+static bool is_denied(struct span error)
+{
+	return span_is(flat_error_text(error, "code"), "DENIED") && span_is(flat_error_text(error, "ran"), "no");
+}
+
+static bool ask_another(struct remote_call *remote);
+
 static void on_response(struct sub *sub, const struct rpc *rpc, struct block *block)
 {
 	struct remote_call *remote = of_sub(sub);
 	const struct error_context context = context_of(remote);
 
 	if (!span_is_nil(rpc->error)) {
-		call_fail_with(&remote->call, rpc->error, &context);
+		if (!is_denied(rpc->error) || !ask_another(remote))
+			call_fail_with(&remote->call, rpc->error, &context);
 		return;
 	}
 	if (sub->too_large > 0) {
@@ -267,6 +277,59 @@ static void on_notice(struct sub *sub, struct span name, struct reader rest, uin
 /* ---- asking ---- */
 
 static int ask_host(struct remote_call *remote, struct host *host, struct error *error);
+
+/* ---- hosts that deny it ---- */
+
+static bool picks_any(const struct remote_call *remote)
+{
+	return route_is_of_hosts(sub_gateway(remote), &remote->ask) && remote->ask.target.select == SELECT_ANY &&
+	       (remote->ask.kind == ASK_CALL || remote->ask.kind == ASK_LEASE);
+}
+
+static uint64_t hash_of(const struct ask *ask)
+{
+	return name_hash(ask->target.pool.bytes, ask->target.pool.size) * 31 + name_hash(ask->method.bytes, ask->method.size);
+}
+
+static struct route_out denied(const struct session *session, const struct ask *ask)
+{
+	struct route_out out = {0};
+
+	for (unsigned i = 0; i < SESSION_DENIALS; i++) {
+		const struct denial *denial = &session->denials[i];
+		if (denial->host && session->gateway->now < denial->until && denial->what == hash_of(ask))
+			out.hosts[out.count++] = denial->host;
+	}
+	return out;
+}
+
+static void remember_denial(struct session *session, const struct ask *ask, struct host *host)
+{
+	struct denial *denial = &session->denials[session->denied_at++ % SESSION_DENIALS];
+
+	if (denial->host)
+		denial->host->users--;
+	*denial = (struct denial){.host = host, .what = hash_of(ask), .until = session->gateway->now + DENIED_FOR};
+	host->users++;
+}
+
+/* The host denies it, and it has not run: another one may not. Each is asked once. False: there is none. */
+static bool ask_another(struct remote_call *remote)
+{
+	struct session *session = remote->call.session;
+	struct error error;
+
+	if (!remote->block || !picks_any(remote) || remote->told || remote->cancelled || remote->denials == SESSION_DENIALS ||
+	    (remote->call.due && call_time_left(&remote->call) == 0))
+		return false;
+	remember_denial(session, &remote->ask, remote->host);
+	remote->denials++;
+	const struct route_out out = denied(session, &remote->ask);
+	struct host *host = route_other(session->gateway, &remote->ask, &out);
+	if (!host || ask_host(remote, host, &error) < 0)
+		return false;
+	return true;
+}
 
 /* Another host may do it: the error says that it has not run, or it may run twice. */
 static bool ask_again(struct remote_call *remote, const struct error *lost)
@@ -373,6 +436,16 @@ static bool take_lease(struct session *session, const struct ask *ask, bool of_h
 	return leases_take(&session->leases, ask->target.pool, of_hosts ? any : ask->target.host, slot, lease);
 }
 
+/* Any host: one that has not denied it, if there is one. */
+static struct host *host_to_ask(struct session *session, const struct ask *ask, bool of_hosts, struct error *error)
+{
+	const struct route_out out = denied(session, ask);
+	struct host *other =
+		out.count > 0 && of_hosts && ask->target.select == SELECT_ANY ? route_other(session->gateway, ask, &out) : NULL;
+
+	return other ? other : route_one(session->gateway, ask, NULL, error);
+}
+
 /* A lease that any host has given is given back to that host; *given is its slot, if that was found out here. */
 static struct host *host_for(struct session *session, const struct ask *ask, int64_t *given, struct error *error)
 {
@@ -387,7 +460,7 @@ static struct host *host_for(struct session *session, const struct ask *ask, int
 		return NULL;
 	}
 	if (ask->kind != ASK_RELEASE)
-		return route_one(session->gateway, ask, NULL, error);
+		return host_to_ask(session, ask, of_hosts, error);
 	const bool found = take_lease(session, ask, of_hosts, &lease);
 	if (!of_hosts)
 		return route_one(session->gateway, ask, NULL, error);

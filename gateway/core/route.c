@@ -149,7 +149,7 @@ static struct host *named(struct gateway *gateway, const struct ask *ask, struct
 {
 	struct host *host = hosts_find(gateway->hosts, ask->target.host);
 
-	if (host && can_be_asked(gateway, host))
+	if (host && can_be_asked(gateway, host) && (host->self || gateway->bus_is_up))
 		return host;
 	const char *why = gateway->state == GATEWAY_REFUSED ? "can't be asked: another host has this host's name"
 			  : !gateway->bus_is_up             ? "can't be asked: this host is not connected with the bus"
@@ -204,7 +204,21 @@ bool route_is_ready(const struct host *host, const struct ask *ask)
 	return pool && pool->ready > 0;
 }
 
-static struct host *any(struct gateway *gateway, const struct ask *ask, const struct host * not )
+/* While the bus is not there, other hosts count as there for some time yet. */
+static bool is_reachable(const struct gateway *gateway, const struct host *host)
+{
+	return host->self || gateway->bus_is_up;
+}
+
+static bool is_out(const struct route_out *out, const struct host *host)
+{
+	for (uint32_t i = 0; i < out->count; i++)
+		if (out->hosts[i] == host)
+			return true;
+	return false;
+}
+
+static struct host *any(struct gateway *gateway, const struct ask *ask, const struct route_out *out)
 {
 	const struct remote *remote = ask->target.host.size ? NULL : remote_of(gateway, ask->target.pool);
 	struct host *chosen[2] = {NULL, NULL}, *host;
@@ -212,7 +226,7 @@ static struct host *any(struct gateway *gateway, const struct ask *ask, const st
 	uint64_t seen = 0;
 
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry) {
-		if (host == not || !route_has(gateway, ask, host))
+		if (is_out(out, host) || !route_has(gateway, ask, host) || !is_reachable(gateway, host))
 			continue;
 		const unsigned its = rank(host, host_pool(host, ask->target.pool), remote);
 		if (its < best)
@@ -284,6 +298,11 @@ static struct host *only(struct gateway *gateway, const struct ask *ask, struct 
 	return found;
 }
 
+struct host *route_other(struct gateway *gateway, const struct ask *ask, const struct route_out *out)
+{
+	return any(gateway, ask, out);
+}
+
 struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host * not, struct error *error)
 {
 	struct host *host;
@@ -292,7 +311,8 @@ struct host *route_one(struct gateway *gateway, const struct ask *ask, const str
 		return named(gateway, ask, error);
 	if (ask->target.select == SELECT_SLOT)
 		return only(gateway, ask, error);
-	host = ask->target.select == SELECT_KEY ? by_key(gateway, ask) : any(gateway, ask, not );
+	const struct route_out out = {.hosts = {not }, .count = not != NULL};
+	host = ask->target.select == SELECT_KEY ? by_key(gateway, ask) : any(gateway, ask, &out);
 	if (!host && not &&route_has(gateway, ask, not ))
 		host = hosts_find(gateway->hosts,
 				  (struct span){.bytes = (const uint8_t *)not ->name, .size = strlen(not ->name)});

@@ -34,6 +34,15 @@ bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask);
  * why. */
 struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host * not, struct error *error);
 
+/* Hosts that are left out. */
+struct route_out {
+	const struct host *hosts[SESSION_DENIALS];
+	uint32_t count;
+};
+
+/* Any host but these for a call on one of several. NULL: there is none. */
+struct host *route_other(struct gateway *gateway, const struct ask *ask, const struct route_out *out);
+
 /* A call of any instance has been answered by the host, after so many nanoseconds. */
 void route_learn(struct host *host, uint64_t took);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/session.h"
 
+#include "gateway/core/hosts.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -25,6 +27,9 @@ static void reap(struct gateway_ending *ending)
 
 	idmap_free(&session->calls);
 	leases_free(&session->leases);
+	for (unsigned i = 0; i < SESSION_DENIALS; i++)
+		if (session->denials[i].host)
+			session->denials[i].host->users--;
 	free(session->user);
 	free(session->client);
 	free(session);

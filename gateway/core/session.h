@@ -16,6 +16,15 @@ struct lane;
 TAILQ_HEAD(call_list, call);
 TAILQ_HEAD(lane_list, lane);
 
+enum { SESSION_DENIALS = 8 };
+
+/* A host has denied the session a method of a pool: for some time, calls of any host go to others. */
+struct denial {
+	struct host *host; /* NULL: none. It counts as one of its users */
+	uint64_t what;     /* hash of pool and method */
+	uint64_t until;
+};
+
 struct session {
 	struct gateway_ending ending;
 	TAILQ_ENTRY(session) entry;
@@ -29,6 +38,8 @@ struct session {
 	struct lane_list lanes;
 	struct leases leases;
 	uint32_t held;    /* messages that wait: held.h */
+	struct denial denials[SESSION_DENIALS]; /* the last few */
+	unsigned denied_at;
 	uint64_t untaken; /* bytes of messages to the client that it has not taken */
 	size_t begun;     /* to_supervisor->bytes, when a message was begun */
 	bool full;        /* untaken is over GATEWAY_AHEAD */

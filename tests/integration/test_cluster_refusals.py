@@ -39,3 +39,38 @@ def test_a_notification_waits_longer_than_its_client(cluster):
         assert c.value("objpool.ping") == []
     with hosts["h2"].client() as there:
         wait_for(lambda: there.value("p:0.get") == "kept", lambda: "the notification")
+
+
+# ---- no bus ----
+
+def test_calls_are_refused_at_once_when_the_bus_is_gone(cluster):
+    hosts = cluster(("h1", "h2"))
+    with hosts["h1"].client().maps() as c:
+        assert c.value("p@h2.tag") == "h2"
+        hosts.server.stop()
+        wait_for(lambda: c.value("objpool.hosts")["bus"]["state"] != "connected", lambda: "the bus to be missed")
+        for method in ("p@h2.tag", "p@h2:all.tag"):
+            error = c.error(method)
+            assert error["code"] == "UNREACHABLE" and error["ran"] == "no" and error["host"] == "h2", error
+            assert "not connected with the bus" in error["message"], error
+        assert c.value("p@*.tag") == "h1"
+
+
+# ---- hosts that deny what others allow ----
+
+def test_any_host_is_one_that_allows_it(cluster):
+    hosts = cluster(("h2",))
+    hosts.add("h3", sections="\n[user h1/*]\ncall = p.slot\n")
+    hosts.add("h4", sections="\n[user h1/*]\ncall = p.slot\n")
+    h1 = hosts.add("h1", pools={})
+    h1.sees({"h1": 0, "h2": 2, "h3": 2, "h4": 2})
+    with h1.client().maps() as c:
+        for name in ("h3", "h4"):
+            assert c.error(f"p@{name}.tag")["code"] == "DENIED"
+        assert "(no rule, or no pool of that name is shared)" in c.error("nosuch@h2.tag")["message"]
+        assert {c.value("p@*.tag") for _ in range(30)} == {"h2"}
+        assert c.value("p@*.slot") in (0, 1)
+        hosts["h2"].daemon.stop()
+        h1.sees({"h1": 0, "h3": 2, "h4": 2})
+        error = c.error("p@*.tag")
+        assert error["code"] == "DENIED" and error["ran"] == "no" and error["host"] in ("h3", "h4")

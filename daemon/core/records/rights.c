@@ -240,11 +240,12 @@ void rights_say_denied(const struct rights *rights, enum right right, struct spa
 {
 	static const struct span any = {.bytes = (const uint8_t *)"*", .size = 1};
 	char pools[ERROR_SHOWN], methods[ERROR_SHOWN];
-	const char *name = error_shown(pool.size > 0 ? pool : any, pools), *dot = method.size > 0 ? "." : "";
+	const char *name = error_shown(pool.size > 0 ? pool : any, pools), *dot = method.size > 0 ? "." : "",
+		   *no_rule = rights->host ? "no rule, or no pool of that name is shared" : "no rule";
 
 	if (rights->user)
-		error_say(error, ERROR_DENIED, RAN_NO, "user %.64s may not \"%s\" %s%s%s (%.64s)", rights->user, names[right],
-			  name, dot, error_shown(method, methods), where ? where : "no rule");
+		error_say(error, ERROR_DENIED, RAN_NO, "user %.192s may not \"%s\" %s%s%s (%.64s)", rights->user, names[right],
+			  name, dot, error_shown(method, methods), where ? where : no_rule);
 	else
 		error_say(error, ERROR_DENIED, RAN_NO,
 			  "a client that is no user may not \"%s\" %s%s%s (no [user] section is for it)", names[right], name, dot,

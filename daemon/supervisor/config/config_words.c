@@ -196,7 +196,10 @@ bool config_is_user_name(const char *name)
 	const size_t n = strspn(name, LETTERS_AND_DIGITS "_-.@/");
 	const bool any = name[n] == '*' && (n == 0 || name[n - 1] == '/'); /* "*", and "HOST/" with a star */
 
-	return n + any > 0 && n + any <= CONFIG_USER_NAME_MAX && !name[n + any];
+	const char *slash = strchr(name, '/');
+	const size_t host = slash ? (size_t)(slash + 1 - name) : 0; /* of HOST/NAME */
+
+	return n + any > 0 && host <= GATEWAY_NAME_MAX + 1 && n + any - host <= CONFIG_USER_NAME_MAX && !name[n + any];
 }
 
 bool config_is_host_name(const char *name)

@@ -17,7 +17,7 @@ struct behalf *behalf_new(struct span host, struct span user, uint64_t local)
 	if (!host.bytes)
 		return behalf;
 	snprintf(behalf->host, sizeof behalf->host, "%.*s", SPAN_TEXT(host, GATEWAY_NAME_MAX));
-	snprintf(behalf->name, sizeof behalf->name, "%s/%.*s", behalf->host, SPAN_TEXT(user, GATEWAY_NAME_MAX));
+	snprintf(behalf->name, sizeof behalf->name, "%s/%.*s", behalf->host, SPAN_TEXT(user, BEHALF_USER_MAX));
 	error_make_utf8(behalf->name, strlen(behalf->name));
 	return behalf;
 }

@@ -13,7 +13,7 @@
 #include "daemon/supervisor/users/users.h"
 #include "proto/gateway_link.h"
 
-enum { BEHALF_NAME = 2 * GATEWAY_NAME_MAX + 2 };
+enum { BEHALF_USER_MAX = 255, BEHALF_NAME = GATEWAY_NAME_MAX + 1 + BEHALF_USER_MAX + 1 };
 
 struct behalf {
 	char name[BEHALF_NAME]; /* HOST/USER */
