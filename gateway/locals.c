@@ -232,8 +232,13 @@ void locals_close(struct local *local)
 	set_dirty(socket, true);
 }
 
-void locals_free(struct program *program)
+void locals_free_closing(struct program *program)
 {
-	while (!TAILQ_EMPTY(&program->locals))
-		free_socket(TAILQ_FIRST(&program->locals));
+	struct local_socket *socket, *next;
+
+	for (socket = TAILQ_FIRST(&program->locals); socket; socket = next) {
+		next = TAILQ_NEXT(socket, link);
+		if (socket->closing)
+			free_socket(socket);
+	}
 }

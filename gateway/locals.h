@@ -18,7 +18,8 @@ void locals_close(struct local *local);
 /* A turn is over: sends what the core has written. */
 void locals_end_turn(struct program *program);
 
-/* Closes all; the core has given them up. */
-void locals_free(struct program *program);
+/* Closes those that the core is done with, whether their bytes are sent or not: these are charged to the gateway, which is freed
+ * next, and closes the others. */
+void locals_free_closing(struct program *program);
 
 #endif

@@ -141,8 +141,8 @@ static void close_program(struct program *program)
 		program->gateway->ending = true;
 	program->services = services_free(program->services);
 	program->link = link_free(program->link); /* what it has read is charged to the gateway */
+	locals_free_closing(program);
 	program->gateway = gateway_free(program->gateway);
-	locals_free(program);
 	subjects_close(program);
 	if (program->timer)
 		event_free(program->timer);

@@ -867,6 +867,15 @@ void daemon_close(struct local *local)
 	push(session);
 }
 
+void daemon_drop_closing(struct daemon *daemon)
+{
+	struct session_of_daemon *session;
+
+	TAILQ_FOREACH(session, &daemon->sessions, entry)
+		if (session->closing)
+			session->local = local_free(session->local);
+}
+
 void daemon_lose_gateway(struct daemon *daemon)
 {
 	while (!TAILQ_EMPTY(&daemon->sessions)) {

@@ -345,6 +345,7 @@ static void stop_gateway(struct node *node, bool in_order)
 	if (!in_order)
 		node->gateway->bus_is_up = false; /* no goodbye */
 	node->gateway->now = node->world->now;
+	daemon_drop_closing(node->daemon);
 	node->gateway = gateway_free(node->gateway);
 	daemon_lose_gateway(node->daemon);
 	clients_lose_gateway(node->clients);

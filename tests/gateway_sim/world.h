@@ -123,6 +123,8 @@ int daemon_open(struct daemon *daemon, struct local *local);
 void daemon_wrote(struct local *local);
 void daemon_reads(struct local *local);
 void daemon_close(struct local *local);
+/* The gateway ends: its side of sessions that it is done with, before it is freed. */
+void daemon_drop_closing(struct daemon *daemon);
 /* The gateway's process is dead, and with it all its sessions. */
 void daemon_lose_gateway(struct daemon *daemon);
 /* Writes the array of POOLS. */
