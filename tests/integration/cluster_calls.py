@@ -421,7 +421,11 @@ def describe(line, kind, _):
 
 
 def forget(line, kind, _):
-    """Of a method that has no sticky call: others have."""
+    """Beside a call: sticky calls of a method that has none. Others have."""
+    token = line.token()
+    end = line.one(kind, token, *line.full("p@*", "mark", [token, 0.01]), token)
+    if end != "ok":
+        return end
     error, count = line.ask("objpool.forget", "p@*", "mark")
     if error is not None:
         line.honest(error)
