@@ -55,8 +55,8 @@ struct bus_counts {
 };
 
 struct bus_engine {
-	/* Begins to connect, and goes on until `close`. NULL: out of memory, or the options are wrong; `reason` has a
-	 * sentence. */
+	/* Begins to connect, and goes on until `close`; files that can't be read now are read again. NULL: out of memory; `reason`
+	 * has a sentence. */
 	struct bus *(*open)(const struct bus_options *options, struct event_base *base, const struct bus_events *events,
 			    void *owner, char *reason, size_t size);
 	/* From now on, and after each reconnection. `group`: each message goes to one of its members; NULL: to each subscriber.

@@ -494,8 +494,20 @@ static void connect_later(struct bus *bus, int after_ms)
 	(void)evtimer_add(bus->again, &wait);
 }
 
-/* Files may have been renewed. A file that can't be used costs no connection: it may be half written. */
-static void read_files_again(struct bus *bus)
+static void tell_down(struct bus *bus, const char *why)
+{
+	const bool known = bus->told_why[0] != '\0';
+
+	bus->up = false;
+	if (known && (strcmp(why, bus->told_why) == 0 || clock_now() - bus->told_at < REASONS_EVERY))
+		return;
+	copy_word(bus->told_why, why);
+	bus->told_at = clock_now();
+	bus->events->down(bus->owner, why);
+}
+
+/* Files may have come, or been renewed. One that can't be used costs no connection: it may be half written. */
+static void read_files(struct bus *bus)
 {
 	char reason[WORD], said[2 * WORD];
 	natsOptions *options = make_options(bus, reason, sizeof reason);
@@ -503,6 +515,8 @@ static void read_files_again(struct bus *bus)
 	if (options) {
 		natsOptions_Destroy(bus->options);
 		bus->options = options;
+	} else if (!bus->options) {
+		tell_down(bus, reason);
 	} else if (!bus->complained) {
 		snprintf(said, sizeof said, "%s: what the files had before is used", reason);
 		bus->events->said(bus->owner, said);
@@ -523,10 +537,15 @@ static void try_to_connect(struct bus *bus)
 
 static void on_again(evutil_socket_t fd, short what, void *context)
 {
+	struct bus *bus = context;
+
 	(void)fd;
 	(void)what;
-	read_files_again(context);
-	try_to_connect(context);
+	read_files(bus);
+	if (bus->options)
+		try_to_connect(bus);
+	else
+		connect_later(bus, AGAIN_MS);
 }
 
 /* The library calls on_closed when it will call nothing more. */
@@ -595,18 +614,6 @@ static void on_tried(struct bus *bus, natsConnection *made)
 	SLIST_FOREACH(subscription, &bus->subscriptions, link)
 		if (put_in_force(bus, subscription) < 0)
 			bus->events->said(bus->owner, "a subscription was refused by the library");
-}
-
-static void tell_down(struct bus *bus, const char *why)
-{
-	const bool known = bus->told_why[0] != '\0';
-
-	bus->up = false;
-	if (known && (strcmp(why, bus->told_why) == 0 || clock_now() - bus->told_at < REASONS_EVERY))
-		return;
-	copy_word(bus->told_why, why);
-	bus->told_at = clock_now();
-	bus->events->down(bus->owner, why);
 }
 
 static void tell_state(struct bus *bus, const struct notes *notes)
@@ -719,10 +726,8 @@ static struct bus *open_bus(const struct bus_options *options, struct event_base
 	bus->wake = event_new(base, -1, EV_PERSIST, on_wake, bus);
 	bus->again = evtimer_new(base, on_again, bus);
 	bus->wanted = nats_options_copy(options);
-	if (bus->wake && bus->again && bus->wanted && subscribe(bus, NATS_DISCONNECTS, NULL, &disconnects) == 0)
-		bus->options = make_options(bus, reason, size);
-	if (bus->options) {
-		try_to_connect(bus);
+	if (bus->wake && bus->again && bus->wanted && subscribe(bus, NATS_DISCONNECTS, NULL, &disconnects) == 0) {
+		event_active(bus->again, 0, 0);
 		return bus;
 	}
 	close_bus(bus);
