@@ -108,6 +108,14 @@ static void test_a_packet_that_is_not_whole_is_dropped(void **state)
 	assert_int_equal(bench->gateway->late, 1);
 	open_one(host, 1);
 	assert_int_equal(bench->local_count, 1);
+	/* Nor is a beat that is not: this one is h1's own, as if it came from h9. */
+	const struct span h9 = {.bytes = (const uint8_t *)"h9", .size = 2};
+	bench->beat.bytes[bench->beat.size - 1] ^= 1;
+	gateway_on_beat(bench->gateway, h9, (struct span){.bytes = bench->beat.bytes, .size = bench->beat.size});
+	assert_null(hosts_find(bench->gateway->hosts, h9));
+	bench->beat.bytes[bench->beat.size - 1] ^= 1;
+	gateway_on_beat(bench->gateway, h9, (struct span){.bytes = bench->beat.bytes, .size = bench->beat.size});
+	assert_non_null(hosts_find(bench->gateway->hosts, h9));
 }
 
 /* ---- order ---- */
@@ -228,6 +236,7 @@ static void test_no_epoch_is_used_twice(void **state)
 		if (i > 0)
 			assert_true(epochs[i] > epochs[i - 1]);
 	}
+	host->is_deaf = true; /* else its acknowledgements would tell the epoch */
 	/* Nor after the host's name was another's, and is its own again. */
 	struct played *other = played_new(bench, "h2", P);
 	bench_pass(bench, 1000);
