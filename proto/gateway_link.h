@@ -31,8 +31,8 @@
  *           that were under way. Numbers are never used twice.
  * TAKEN     The client has taken so many bytes of the session's MESSAGEs (of their rpc alone) since the last TAKEN. The gateway keeps
  *           at most GATEWAY_AHEAD bytes and one message unconfirmed for each session.
- * POOLS     The pools of this daemon that are shared: [pool, class, slots, [slot that is ready, …], queued, running, unpickle?, trust]
- *           each; `trust` is nil, "*" or an array of hosts. All of them, every GATEWAY_POOLS_MS, and soon after one has
+ * POOLS     The pools of this daemon that are shared: [pool, class, slots, [slot that is ready, …], queued, running, unpickle?, trust,
+ *           finished] each; `trust` is nil, "*" or an array of hosts; `finished` changes whenever a task has ended. All of them, every GATEWAY_POOLS_MS, and soon after one has
  *           changed.
  * DRAIN     The daemon stops: the gateway says goodbye to the bus, finishes what it has, and ends when the socket is closed.
  *

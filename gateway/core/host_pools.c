@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 enum {
-	POOL_FIELDS = 8,  /* [name, class, slots, ready, queued, running, unpickle, trust], as POOLS has them */
+	POOL_FIELDS = 8,  /* [name, class, slots, ready, queued, running, unpickle, trust, finished], as POOLS has them; `finished`,
+			   * which came later, may lack */
 	BRIEF_FIELDS = 7, /* in HOSTS */
 };
 
@@ -85,7 +86,10 @@ static int read_pool(struct reader *reader, const char *own_name, struct host_po
 	    read_uint(reader, &pool->queued) < 0 || read_uint(reader, &pool->running) < 0 ||
 	    read_bool(reader, &pool->unpickle) < 0 || read_value(reader, &pool->trust) < 0)
 		return -EBADMSG;
-	for (; count > POOL_FIELDS; count--) {
+	pool->finished = 0;
+	if (count > POOL_FIELDS && read_uint(reader, &pool->finished) < 0)
+		return -EBADMSG;
+	for (; count > POOL_FIELDS + 1; count--) {
 		struct span later;
 		if (read_value(reader, &later) < 0)
 			return -EBADMSG;
@@ -115,7 +119,16 @@ static bool same_ready(const struct host_pools *a, const struct host_pools *b)
 	return true;
 }
 
-int host_pools_read(struct host_pools *pools, struct reader *reader, const char *own_name, bool *changed)
+static void note_move(struct host_pool *pool, const struct host_pools *before, uint64_t now)
+{
+	const struct span name = {.bytes = (const uint8_t *)pool->name, .size = strlen(pool->name)};
+	const struct host_pool *old = host_pools_find(before, name);
+	const bool moves = !old || old->finished != pool->finished || pool->running < pool->ready;
+
+	pool->moved_at = moves ? now : old->moved_at;
+}
+
+int host_pools_read(struct host_pools *pools, struct reader *reader, const char *own_name, uint64_t now, bool *changed)
 {
 	struct host_pools read = {0};
 	uint32_t count = 0;
@@ -127,8 +140,10 @@ int host_pools_read(struct host_pools *pools, struct reader *reader, const char 
 		struct host_pool pool, *list = realloc(read.list, (i + 1) * sizeof *list);
 		r = list ? read_pool(reader, own_name, &pool) : -ENOMEM;
 		read.list = list ? list : read.list;
-		if (r == 0)
-			read.list[read.count++] = pool;
+		if (r < 0)
+			break;
+		note_move(&pool, pools, now);
+		read.list[read.count++] = pool;
 	}
 	if (r == 0) {
 		const struct host_pools before = *pools;
@@ -145,7 +160,7 @@ void host_pools_put(const struct host_pools *pools, struct sendq *to, bool brief
 	put_array(to, pools->count);
 	for (uint32_t i = 0; i < pools->count; i++) {
 		const struct host_pool *pool = &pools->list[i];
-		put_array(to, brief ? BRIEF_FIELDS : POOL_FIELDS);
+		put_array(to, brief ? BRIEF_FIELDS : POOL_FIELDS + 1);
 		put_text(to, pool->name);
 		put_text(to, pool->class);
 		put_uint(to, pool->slots);
@@ -158,5 +173,6 @@ void host_pools_put(const struct host_pools *pools, struct sendq *to, bool brief
 		}
 		put_bool(to, pool->unpickle);
 		sendq_copy(to, pool->trust.bytes, pool->trust.size);
+		put_uint(to, pool->finished);
 	}
 }

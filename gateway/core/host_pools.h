@@ -12,7 +12,8 @@ enum { HOST_POOLS_MAX = 1024 };
 struct host_pool {
 	char *name, *class;
 	uint32_t slots, ready;
-	uint64_t queued, running;
+	uint64_t queued, running, finished;
+	uint64_t moved_at; /* when a task had ended since, or an instance had nothing to do */
 	bool unpickle;
 	bool open;         /* this host may call it: it takes no pickles, or trusts this host */
 	struct span trust; /* a msgpack value: nil, "*", or an array of hosts */
@@ -27,9 +28,9 @@ struct host_pools {
 /* NULL: there is none of that name. */
 struct host_pool *host_pools_find(const struct host_pools *pools, struct span name);
 
-/* Reads an array of pools, or nil: none are known. *changed: there are others, or other numbers of slots. 0, -EBADMSG or -ENOMEM;
- * then the pools are what they were. */
-int host_pools_read(struct host_pools *pools, struct reader *reader, const char *own_name, bool *changed);
+/* Reads an array of pools, or nil: none are known. `now`: the time. *changed: there are others, or other numbers of slots. 0,
+ * -EBADMSG or -ENOMEM; then the pools are what they were. */
+int host_pools_read(struct host_pools *pools, struct reader *reader, const char *own_name, uint64_t now, bool *changed);
 
 /* Appends them as an array; `brief`: as HOSTS has them, else as a beat. */
 void host_pools_put(const struct host_pools *pools, struct sendq *to, bool brief);

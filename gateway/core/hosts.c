@@ -446,7 +446,7 @@ int hosts_set_own_pools(struct hosts *hosts, struct span pools)
 
 	if (!hosts->self)
 		return -EBADMSG;
-	const int r = host_pools_read(&hosts->self->pools, &reader, gateway->name, &changed);
+	const int r = host_pools_read(&hosts->self->pools, &reader, gateway->name, gateway->now, &changed);
 	if (r < 0)
 		return r == -EBADMSG ? r : 0;
 	hosts->pools_heard = gateway->now;
@@ -554,7 +554,7 @@ static void take_beat(struct host *host, const struct beat *beat)
 	const bool came = host->state != HOST_READY || host->since == 0;
 	set_state(host, HOST_READY);
 	timer_set(&gateway->timers, &host->watch, gateway->now + HOST_SILENT_AFTER);
-	if (host_pools_read(&host->pools, &pools, gateway->name, &changed) < 0)
+	if (host_pools_read(&host->pools, &pools, gateway->name, gateway->now, &changed) < 0)
 		host->late++;
 	if (changed)
 		hosts_changed(hosts);

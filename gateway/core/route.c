@@ -178,10 +178,16 @@ static bool beats_count(struct gateway *gateway, const struct host *a, const str
 	return !took || took >= HOST_BEAT || gateway_random(gateway) % HOST_BEAT < took;
 }
 
+/* Its instances all have something to do that has not ended for so long that beats are true. */
+static bool is_stuck(const struct host *host, const struct host_pool *pool)
+{
+	return host->hosts->gateway->now - pool->moved_at >= 2 * HOST_BEAT;
+}
+
 /* What there is to do for each instance that is ready; much, if none is. */
 static double load(const struct host *host, const struct host_pool *pool, bool beat_counts)
 {
-	const double told = beat_counts ? (double)pool->queued + (double)pool->running : 0,
+	const double told = beat_counts || is_stuck(host, pool) ? (double)pool->queued + (double)pool->running : 0,
 		     work = told + (double)host->unanswered;
 	return pool->ready ? work / pool->ready : 1e9 + work;
 }

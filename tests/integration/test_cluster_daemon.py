@@ -55,7 +55,7 @@ def test_the_gateway_is_told_the_configuration(cluster):
     assert config["ca"] is None and config["max_message"] == 256 << 20
     assert config["remotes"] == {"q": {"hosts": ["h2", "h3"], "prefer": "load"}, "r": {"hosts": "*", "prefer": "local"}}
     gateway.wait_pools(lambda pools: pools.get("p", [0, 0, []])[2] == [0, 1])
-    assert gateway.pools["p"] == ["Probe", 2, [0, 1], 0, 0, False, None]
+    assert gateway.pools["p"] == ["Probe", 2, [0, 1], 0, 0, False, None, 0]
 
 
 def test_calls_go_and_answers_come(cluster):

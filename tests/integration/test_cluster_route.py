@@ -160,8 +160,10 @@ def test_what_is_shared_here_goes_where_least_is_to_do(cluster):
         owed = [busy.start(f"p:{slot}.sleep", 60) for slot in (0, 1)]
         wait_for(lambda: hosts["h1"].hosts()["h1"]["pools"][0]["running"] == 2, lambda: "the gateway to know of the load")
         before = hosts["h1"].hosts()["h1"]["calls"]
-        for _ in range(3):      # of calls as long as a beat: of shorter ones beats tell too late (docs/SCALE.md)
+        for _ in range(3):
             assert c.value("p.sleep", 0.5) == 0.5
+        # Short calls, too: beats tell that nothing ends on h1. They have run for longer than two of them.
+        assert [c.value(f"{target}.tag") for target in ("p", "p@*") for _ in range(20)] == 40 * ["h2"]
         assert hosts["h1"].hosts()["h1"]["calls"] == before
         for msgid in owed:
             busy.value("objpool.cancel", msgid)

@@ -358,6 +358,28 @@ static void test_the_least_loaded_of_two(void **state)
 	assert_int_equal(known(bench, "h3")->unanswered, 21);
 }
 
+/* Short calls are sent blindly, but not to a pool where nothing ends. */
+static void test_a_pool_that_is_stuck(void **state)
+{
+	struct bench *bench = *state;
+
+	known(bench, "h2")->took = known(bench, "h3")->took = 1;
+	h2(state)->pools = "[[\"p\", \"C\", 2, 2, 0, 2, false, null, 7]]";
+	bench_keep(bench, 2000, NULL, NULL);
+	for (int i = 0; i < 4; i++)
+		bench_ask(bench, i == 0 ? "[0, 0, \"p@*.m\", []]" : "[2, \"p@*.m\", []]");
+	assert_int_equal(known(bench, "h2")->unanswered, 0);
+	assert_int_equal(h2(state)->stream[1].size, 0);
+	/* Something ends there. */
+	for (unsigned i = 0; i < 40 && h2(state)->stream[1].size == 0; i++) {
+		h2(state)->pools = i % 2 ? "[[\"p\", \"C\", 2, 2, 0, 2, false, null, 8]]"
+					 : "[[\"p\", \"C\", 2, 2, 0, 2, false, null, 9]]";
+		bench_keep(bench, 500, NULL, NULL);
+		bench_ask(bench, "[2, \"p@*.m\", []]");
+	}
+	assert_true(h2(state)->stream[1].size > 0);
+}
+
 static void test_calls_that_have_no_answer_yet_count(void **state)
 {
 	struct bench *bench = *state;
@@ -847,6 +869,7 @@ int main(void)
 		TEST(a_remote_pool_is_of_the_hosts_that_it_names),
 		TEST(what_prefer_means),
 		TEST(the_least_loaded_of_two),
+		TEST(a_pool_that_is_stuck),
 		TEST(calls_that_have_no_answer_yet_count),
 		TEST(a_key_has_one_host_and_few_move),
 		TEST(a_slot_is_of_one_host),

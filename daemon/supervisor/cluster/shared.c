@@ -36,6 +36,15 @@ uint32_t shared_running(const struct pool *pool)
 	return n;
 }
 
+uint64_t shared_finished(const struct pool *pool)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		n += pool->slots[i]->calls;
+	return n;
+}
+
 bool shared_is_full(const struct pool *pool)
 {
 	if (pool->paused)

@@ -16,6 +16,9 @@ uint32_t shared_ready(const struct pool *pool);
 /* Batches in workers' hands. A slot that is leased counts as one that has something to do. */
 uint32_t shared_running(const struct pool *pool);
 
+/* Tasks that its present instances have finished. It may also become less. */
+uint64_t shared_finished(const struct pool *pool);
+
 /* Are no slots ready, or do as many calls wait as slots are ready? Then a call is better off elsewhere. */
 bool shared_is_full(const struct pool *pool);
 

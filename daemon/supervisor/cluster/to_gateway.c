@@ -170,7 +170,7 @@ static void pack_pool(msgpack_packer *packer, const struct pool *pool)
 	const struct config_pool *section = shared_section(pool);
 	const uint32_t ready = shared_ready(pool);
 
-	msgpack_pack_array(packer, 8);
+	msgpack_pack_array(packer, 9);
 	pack_text(packer, pool->name);
 	pack_text(packer, section->class);
 	msgpack_pack_uint32(packer, pool->size);
@@ -182,6 +182,7 @@ static void pack_pool(msgpack_packer *packer, const struct pool *pool)
 	msgpack_pack_uint32(packer, shared_running(pool));
 	(section->unpickle ? msgpack_pack_true : msgpack_pack_false)(packer);
 	pack_trust(packer, section);
+	msgpack_pack_uint64(packer, shared_finished(pool));
 }
 
 void to_gateway_pools(struct cluster *cluster)
