@@ -76,7 +76,7 @@ struct host {
 	uint64_t next_epoch;     /* of the next conduit */
 	uint64_t replayed;       /* when it was last sent sticky calls */
 	bool replays;            /* it is being sent sticky calls: see sticky_comes_first */
-	unsigned replay_fails;   /* so often in a row it has not taken them */
+	unsigned replay_fails;   /* so often in a row it has not taken them; 0: none is due */
 	uint32_t users;          /* who holds a pointer to the host */
 	struct account *memory;  /* what is held for the host, and for its sessions here */
 	uint32_t sessions;       /* that it has here */

@@ -74,8 +74,13 @@ void replay_look(struct host *host)
 {
 	struct gateway *gateway = host->hosts->gateway;
 
-	if (host->replays || host->state != HOST_READY || gateway->sticky_count == 0 ||
-	    (!host->self && gateway->state != GATEWAY_SERVING) || !sticky_due(gateway, host) ||
+	if (host->replays)
+		return;
+	if (gateway->sticky_count == 0 || !sticky_due(gateway, host)) {
+		host->replay_fails = 0; /* what it has not taken is forgotten */
+		return;
+	}
+	if (host->state != HOST_READY || (!host->self && gateway->state != GATEWAY_SERVING) ||
 	    (host->replay_fails > 0 && gateway->now < host->replayed + TRY_EVERY))
 		return;
 	struct replay *replay = calloc(1, sizeof *replay);

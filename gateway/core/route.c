@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/route.h"
 
-#include "gateway/core/sticky.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,7 +197,7 @@ static unsigned rank(const struct host *host, const struct host_pool *pool, cons
 {
 	const bool has_no_room = host->self && remote && !remote->prefer_load;
 
-	if (sticky_comes_first(host) != STICKY_FIRST_NONE)
+	if (host->replays || host->replay_fails > 0)
 		return 0;
 	return has_no_room ? 1 : pool->ready > 0 ? 3 : pool->slots == 0 ? 2 : 1;
 }
