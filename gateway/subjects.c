@@ -179,6 +179,10 @@ int subjects_configure(struct program *program, struct span message)
 		settings_free(&settings);
 		return 0;
 	}
+	if (program->bus && strcmp(settings.name, program->settings.name) != 0) { /* the process ends, and another one comes */
+		gateway_leave(program->gateway);
+		program->engine->flush(program->bus);
+	}
 	if (program->bus)
 		gateway_on_bus_down(program->gateway, "its configuration has changed");
 	subjects_close(program);

@@ -9,6 +9,7 @@
 #include "daemon/supervisor/loop.h"
 #include "daemon/supervisor/setup.h"
 #include "daemon/supervisor/base/parent_watch.h"
+#include "daemon/supervisor/config/config_cluster.h"
 #include "daemon/supervisor/config/paths.h"
 #include "daemon/supervisor/base/signals.h"
 #include "daemon/supervisor/transport/tls_context.h"
@@ -371,7 +372,32 @@ static int check_files(const struct config *config, const struct options *option
 	return r;
 }
 
-/* Where there is a cluster: can its program be run? */
+static void say_warning(const char *text)
+{
+	complain("warning: %s", text);
+}
+
+/* The files of [cluster] that the gateway reads, as the user that the daemon has. */
+static int check_bus_files(const struct config_cluster *cluster)
+{
+	const struct {
+		const char *key, *path;
+	} files[] = {{"bus_ca", cluster->bus_ca},
+		     {"bus_cert", cluster->bus_cert},
+		     {"bus_key", cluster->bus_key},
+		     {"bus_creds", cluster->bus_creds}};
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		if (files[i].path && access(files[i].path, R_OK) < 0) {
+			complain("%s: [cluster] %s = %s can't be read: %s", cluster->place, files[i].key, files[i].path,
+				 strerror(errno));
+			r = -1;
+		}
+	return r;
+}
+
+/* Where there is a cluster: can its program be run, and are its files there? */
 static int check_gateway(const struct config *config)
 {
 	char *program = config->cluster.place ? gateway_process_find(config) : NULL;
@@ -380,7 +406,7 @@ static int check_gateway(const struct config *config)
 	if (r < 0)
 		complain("%s: [cluster] needs objpool-gateway: %s: %s", config->cluster.place, program, strerror(errno));
 	free(program);
-	return r;
+	return check_bus_files(&config->cluster) < 0 ? -1 : r;
 }
 
 /* The configuration has been read, and is right in itself. Returns the exit status. */
@@ -392,6 +418,7 @@ static int check(const struct config *config, const struct options *options)
 
 	if (options->acl.user)
 		return answer_acl(config, &options->acl);
+	config_warn_of_cluster(config, say_warning);
 	if (options->extent == CHECK_SYNTAX || config->pool_count == 0) {
 		if (check_certificates(config) < 0 || (options->extent != CHECK_SYNTAX && check_gateway(config) < 0))
 			return 1;

@@ -119,6 +119,11 @@ struct gateway *gateway_free(struct gateway *gateway)
 	return NULL;
 }
 
+void gateway_leave(struct gateway *gateway)
+{
+	hosts_say_goodbye(gateway->hosts);
+}
+
 void gateway_end_turn(struct gateway *gateway)
 {
 	conduits_flush(gateway);

@@ -53,6 +53,9 @@ uint64_t gateway_next(const struct gateway *gateway);
 /* Does what is due at gateway->now. */
 void gateway_run(struct gateway *gateway);
 
+/* This host leaves, under the name that it has: says goodbye to the others. */
+void gateway_leave(struct gateway *gateway);
+
 void gateway_end_turn(struct gateway *gateway);
 
 /* After DRAIN: is everything answered and said? */

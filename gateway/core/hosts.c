@@ -268,10 +268,32 @@ static void say_state(struct gateway *gateway, const char *state, const char *te
 	gateway_supervisor_wrote(gateway, before);
 }
 
+static void say_connected(struct hosts *hosts)
+{
+	struct gateway *gateway = hosts->gateway;
+	char text[sizeof gateway->bus_text + GATEWAY_NAME_MAX + 60];
+
+	(void)snprintf(text, sizeof text, hosts->rival.refuses ? "%s; another host calls itself %s, too, and serves nobody" : "%s",
+		       gateway->bus_text, gateway->name);
+	say_state(gateway, "connected", text);
+}
+
 void hosts_say_connecting(struct hosts *hosts)
 {
 	say_state(hosts->gateway, "connecting", hosts->gateway->bus_text);
 	hosts_changed(hosts);
+}
+
+/* A goodbye of an incarnation that nobody knows: it tells the host that was there before, and nobody else minds. It is not this
+ * one's, which may serve later. */
+static void say_refusing(struct hosts *hosts)
+{
+	const struct gateway *gateway = hosts->gateway;
+	const struct beat beat = {.incarnation = ~gateway->incarnation, .number = ++hosts->beats, .bye = true};
+	size_t size;
+
+	if (gateway->bus_is_up)
+		(void)beat_publish(hosts->gateway, &beat, NULL, &size); /* it is small, and said again */
 }
 
 static void refuse(struct hosts *hosts)
@@ -286,6 +308,7 @@ static void refuse(struct hosts *hosts)
 		       gateway->name);
 	gateway->state = GATEWAY_REFUSED;
 	say_state(gateway, "refused", text); /* which the daemon logs */
+	say_refusing(hosts);
 	hosts_changed(hosts);
 	TAILQ_FOREACH(host, &hosts->list, entry)
 		if (!host->self && host->state != HOST_GONE)
@@ -310,6 +333,7 @@ static void on_listened(struct timer *timer)
 
 	if (gateway->state == GATEWAY_REFUSED && gateway->now < hosts->rival.heard + RIVAL_IS_OVER) {
 		timer_set(&gateway->timers, timer, hosts->rival.heard + RIVAL_IS_OVER);
+		say_refusing(hosts);
 		return;
 	}
 	if (gateway->state == GATEWAY_REFUSED) {
@@ -320,7 +344,7 @@ static void on_listened(struct timer *timer)
 		return;
 	gateway->state = GATEWAY_SERVING;
 	gateway->sticky_owed = true; /* hosts that were heard before */
-	say_state(gateway, "connected", gateway->bus_text);
+	say_connected(hosts);
 	hosts_changed(hosts);
 	say_beat(hosts, false);
 	TAILQ_FOREACH(host, &hosts->list, entry)
@@ -334,7 +358,7 @@ void hosts_on_bus_up(struct hosts *hosts)
 	if (gateway->state == GATEWAY_CONNECTING)
 		listen_first(hosts);
 	else if (serves(hosts))
-		say_state(gateway, "connected", gateway->bus_text);
+		say_connected(hosts);
 	if (serves(hosts))
 		say_beat(hosts, false);
 	hosts_changed(hosts);
@@ -403,6 +427,15 @@ void hosts_say(struct hosts *hosts)
 	gateway->told += to->bytes - before;
 }
 
+static void forget_rival(struct hosts *hosts)
+{
+	if (!hosts->rival.refuses || hosts->gateway->now < hosts->rival.refuses + 2 * RIVAL_IS_OVER)
+		return;
+	hosts->rival.refuses = 0;
+	if (hosts->gateway->bus_is_up && serves(hosts))
+		say_connected(hosts);
+}
+
 static void on_beat_due(struct timer *timer)
 {
 	struct hosts *hosts = container_of(timer, struct hosts, beat);
@@ -413,6 +446,7 @@ static void on_beat_due(struct timer *timer)
 		gateway_hears_daemon(gateway); /* it is not the daemon's fault */
 	if (serves(hosts) && gateway->bus_is_up)
 		say_beat(hosts, false);
+	forget_rival(hosts);
 	struct host *host;
 	TAILQ_FOREACH(host, &hosts->list, entry)
 		if (gateway->sticky_count > 0)
@@ -461,13 +495,26 @@ int hosts_set_own_pools(struct hosts *hosts, struct span pools)
 
 /* ---- what other hosts say ---- */
 
+/* The other one serves nobody, as this host was there before. */
+static void tell_of_rival(struct hosts *hosts)
+{
+	gateway_log(hosts->gateway, LOG_WARNING,
+		    "another host calls itself %s, too, and came later: it serves nobody until it has another name",
+		    hosts->gateway->name);
+	say_connected(hosts);
+}
+
 /* Somebody else has this host's name. */
 static void meet_rival(struct hosts *hosts, const struct beat *beat)
 {
 	struct gateway *gateway = hosts->gateway;
 
-	if (!rival_on_beat(&hosts->rival, gateway, beat))
+	const bool knew = hosts->rival.refuses > 0;
+	if (!rival_on_beat(&hosts->rival, gateway, beat)) {
+		if (hosts->rival.refuses > 0 && !knew && gateway->state == GATEWAY_SERVING)
+			tell_of_rival(hosts);
 		return;
+	}
 	refuse(hosts);
 	timer_set(&gateway->timers, &hosts->listen, gateway->now + RIVAL_IS_OVER);
 }

@@ -8,11 +8,12 @@
 static bool note(struct rival *rival, uint64_t now, const struct beat *beat)
 {
 	if (beat->bye) {
+		rival->refuses = now;
 		rival->incarnation = rival->incarnation == beat->incarnation ? 0 : rival->incarnation;
 		return false;
 	}
 	if (rival->incarnation != beat->incarnation || now - rival->heard > COUNT_ANEW)
-		*rival = (struct rival){.incarnation = beat->incarnation, .heard = rival->heard};
+		*rival = (struct rival){.incarnation = beat->incarnation, .heard = rival->heard, .refuses = rival->refuses};
 	if (beat->number <= rival->beat)
 		return false;
 	rival->beat = beat->number;

@@ -14,6 +14,7 @@ struct rival {
 	uint64_t incarnation; /* 0: there is none */
 	uint64_t beat, heard; /* of its last beat: the number, and when it came */
 	uint32_t beats;       /* that were heard in a row */
+	uint64_t refuses;     /* when it last said that it serves nobody, as this host was there before; 0: it does not */
 };
 
 /* A beat of this host's name, and of another incarnation. Is it time to refuse to serve, as the other one was there before? */

@@ -74,3 +74,32 @@ def test_any_host_is_one_that_allows_it(cluster):
         h1.sees({"h1": 0, "h3": 2, "h4": 2})
         error = c.error("p@*.tag")
         assert error["code"] == "DENIED" and error["ran"] == "no" and error["host"] in ("h3", "h4")
+
+
+# ---- names ----
+
+def test_the_older_of_two_hosts_of_one_name_is_told(cluster):
+    hosts = cluster(("h1", "h2"))
+    first = hosts["h2"]
+    other = hosts.add("h2")
+    first.daemon.wait_log("another host calls itself h2, too, and came later")
+    text = "another host calls itself h2, too, and serves nobody"
+    with first.client() as c:
+        assert text in c.value("objpool.hosts")["bus"]["text"]
+        other.daemon.stop()
+        wait_for(lambda: text not in c.value("objpool.hosts")["bus"]["text"], lambda: "the other host to be forgotten")
+    hosts.hosts["h2"] = first
+
+
+def test_a_host_that_takes_another_name_says_goodbye(cluster):
+    hosts = cluster(("h1", "h2"))
+    h2 = hosts["h2"].daemon
+    h2.users = h2.users.replace("name = h2", "name = h5")
+    h2.write_config()
+    with h2.client() as c:
+        c.value("objpool.reload")
+    hosts["h1"].sees({"h1": 2, "h5": 2})
+    log = hosts["h1"].daemon.log()
+    assert "host h2 is gone" in log and "host h2 is silent" not in log, log
+    hosts["h2"].name = "h5"
+    hosts.hosts["h5"] = hosts.hosts.pop("h2")

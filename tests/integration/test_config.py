@@ -566,3 +566,25 @@ def test_the_packaged_configuration_holds_with_all_defaults_uncommented(place):
         for key, value in EXAMPLE.findall(parts[section]):
             if key not in NOT_HERE and "tls:" not in value:
                 assert with_value(place, key, value).returncode == 0, (key, value, with_value(place, key, value).stderr)
+
+
+def test_what_has_no_effect_without_a_cluster_is_told(place):
+    done, _ = check(place, "[pool p]\nplugin = probe\nclass = Probe\nshare = yes\n", "--check=syntax")
+    assert done.returncode == 0 and "pool p: share = yes has no effect without a section [cluster]" in done.stderr
+    cluster = "[cluster]\nname = h\nbus = nats://x:1\n"
+    done, _ = check(place, cluster + "[pool p]\nplugin = probe\nclass = Probe\n[remote p]\nprefer = load\n", "--check=syntax")
+    assert done.returncode == 0 and "[remote p] prefer = load: the pool here is not shared" in done.stderr
+    done, _ = check(place, cluster + "[pool p]\nplugin = probe\nclass = Probe\nshare = yes\n[remote p]\nprefer = load\n",
+                    "--check=syntax")
+    assert done.returncode == 0 and "warning" not in done.stderr
+
+
+def test_files_of_the_bus_must_be_there(place):
+    done, _ = check(place, f"[cluster]\nname = h\nbus = nats://x:1\nbus_creds = {place}/none\n", "--check")
+    assert done.returncode == 1 and f"[cluster] bus_creds = {place}/none can't be read" in done.stderr
+
+
+def test_users_of_other_hosts_have_long_names(place):
+    for name, good in ((f"h1/{'u' * 64}", True), (f"{'h' * 63}/{'u' * 64}", True), (f"h1/{'u' * 65}", False), ("u" * 65, False)):
+        done, _ = check(place, f"[user {name}]\ncall = p.*\n", "--check=syntax")
+        assert (done.returncode == 0) == good, done.stderr

@@ -6,6 +6,7 @@
 #include "daemon/supervisor/cluster/link.h"
 #include "daemon/supervisor/cluster/offers.h"
 #include "daemon/supervisor/cluster/to_gateway.h"
+#include "daemon/supervisor/config/config_cluster.h"
 #include "daemon/supervisor/log/log.h"
 #include "proto/gateway_link.h"
 
@@ -163,10 +164,16 @@ static int change(struct cluster *cluster)
 	return 0;
 }
 
+static void log_warning(const char *text)
+{
+	log_say(LOG_WARNING, "%s", text);
+}
+
 int cluster_settle(struct daemon *daemon)
 {
 	const bool wanted = daemon->config.cluster.place != NULL;
 
+	config_warn_of_cluster(&daemon->config, log_warning);
 	if (wanted)
 		return daemon->cluster ? change(daemon->cluster) : enter(daemon);
 	if (daemon->cluster)

@@ -114,3 +114,34 @@ int config_check_share(struct config *config, const struct config_pool *pool)
 			   "trust = HOSTS",
 			   pool->place, pool->name);
 }
+
+static void warn_of_share(const struct config_pool *pool, void (*say)(const char *text))
+{
+	char text[400];
+
+	snprintf(text, sizeof text, "%s: pool %s: share = yes has no effect without a section [cluster]", pool->place, pool->name);
+	say(text);
+}
+
+static void warn_of_load(const struct config_remote *remote, const struct config_pool *pool, void (*say)(const char *text))
+{
+	char text[400];
+
+	snprintf(text, sizeof text,
+		 "%s: [remote %s] prefer = load: the pool here is not shared, so plain calls go to other hosts alone; set share = yes in "
+		 "its section",
+		 remote->place, pool->name);
+	say(text);
+}
+
+void config_warn_of_cluster(const struct config *config, void (*say)(const char *text))
+{
+	for (uint32_t i = 0; i < config->pool_count; i++) {
+		const struct config_pool *pool = &config->pools[i];
+		const struct config_remote *remote = find_remote(config, pool->name);
+		if (pool->share && !config->cluster.place)
+			warn_of_share(pool, say);
+		if (!pool->share && remote && remote->prefer == PREFER_LOAD)
+			warn_of_load(remote, pool, say);
+	}
+}

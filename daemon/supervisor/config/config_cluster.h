@@ -6,6 +6,9 @@
 struct config;
 struct config_pool;
 
+/* Says what is allowed, and has no effect: one sentence each. */
+void config_warn_of_cluster(const struct config *config, void (*say)(const char *text));
+
 /* Adds a section [remote NAME], and gives the last one. 0, or -1 with config->reason. */
 int config_add_remote(struct config *config, const char *name, const char *place);
 void *config_last_remote(struct config *config);
