@@ -146,6 +146,22 @@ static void test_results_are_counted_once_and_put_in_order(void **state)
 	}
 }
 
+static void test_a_result_that_comes_twice_does_not_end_the_map(void **state)
+{
+	struct bench *bench = *state;
+
+	bench_ask(bench, CALL(1, "\"p@h2:map\", \"m\", [[]], {}"));
+	bench_ask(bench, CALL(2, "\"p@*:map\", \"m\", [[10, 11]], {}"));
+	played_beat(h3(state), "[]");
+	played_says(h2(state), 1, false, "[2, \"objpool.credit\", [2, 9]]");
+	played_says(h2(state), 1, false, "[2, \"objpool.credit\", [2, 9]]");
+	for (int i = 0; i < 3; i++) /* of the second, before the first */
+		played_says(h2(state), 1, false, "[2, \"objpool.result\", [2, 1, null, 8]]");
+	assert_null(strstr(bench_heard(bench), "[1, 2, null"));
+	played_says(h2(state), 1, false, "[2, \"objpool.result\", [2, 0, null, 7]]");
+	assert_said(bench, "[1, 2, null, [7, 8]]");
+}
+
 static void test_what_a_lost_host_had_fails_and_the_rest_goes_on(void **state)
 {
 	struct bench *bench = *state;
@@ -267,6 +283,10 @@ static void test_the_error_of_the_first_slot_is_told(void **state)
 	const char *said = bench_heard(bench);
 	assert_has(said, "early");
 	assert_has(said, "\"index\": 0");
+	bench_ask(bench, CALL(2, "\"p@*:all\", \"m\", [], {}")); /* the other way about */
+	played_says(h2(state), 1, false, "[1, 2, null, [[" FAILURE("early") ", null], [null, 1]]]");
+	played_says(h3(state), 1, false, "[1, 2, null, [[null, 1], [" FAILURE("late") ", null]]]");
+	assert_said(bench, "early");
 }
 
 static void test_the_first_error_ends_it(void **state)
@@ -337,6 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_host_gets_its_share_within_its_credit),
 		TEST(results_are_counted_once_and_put_in_order),
+		TEST(a_result_that_comes_twice_does_not_end_the_map),
 		TEST(what_a_lost_host_had_fails_and_the_rest_goes_on),
 		TEST(an_idempotent_map_hands_out_again),
 		TEST(items_that_had_not_left_go_to_others),
