@@ -51,8 +51,13 @@ static void on_down(void *owner, const char *reason)
 {
 	struct program *program = owner;
 
+	const struct settings *settings = &program->settings;
+	char text[REASON + SUBJECT];
+
 	program_tick(program);
-	gateway_on_bus_down(program->gateway, reason);
+	snprintf(text, sizeof text, "%s%s: %s", settings->server_count > 0 ? settings->servers[0] : "the bus",
+		 settings->server_count > 1 ? " and the others" : "", reason);
+	gateway_on_bus_down(program->gateway, text);
 }
 
 /* Connections are named "objpool DOMAIN HOST": see open_bus. */

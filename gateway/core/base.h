@@ -116,7 +116,7 @@ struct gateway {
 	uint64_t max_message;
 	bool ending; /* gateway_free has been called */
 	bool bus_is_up;
-	char bus_text[128]; /* where the bus is, or why not */
+	char bus_text[200]; /* where the bus is, or why not */
 	char unknown[GATEWAY_NAME_MAX + 1]; /* the name in the last error about a host that nobody knows: see struct error's `host` */
 	uint64_t late;      /* packets and beats that nobody waits for any more */
 	uint32_t served;    /* sessions that are held for other hosts */

@@ -103,3 +103,9 @@ def test_a_host_that_takes_another_name_says_goodbye(cluster):
     assert "host h2 is gone" in log and "host h2 is silent" not in log, log
     hosts["h2"].name = "h5"
     hosts.hosts["h5"] = hosts.hosts.pop("h2")
+
+
+def test_what_is_said_of_the_bus_names_it(cluster):
+    hosts = cluster(("h1",))
+    hosts.server.stop()
+    hosts["h1"].daemon.wait_log(f"cluster: connecting: {hosts.server.url}: ")
