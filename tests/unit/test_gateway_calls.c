@@ -730,13 +730,13 @@ static void test_what_appends_is_not_made_twice(void **state)
 	struct bench *bench = *state;
 
 	bench_ask(bench, STICKY(1, "append"));
-	bench_ask(bench, STICKY(2, "replace"));
+	bench_ask(bench, CALL(2, "\"p@*:all\", \"n\", [2], {\"sticky\": \"replace\"}"));
 	(void)played_heard(h2(state), 1, false);
 	break_conduit(h2(state));
 	bench_keep(bench, 500, NULL, NULL);
 	const char *again = played_heard(h2(state), 1, false);
 	assert_null(strstr(again, "\"m\", [1]"));
-	assert_non_null(strstr(again, "\"m\", [2]"));
+	assert_non_null(strstr(again, "\"n\", [2]"));
 }
 
 static void test_so_many_sticky_calls_are_remembered(void **state)
