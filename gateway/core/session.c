@@ -158,7 +158,7 @@ struct sendq *session_begin(struct session *session)
 void session_end(struct session *session)
 {
 	session->untaken += session->gateway->to_supervisor.bytes - session->begun;
-	session->full = session->untaken > GATEWAY_AHEAD;
+	session->full = session->full || session->untaken > GATEWAY_AHEAD; /* until session_taken, which resumes */
 }
 
 void session_taken(struct session *session, uint64_t bytes)

@@ -472,9 +472,13 @@ void clients_take(struct clients_of_node *clients)
 		struct client *client = &clients->clients[i];
 		if (!client->open || client->untaken == 0)
 			continue;
+		const uint32_t most = client->untaken < UINT32_MAX ? (uint32_t)client->untaken : UINT32_MAX;
+		const uint32_t taken = clients->world->quieting || world_one_in(clients->world, 2)
+					       ? most
+					       : 1 + world_dice(clients->world, most);
 		struct sendq to = begin(TO_GATEWAY_TAKEN, client->sid, 3);
-		put_uint(&to, client->untaken);
-		client->untaken = 0;
+		put_uint(&to, taken);
+		client->untaken -= taken;
 		node_tell(clients->node, &to);
 	}
 	for (unsigned i = 0; i < CLIENTS && !clients->node->stalled_until; i++)
