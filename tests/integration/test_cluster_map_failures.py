@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from cluster import Cluster, needs_cluster
-from cluster_calls import Book, Caller, Wrong, build_ledger, pools, rights, wait_until_ended, wait_until_quiet
+from cluster_calls import Book, Caller, Wrong, build_ledger, pools, wait_until_ended, wait_until_quiet
 from harness import wait_for
 
 pytestmark = needs_cluster
@@ -100,7 +100,7 @@ def library(tmp_path_factory):
 def test_a_host_is_killed_while_maps_run(place, library):
     file, book, healed = place / "runs", Book(), threading.Event()
     cluster = Cluster(place, ())
-    add = lambda name: cluster.add(name, pools=pools(library, file, name), sections=rights())  # noqa: E731
+    add = lambda name: cluster.add(name, pools=pools(library, file, name))  # noqa: E731
     try:
         for name in ("h1", "h2", "h3"):
             add(name)
