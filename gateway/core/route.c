@@ -307,7 +307,7 @@ struct host *route_other(struct gateway *gateway, const struct ask *ask, const s
 	return any(gateway, ask, out);
 }
 
-struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host * not, struct error *error)
+struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host *passed_over, struct error *error)
 {
 	struct host *host;
 
@@ -315,11 +315,12 @@ struct host *route_one(struct gateway *gateway, const struct ask *ask, const str
 		return named(gateway, ask, error);
 	if (ask->target.select == SELECT_SLOT)
 		return only(gateway, ask, error);
-	const struct route_out out = {.hosts = {not }, .count = not != NULL};
+	const struct route_out out = {.hosts = {passed_over}, .count = passed_over != NULL};
 	host = ask->target.select == SELECT_KEY ? by_key(gateway, ask) : any(gateway, ask, &out);
-	if (!host && not &&route_has(gateway, ask, not ))
+	if (!host && passed_over && route_has(gateway, ask, passed_over))
 		host = hosts_find(gateway->hosts,
-				  (struct span){.bytes = (const uint8_t *)not ->name, .size = strlen(not ->name)});
+				  (struct span){.bytes = (const uint8_t *)passed_over->name,
+						.size = strlen(passed_over->name)});
 	if (!host)
 		route_say_none(gateway, ask, error);
 	return host;

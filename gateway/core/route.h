@@ -30,9 +30,9 @@ int route_set_remotes(struct gateway *gateway, struct span map);
 /* Does the target stand for several hosts? */
 bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask);
 
-/* The host for a call on one host; `not` is left out, if there is another (NULL: none). NULL: there is none, and *error says
- * why. */
-struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host * not, struct error *error);
+/* The host for a call on one host; `passed_over` is left out, if there is another (NULL: none). NULL: there is none, and *error
+ * says why. */
+struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host *passed_over, struct error *error);
 
 /* Hosts that are left out. */
 struct route_out {
