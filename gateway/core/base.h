@@ -139,10 +139,10 @@ static inline uint64_t gateway_later(const struct gateway *gateway, uint64_t mom
 	return moment + time < gateway->now ? moment + time : gateway->now;
 }
 
-/* Is there room for more of the own daemon? Else it is not read. */
+/* Is there room for more of the own daemon? Else it is not read. Calls are refused long before: session_is_greedy. */
 static inline bool gateway_wants_more(const struct gateway *gateway)
 {
-	return gateway->memory.used - gateway->others.used < 2 * gateway->memory.limit;
+	return gateway->memory.used - gateway->others.used < 4 * gateway->memory.limit;
 }
 
 /* Something has come from the own daemon. */

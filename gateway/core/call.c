@@ -8,10 +8,15 @@ static const char prefix[] = "objpool.";
 
 enum { NOTICE_HEAD = 3 * PACK_HEAD + 2 * PACK_UINT + sizeof prefix }; /* bytes at most, without the name */
 
+enum { CALL_CHARGE = 512 }; /* bytes that a call counts as, beside what it holds */
+
 static void reap(struct gateway_ending *ending)
 {
 	struct call *call = container_of(ending, struct call, ending);
+	struct account *memory = call->memory;
+
 	call->ops->free(call);
+	account_credit(memory, CALL_CHARGE); /* last: the account is there as long as something is charged to it */
 }
 
 static void on_due(struct timer *timer)
@@ -36,6 +41,8 @@ int call_begin(struct call *call, struct session *session, const struct rpc *rpc
 		timer_close(&gateway->timers, &call->timer);
 		return r;
 	}
+	call->memory = session->memory;
+	account_charge(call->memory, CALL_CHARGE);
 	TAILQ_INSERT_TAIL(&session->list, call, entry);
 	if (ops->came)
 		TAILQ_INSERT_TAIL(&gateway->clients->joinable, call, joinable);

@@ -38,6 +38,7 @@ struct call {
 	TAILQ_ENTRY(call) entry;
 	TAILQ_ENTRY(call) joinable; /* if its ops have `came` */
 	struct session *session;
+	struct account *memory; /* the session's; it outlives the session */
 	const struct call_ops *ops;
 	uint32_t msgid;
 	bool is_request; /* false: a notification, which nothing answers */

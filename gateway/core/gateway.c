@@ -4,6 +4,7 @@
 #include "gateway/core/allowance.h"
 #include "gateway/core/call.h"
 #include "gateway/core/held.h"
+#include "gateway/core/lane.h"
 #include "gateway/core/replay.h"
 #include "gateway/core/request.h"
 #include "gateway/core/route.h"
@@ -59,6 +60,7 @@ struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t
 	gateway->max_message = GATEWAY_MESSAGE_MAX;
 	gateway->memory.limit = MEMORY_MAX;
 	gateway->others.parent = &gateway->memory;
+	gateway->to_supervisor.account = &gateway->memory;
 	gateway->max_sessions = SESSIONS_MAX;
 	while (gateway->incarnation == 0)
 		gateway->incarnation = gateway_random(gateway);
@@ -126,6 +128,8 @@ void gateway_leave(struct gateway *gateway)
 
 void gateway_end_turn(struct gateway *gateway)
 {
+	if (!TAILQ_EMPTY(&gateway->clients->thirsty))
+		lanes_hear(gateway);
 	conduits_flush(gateway);
 	reap_all(gateway);
 }

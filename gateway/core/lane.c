@@ -13,6 +13,7 @@ enum {
 	RUN_MAX = 1 << 16, /* results in a message that is too large. A daemon ends a message behind a large result */
 };
 
+#define DRY_AFTER SECOND
 #define NO_ROOM "could not be heard: the gateway is out of memory"
 
 static struct sendq *out_of(const struct lane *lane)
@@ -30,9 +31,23 @@ static void reap(struct gateway_ending *ending)
 	free(lane);
 }
 
+static void set_thirsty(struct lane *lane, bool thirsty)
+{
+	struct thirsty_lanes *list = &lane->session->gateway->clients->thirsty;
+
+	if (lane->thirsty == thirsty)
+		return;
+	lane->thirsty = thirsty;
+	if (thirsty)
+		TAILQ_INSERT_TAIL(list, lane, thirsty_entry);
+	else
+		TAILQ_REMOVE(list, lane, thirsty_entry);
+}
+
 static void forget(struct lane *lane)
 {
 	lane->over = true;
+	set_thirsty(lane, false);
 	lane->channel = NULL;
 	lane->local = NULL;
 	inlet_close(&lane->inlet);
@@ -316,19 +331,77 @@ static void come(struct lane *lane, struct span bytes)
 		break_off(lane, r == -ENOMEM ? NO_ROOM : "has sent what is no message");
 }
 
+/* ---- how much may come ---- */
+
+static void drink(struct lane *lane)
+{
+	const size_t bytes = lane->withheld;
+
+	lane->withheld = 0;
+	if (lane->channel && bytes)
+		channel_taken(lane->channel, bytes);
+	if (lane->local)
+		local_read(lane->local, true);
+}
+
+/* What has come is taken. May more come? A message that has begun takes memory until it is whole. */
+static void taken(struct lane *lane)
+{
+	const bool waits = lane->inlet.part && session_is_greedy(lane->session);
+
+	set_thirsty(lane, waits);
+	if (!waits && !lane->session->full)
+		drink(lane);
+	else if (lane->local)
+		local_read(lane->local, false);
+}
+
+void lane_resume(struct lane *lane)
+{
+	if (!lane->thirsty)
+		drink(lane);
+}
+
+/* One lane that sends nothing must not hold up the others. */
+static bool has_dried_up(const struct lane *lane)
+{
+	return lane->session->gateway->now - lane->heard > DRY_AFTER;
+}
+
+void lanes_hear(struct gateway *gateway)
+{
+	struct thirsty_lanes *list = &gateway->clients->thirsty;
+	struct lane *lane, *next, *heard = NULL;
+
+	for (lane = TAILQ_FIRST(list); lane; lane = next) {
+		next = TAILQ_NEXT(lane, thirsty_entry);
+		if (!lane->inlet.part || !session_is_greedy(lane->session))
+			set_thirsty(lane, false);
+		else if (heard || lane->session->full)
+			continue;
+		heard = lane->thirsty ? lane : heard;
+		if (!lane->session->full)
+			drink(lane);
+	}
+	if (!heard || !has_dried_up(heard))
+		return;
+	heard->heard = gateway->now;
+	set_thirsty(heard, false);
+	set_thirsty(heard, true);
+}
+
 /* ---- by channel ---- */
 
 static void channel_data(struct channel *channel, struct span bytes)
 {
 	struct lane *lane = channel->owner;
 
+	lane->heard = channel->conduit->gateway->now;
 	come(lane, bytes);
 	if (lane->over)
 		return;
-	if (lane->session->full)
-		lane->withheld += bytes.size;
-	else
-		channel_taken(channel, bytes.size);
+	lane->withheld += bytes.size;
+	taken(lane);
 }
 
 static void channel_left(struct channel *channel)
@@ -352,9 +425,10 @@ static void local_bytes(struct local *local, struct span bytes)
 {
 	struct lane *lane = local->user_side;
 
+	lane->heard = local->gateway->now;
 	come(lane, bytes);
-	if (!lane->over && lane->session->full)
-		local_read(local, false);
+	if (!lane->over)
+		taken(lane);
 }
 
 static void local_sent(struct local *local)
@@ -366,17 +440,6 @@ static void local_gone(struct local *local)
 {
 	struct lane *lane = local->user_side;
 	lose(lane, lane->written - local->out.bytes, false, "has ended the session");
-}
-
-void lane_resume(struct lane *lane)
-{
-	const size_t bytes = lane->withheld;
-
-	lane->withheld = 0;
-	if (lane->channel && bytes)
-		channel_taken(lane->channel, bytes);
-	if (lane->local)
-		local_read(lane->local, true);
 }
 
 /* ---- its beginning ---- */
@@ -433,7 +496,7 @@ struct lane *lane_to(struct session *session, struct host *host, struct error *e
 	lane->ending.reap = reap;
 	lane->session = session;
 	lane->host = host;
-	inlet_open(&lane->inlet, &inlet_ops, &session->gateway->memory, session->gateway->max_message + BLOCK_LARGE);
+	inlet_open(&lane->inlet, &inlet_ops, session->memory, session->gateway->max_message + BLOCK_LARGE);
 	if (!connect(lane)) {
 		error_say(error, ERROR_UNREACHABLE, RAN_NO, "host %s can't be asked: %s", host->name,
 			  host->self ? "its daemon takes no session" : "it is gone");
@@ -441,6 +504,7 @@ struct lane *lane_to(struct session *session, struct host *host, struct error *e
 		free(lane);
 		return NULL;
 	}
+	out_of(lane)->account = session->memory;
 	host->users++;
 	TAILQ_INSERT_TAIL(&session->lanes, lane, entry);
 	if (say_hello(lane) == 0)

@@ -8,7 +8,12 @@
  *                            <--sub->ops---------------------- lane <--bytes, cut anywhere--------- host
  *
  * When the lane is lost, each sub is told so, with what is known of whether it ran: no, if its request had not left this host
- * whole. A lane lives as long as its session: leases and what else belongs to a session at the other host hang on it.
+ * whole.
+ *
+ * While the gateway's memory is taken up, what comes in part for clients that hold more than their share comes one message after the
+ * other: of clients->thirsty only the first lane goes on.
+ *
+ * A lane lives as long as its session: leases and what else belongs to a session at the other host hang on it.
  */
 #ifndef GATEWAY_LANE_H
 #define GATEWAY_LANE_H
@@ -52,7 +57,10 @@ struct lane {
 	uint64_t written; /* bytes */
 	size_t begun;     /* bytes in the queue, when a message was begun */
 	struct inlet inlet;
-	size_t withheld; /* bytes that were taken, but for which no credit is given while the session is full */
+	size_t withheld; /* bytes that were taken, and for which no credit has been given */
+	TAILQ_ENTRY(lane) thirsty_entry;
+	bool thirsty;   /* it is in clients->thirsty */
+	uint64_t heard; /* when something came */
 	bool over;
 	bool complained; /* the daemon has answered hello with an error, or said what is wrong with the connection */
 	char complaint[200];
@@ -81,6 +89,9 @@ void sub_cancel(struct sub *sub);
 
 /* The session is not full any more. */
 void lane_resume(struct lane *lane);
+
+/* The end of a turn: lets the first of clients->thirsty go on, and those that have memory again. */
+void lanes_hear(struct gateway *gateway);
 
 /* The session has ended. Its subs must have ended. */
 void lane_close(struct lane *lane);

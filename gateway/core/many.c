@@ -259,7 +259,7 @@ static int open_call(struct many *many, struct session *session, const struct as
 		route_say_none(session->gateway, ask, error);
 		return -EINVAL;
 	}
-	if (input_open(&many->input, &session->gateway->memory, ask, many->block, error) < 0)
+	if (input_open(&many->input, session->memory, ask, many->block, error) < 0)
 		return -EINVAL;
 	const int r = call_begin(&many->call, session, &ask->rpc, &ops);
 	if (r == -ENOMEM)

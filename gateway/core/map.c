@@ -375,7 +375,7 @@ static struct stint *add_stint(struct map *map, struct host *host)
 	stint->host = host;
 	stint->incarnation = incarnation_of(host);
 	look_at_pool(stint);
-	stint->has.account = &map->many.call.session->gateway->memory;
+	stint->has.account = map->many.call.session->memory;
 	TAILQ_INSERT_TAIL(&map->stints, stint, entry);
 	map->live++;
 	host->users++;

@@ -114,7 +114,7 @@ static bool is_kept(const struct ask *ask, enum way way, const struct block *blo
 
 /* A reference to the block that holds the message; it is copied into one if need be, and `ask` read from there. NULL: *error is
  * made. */
-static struct block *keep(struct gateway *gateway, struct ask *ask, const struct rpc *rpc, struct block *block,
+static struct block *keep(struct session *session, struct ask *ask, const struct rpc *rpc, struct block *block,
 			  struct error *error)
 {
 	const uint8_t *begin = rpc->method.bytes; /* the params follow the method, and end the message */
@@ -123,7 +123,7 @@ static struct block *keep(struct gateway *gateway, struct ask *ask, const struct
 
 	if (block)
 		return block_ref(block);
-	block = block_new(&gateway->memory, size);
+	block = block_new(session->memory, size);
 	if (!block) {
 		error_no_memory(error, RAN_NO);
 		return NULL;
@@ -262,10 +262,11 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 	struct error error;
 	struct ask ask;
 
-	if (allowance_is_used_up(gateway)) {
+	if (session_is_greedy(session)) {
 		error_say(&error, ERROR_OVERLOADED, RAN_NO,
-			  "the gateway to other hosts holds %llu MiB, as many as it may (max_memory in [cluster])",
-			  (unsigned long long)(gateway->memory.used >> 20));
+			  "the gateway to other hosts holds %llu MiB, as many as it may (max_memory in [cluster]), of which this client "
+			  "has %llu",
+			  (unsigned long long)(gateway->memory.used >> 20), (unsigned long long)(session->memory->used >> 20));
 		refuse_request(session, rpc, &error);
 		return;
 	}
@@ -288,7 +289,7 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 	}
 	const enum way way = choose(gateway, &ask, &error);
 	struct block *kept = NULL;
-	if (way == REFUSED || (is_kept(&ask, way, block) && !(kept = keep(gateway, &ask, rpc, block, &error)))) {
+	if (way == REFUSED || (is_kept(&ask, way, block) && !(kept = keep(session, &ask, rpc, block, &error)))) {
 		refuse_request(session, rpc, &error);
 		return;
 	}
@@ -318,6 +319,8 @@ void request_take(struct session *session, struct span message, struct block *bl
 
 	if (rpc_parse(message, &rpc) < 0 || rpc.type == RPC_RESPONSE)
 		return; /* the supervisor passes on none such */
+	if (block && block->account == &session->gateway->memory && message.size > block->capacity / 2)
+		block_move(block, session->memory);
 	if (span_is(rpc.method, "objpool.cancel"))
 		take_cancel(session, &rpc);
 	else if (is_feed(rpc.method) && held_feed(session, &rpc, message, block))

@@ -12,10 +12,10 @@ enum { RUN_BYTES = 64 << 10 }; /* of values in a message */
 void results_open(struct results *results, struct call *call, const struct ask *ask)
 {
 	*results = (struct results){.call = call,
-				    .account = &call->session->gateway->memory,
+				    .account = call->session->memory,
 				    .streams = ask->stream,
 				    .runs = ask->runs,
-				    .run.account = &call->session->gateway->memory,
+				    .run.account = call->session->memory,
 				    .ordered = ask->ordered,
 				    .collects = ask->errors == ASK_COLLECT,
 				    .first = ask->errors == ASK_FIRST,

@@ -84,7 +84,7 @@ static int set_seats(struct rounds *rounds, uint32_t count, bool ready)
 	struct host *host;
 
 	free_seats(rounds);
-	rounds->dealt.account = &gateway->memory;
+	rounds->dealt.account = rounds->many.call.session->memory;
 	rounds->seats = calloc(count, sizeof *rounds->seats);
 	if (!rounds->seats || input_hand(&many->input, &rounds->dealt, count) < 0)
 		return -1;

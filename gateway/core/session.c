@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/session.h"
 
+#include "gateway/core/allowance.h"
 #include "gateway/core/hosts.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@ int clients_open(struct gateway *gateway)
 	if (!gateway->clients)
 		return -ENOMEM;
 	TAILQ_INIT(&gateway->clients->list);
+	TAILQ_INIT(&gateway->clients->thirsty);
 	TAILQ_INIT(&gateway->clients->joinable);
 	return 0;
 }
@@ -32,7 +34,16 @@ static void reap(struct gateway_ending *ending)
 			session->denials[i].host->users--;
 	free(session->user);
 	free(session->client);
+	account_close(session->memory);
 	free(session);
+}
+
+bool session_is_greedy(const struct session *session)
+{
+	const struct gateway *gateway = session->gateway;
+
+	return allowance_is_used_up(gateway) && (account_exceeds_share(session->memory, &gateway->memory) ||
+						 allowance_own_memory(gateway) / 2 > gateway->memory.limit);
 }
 
 void session_free_if_over(struct session *session)
@@ -51,6 +62,7 @@ static struct session *session_make(struct gateway *gateway, uint64_t sid)
 	if (!session)
 		return NULL;
 	session->ending.reap = reap;
+	session->memory = account_new(&gateway->memory);
 	session->gateway = gateway;
 	session->sid = sid;
 	TAILQ_INIT(&session->list);
@@ -81,6 +93,7 @@ static struct session *session_new(struct gateway *gateway, uint64_t sid)
 	if (!session)
 		return NULL;
 	if (idmap_add(&gateway->clients->by_sid, sid, session) < 0) {
+		account_close(session->memory);
 		free(session);
 		return NULL;
 	}

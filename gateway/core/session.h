@@ -29,6 +29,7 @@ struct session {
 	struct gateway_ending ending;
 	TAILQ_ENTRY(session) entry;
 	struct gateway *gateway;
+	struct account *memory; /* below the gateway's: what it holds for this client */
 	uint64_t sid;
 	char *user;   /* "-": none */
 	char *client; /* its name; may be "" */
@@ -55,6 +56,7 @@ struct clients {
 	struct call_list joinable; /* calls that hosts can join that come later */
 	struct remote *remotes; /* route.h */
 	uint32_t remote_count;
+	TAILQ_HEAD(thirsty_lanes, lane) thirsty; /* lane.h */
 	void (*resumed)(struct session *session);         /* it is not full any more */
 	void (*idle)(struct session *session);            /* it is closed, and its last call has ended */
 	void (*released)(struct gateway *gateway);        /* a host has had its sticky calls */
@@ -71,6 +73,10 @@ int session_open(struct gateway *gateway, uint64_t sid, struct span map);
 
 /* A session that is no client's, for calls with the rights of this user that the gateway makes itself; it ends with the last. */
 struct session *session_of_user(struct gateway *gateway, const char *user);
+
+/* Is the gateway's memory taken up, and has this client more than its share? Then it can't begin calls, and what comes for such
+ * clients comes one message after the other. Where twice as much is held as may be, this is so for all clients. */
+bool session_is_greedy(const struct session *session);
 
 /* It has neither calls nor lanes any more, and is closed: frees it at the end of the turn. */
 void session_free_if_over(struct session *session);

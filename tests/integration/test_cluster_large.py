@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers of other hosts that are larger than this host takes: they fail, and nothing else does."""
+import contextlib
+import threading
+
 import pytest
 from cluster import cluster, needs_cluster  # noqa: F401
+from cluster_calls import gateway_memory
 
 pytestmark = needs_cluster
 SMALL, LARGE = 1000, 6 << 20
@@ -68,3 +72,33 @@ def test_results_of_all_that_are_too_large(hosts):
             is_too_large(error, index=index)
         is_too_large(c.full("p@*:all", "blob", [LARGE])[0])
         assert c.value("p@*:all.slot") == [0, 1]
+
+
+def test_clients_with_large_answers_leave_room_for_others(cluster):
+    """Six clients are owed eighteen answers, which together are far over max_memory: they come one after the other, and others go on
+    meanwhile."""
+    hosts = cluster(("h2", "h3", "h4"))
+    h1 = hosts.add("h1", pools={}, cluster={"max_memory": "32M"})
+    h1.sees({"h1": 0, "h2": 2, "h3": 2, "h4": 2})
+    size = 8 << 20
+    with contextlib.ExitStack() as stack:
+        greedy = [stack.enter_context(h1.client().maps()) for _ in range(6)]
+        small = stack.enter_context(h1.client().maps())
+        calls = [(client, client.start(f"p@{host}.blob", size)) for client in greedy for host in ("h2", "h3", "h4")]
+        done = []
+
+        def take():
+            for client, number in calls:
+                error, value = client.wait(number)
+                done.append(error or len(value))
+
+        taker = threading.Thread(target=take)
+        taker.start()
+        others = 0
+        while taker.is_alive():
+            assert small.value("p@h2.slot") in (0, 1)
+            others += 1
+        taker.join()
+        assert done == [size] * len(calls)
+        assert others > 5
+        assert gateway_memory(h1) < 150 << 20
