@@ -5,6 +5,7 @@
 #include "gateway/core/call.h"
 #include "gateway/core/held.h"
 #include "gateway/core/lane.h"
+#include "gateway/core/remotes.h"
 #include "gateway/core/replay.h"
 #include "gateway/core/request.h"
 #include "gateway/core/route.h"
@@ -110,7 +111,7 @@ struct gateway *gateway_free(struct gateway *gateway)
 	stickies_close(gateway);
 	if (gateway->clients) {
 		held_close(gateway);
-		route_close(gateway);
+		remotes_close(gateway);
 		idmap_free(&gateway->clients->by_sid);
 		free(gateway->clients);
 	}
@@ -170,7 +171,7 @@ static int take_config(struct gateway *gateway, struct reader *reader)
 		return r;
 	if (gateway->bus_is_up && gateway->state == GATEWAY_CONNECTING)
 		hosts_on_bus_up(gateway->hosts);
-	return route_set_remotes(gateway, remotes);
+	return remotes_set(gateway, remotes);
 }
 
 static int take_open(struct gateway *gateway, struct reader *reader)

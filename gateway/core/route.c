@@ -1,98 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/route.h"
 
+#include "gateway/core/remotes.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/* ---- [remote NAME] ---- */
-
-void route_close(struct gateway *gateway)
-{
-	struct clients *clients = gateway->clients;
-
-	for (uint32_t i = 0; i < clients->remote_count; i++) {
-		free(clients->remotes[i].pool);
-		free(clients->remotes[i].kept);
-	}
-	free(clients->remotes);
-	clients->remotes = NULL;
-	clients->remote_count = 0;
-}
-
-static int read_remote(struct reader *reader, struct remote *remote)
-{
-	struct span pool, key, value, prefer = {0};
-	uint32_t count;
-
-	*remote = (struct remote){0};
-	if (read_text(reader, &pool) < 0 || read_map(reader, &count) < 0)
-		return -EBADMSG;
-	for (; count > 0; count--) {
-		if (read_text(reader, &key) < 0 || read_value(reader, &value) < 0)
-			return -EBADMSG;
-		struct reader inside = reader_of(value);
-		if (span_is(key, "hosts"))
-			remote->hosts = value;
-		else if (span_is(key, "prefer") && read_nil(&inside) < 0 && read_text(&inside, &prefer) < 0)
-			return -EBADMSG;
-	}
-	remote->prefer_load = span_is(prefer, "load");
-	remote->pool = strndup((const char *)pool.bytes, pool.size);
-	remote->kept = malloc(remote->hosts.size + 1);
-	if (!remote->pool || !remote->kept) {
-		free(remote->pool);
-		free(remote->kept);
-		return -ENOMEM;
-	}
-	if (remote->hosts.size)
-		memcpy(remote->kept, remote->hosts.bytes, remote->hosts.size);
-	remote->hosts.bytes = remote->kept;
-	return 0;
-}
-
-int route_set_remotes(struct gateway *gateway, struct span map)
-{
-	struct clients *clients = gateway->clients;
-	struct reader reader = reader_of(map);
-	uint32_t count;
-	int r = 0;
-
-	route_close(gateway);
-	if (read_map(&reader, &count) < 0)
-		return -EBADMSG;
-	for (; count > 0 && r == 0; count--) {
-		struct remote *remotes = realloc(clients->remotes, (clients->remote_count + 1) * sizeof *remotes);
-		if (!remotes)
-			return -ENOMEM;
-		clients->remotes = remotes;
-		r = read_remote(&reader, &remotes[clients->remote_count]);
-		clients->remote_count += r == 0;
-	}
-	return r;
-}
-
-static const struct remote *remote_of(const struct gateway *gateway, struct span pool)
-{
-	for (uint32_t i = 0; i < gateway->clients->remote_count; i++)
-		if (span_is(pool, gateway->clients->remotes[i].pool))
-			return &gateway->clients->remotes[i];
-	return NULL;
-}
-
-static bool names(const struct remote *remote, const char *host)
-{
-	struct reader reader = reader_of(remote->hosts);
-	struct span name;
-	uint32_t count;
-
-	if (read_text(&reader, &name) == 0)
-		return span_is(name, "*") || span_is(name, host);
-	for (count = read_array(&reader, &count) < 0 ? 0 : count; count > 0 && read_text(&reader, &name) == 0; count--)
-		if (span_is(name, host))
-			return true;
-	return false;
-}
 
 /* ---- candidates ---- */
 
@@ -116,8 +29,8 @@ bool route_has(const struct gateway *gateway, const struct ask *ask, const struc
 		return false;
 	if (ask->target.host.size > 0)
 		return target_is_of_hosts(&ask->target) || span_is(ask->target.host, host->name);
-	const struct remote *remote = remote_of(gateway, ask->target.pool);
-	return host->self || !remote || names(remote, host->name);
+	const struct remote *remote = remotes_find(gateway, ask->target.pool);
+	return host->self || !remote || remote_names(remote, host->name);
 }
 
 static bool is_shared(const struct gateway *gateway, const struct ask *ask)
@@ -224,7 +137,7 @@ static bool is_out(const struct route_out *out, const struct host *host)
 
 static struct host *any(struct gateway *gateway, const struct ask *ask, const struct route_out *out)
 {
-	const struct remote *remote = ask->target.host.size ? NULL : remote_of(gateway, ask->target.pool);
+	const struct remote *remote = ask->target.host.size ? NULL : remotes_find(gateway, ask->target.pool);
 	struct host *chosen[2] = {NULL, NULL}, *host;
 	unsigned best = 0;
 	uint64_t seen = 0;

@@ -16,17 +16,6 @@
 #include "gateway/core/hosts.h"
 #include "gateway/core/session.h"
 
-/* A [remote NAME] section. */
-struct remote {
-	char *pool;
-	struct span hosts; /* a msgpack value: "*", or an array of names */
-	uint8_t *kept;
-	bool prefer_load;
-};
-
-/* The map `remotes` of CONFIG. 0, -EBADMSG or -ENOMEM. */
-int route_set_remotes(struct gateway *gateway, struct span map);
-
 /* Does the target stand for several hosts? */
 bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask);
 
@@ -54,7 +43,5 @@ bool route_is_ready(const struct host *host, const struct ask *ask);
 
 /* There is no host: makes the error that says why. */
 void route_say_none(const struct gateway *gateway, const struct ask *ask, struct error *error);
-
-void route_close(struct gateway *gateway);
 
 #endif

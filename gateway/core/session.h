@@ -54,7 +54,7 @@ struct clients {
 	struct idmap by_sid;
 	struct session_list list;
 	struct call_list joinable; /* calls that hosts can join that come later */
-	struct remote *remotes; /* route.h */
+	struct remote *remotes; /* remotes.h */
 	uint32_t remote_count;
 	TAILQ_HEAD(thirsty_lanes, lane) thirsty; /* lane.h */
 	void (*resumed)(struct session *session);         /* it is not full any more */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/sticky.h"
 
-#include "gateway/core/route.h"
+#include "gateway/core/remotes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -161,13 +161,22 @@ void sticky_lost(struct sticky *sticky, const struct host *host, bool may_have_r
 	sticky->gateway->sticky_owed = true;
 }
 
+/* Is the host among those of the target? */
+static bool is_meant(const struct sticky *sticky, const struct host *host, const struct host_pool *pool)
+{
+	const bool is_plain = sticky->ask.target.host.size == 0;
+	const struct remote *remote = is_plain ? remotes_find(sticky->gateway, sticky->ask.target.pool) : NULL;
+
+	return host->self || (pool->open && (!remote || remote_names(remote, host->name)));
+}
+
 struct sticky *sticky_due(const struct gateway *gateway, const struct host *host)
 {
 	struct sticky *sticky;
 
 	TAILQ_FOREACH(sticky, &gateway->stickies, entry) {
 		const struct host_pool *pool = host_pool(host, sticky->ask.target.pool);
-		if (pool && pool->ready > 0 && route_has(gateway, &sticky->ask, host) && !sticky_has_had(sticky, host))
+		if (pool && pool->ready > 0 && is_meant(sticky, host, pool) && !sticky_has_had(sticky, host))
 			return sticky;
 	}
 	return NULL;
