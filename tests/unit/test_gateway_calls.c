@@ -586,7 +586,7 @@ static void test_a_call_keeps_its_time(void **state)
 
 /* ---- how much may come ---- */
 
-static void test_an_answer_over_max_message_ends_the_session(void **state)
+static void test_an_answer_over_max_message_fails_its_call(void **state)
 {
 	struct bench *bench = *state;
 	static const uint8_t head[] = {0x94, 1, 1, 0xc0, 0xc6, 0x7f, 0, 0, 0}; /* a value of 2 GiB begins */
@@ -631,18 +631,27 @@ static void test_no_credit_for_a_client_that_does_not_read(void **state)
 	(void)bench_heard(bench);
 }
 
-static void test_who_holds_too_much_takes_no_calls(void **state)
+static void test_who_holds_too_much_begins_no_calls(void **state)
 {
 	struct bench *bench = *state;
+	struct gateway *gateway = bench->gateway;
+	struct account *memory = session_find(gateway, 1)->memory;
 
-	bench->gateway->memory.limit = 1000;
-	account_charge(&bench->gateway->memory, 1500);
+	gateway->memory.limit = 100000;
+	account_charge(memory, 150000);
+	bench_tell(bench, "[1, 2, {\"user\": \"bob\", \"errors\": \"map\"}]");
+	bench_tell(bench, "[2, 2, [0, 1, \"p@h2.m\", []]]");
+	assert_no_answer(bench); /* another client: it goes on */
 	bench_ask(bench, "[0, 1, \"p@h2.m\", []]");
 	assert_said(bench, "OVERLOADED");
-	assert_true(gateway_reads_supervisor(bench->gateway));
-	account_charge(&bench->gateway->memory, 1500);
-	assert_false(gateway_reads_supervisor(bench->gateway));
-	account_credit(&bench->gateway->memory, 3000);
+	account_charge(&gateway->memory, 150000); /* by whoever: nobody takes more */
+	bench_tell(bench, "[2, 2, [0, 2, \"p@h2.m\", []]]");
+	assert_said(bench, "OVERLOADED");
+	assert_true(gateway_reads_supervisor(gateway));
+	account_charge(&gateway->memory, 150000);
+	assert_false(gateway_reads_supervisor(gateway));
+	account_credit(&gateway->memory, 300000);
+	account_credit(memory, 150000);
 }
 
 /* ---- leases ---- */
@@ -880,9 +889,9 @@ int main(void)
 		TEST(a_call_that_is_cancelled_is_not_made_again),
 		TEST(hosts_are_asked_four_times_at_most),
 		TEST(a_call_keeps_its_time),
-		TEST(an_answer_over_max_message_ends_the_session),
+		TEST(an_answer_over_max_message_fails_its_call),
 		TEST(no_credit_for_a_client_that_does_not_read),
-		TEST(who_holds_too_much_takes_no_calls),
+		TEST(who_holds_too_much_begins_no_calls),
 		TEST(a_release_goes_where_the_lease_is),
 		TEST(a_host_that_comes_gets_sticky_calls_first_and_in_order),
 		TEST(what_replaces_takes_the_place_of_what_was),
