@@ -48,8 +48,8 @@ static int send(struct replay *replay, struct sticky *sticky)
 	replay->sent = sticky;
 	if (!session)
 		return -1;
-	gateway_log(gateway, replay->host->replay_fails ? LOG_DEBUG : LOG_INFO, "host %s gets the sticky call %.*s of pool %.*s", replay->host->name,
-		    SPAN_TEXT(sticky->ask.method, 64), SPAN_TEXT(sticky->ask.target.pool, 64));
+	gateway_log(gateway, replay->host->replay_fails ? LOG_DEBUG : LOG_INFO, "host %s gets the sticky call %.*s of pool %.*s",
+		    replay->host->name, SPAN_TEXT(sticky->ask.method, 64), SPAN_TEXT(sticky->ask.target.pool, 64));
 	const int r = gather_replay(session, sticky, replay->host, go_on, replay);
 	if (r < 0) {
 		sticky_lost(sticky, replay->host, false);
