@@ -148,7 +148,7 @@ static void close_program(struct program *program)
 		event_free(program->timer);
 	if (program->timer_fd >= 0)
 		(void)close(program->timer_fd);
-	if (program->base)
+	if (program->base && !program->outlived)
 		event_base_free(program->base);
 }
 
@@ -186,5 +186,7 @@ int main(int argc, char **argv)
 		run(&program);
 	}
 	close_program(&program);
+	if (program.outlived)
+		_exit(program.exit_status); /* that thread is not waited for */
 	return program.exit_status;
 }

@@ -31,6 +31,7 @@ struct program {
 	int timer_fd;              /* a timerfd; -1: none has been made */
 	struct event *timer;       /* it has fired */
 	uint64_t timer_at;         /* when it fires, at the latest when the core wants; UINT64_MAX: it is not set */
+	bool outlived;             /* by a thread of a bus that was closed: see bus.h */
 	bool over;                 /* the supervisor has gone, or can't be understood */
 	int exit_status;
 };

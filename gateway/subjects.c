@@ -199,7 +199,7 @@ void subjects_close(struct program *program)
 {
 	if (program->services)
 		services_set_bus(program->services, NULL, NULL);
-	program->engine->close(program->bus);
+	program->outlived |= !program->engine->close(program->bus);
 	program->bus = NULL;
 	settings_free(&program->settings);
 }

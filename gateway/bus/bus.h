@@ -80,7 +80,9 @@ struct bus_engine {
 	/* False while much is not sent; it tries to send it first. A turn comes when that has changed. */
 	bool (*has_room)(struct bus *bus);
 	void (*counts)(const struct bus *bus, struct bus_counts *counts);
-	void (*close)(struct bus *bus); /* accepts NULL. What is not sent is lost */
+	/* Accepts NULL. What is not sent is lost, and no event comes any more. False: a thread still waits for a server, and wakes
+	 * the loop when it has done so: the loop must not be freed before the process ends. */
+	bool (*close)(struct bus *bus);
 };
 
 extern const struct bus_engine bus_nats;

@@ -67,6 +67,7 @@ struct bus {
 	pthread_t loop;         /* the loop's thread */
 	pthread_t attempt;      /* runs connect_main, if `trying` */
 	bool trying;
+	bool closing;           /* the owner has closed it: it is freed when the attempt is over */
 	bool up;                /* as the owner was told */
 	uint64_t ups;           /* how often */
 	char told_why[WORD];    /* the last reason that the owner was told since it was last up; "": none */
@@ -99,20 +100,17 @@ static const char *last_error(natsConnection *nats)
 	return nats && natsConnection_GetLastError(nats, &text) != NATS_OK && text && *text ? text : NULL;
 }
 
-static void note_up(struct bus *bus, bool up, const char *why)
-{
-	pthread_mutex_lock(&bus->lock);
-	bus->notes.up = up;
-	bus->notes.changed = true;
-	if (!up)
-		copy_word(bus->notes.why, why ? why : "the server has closed the connection");
-	pthread_mutex_unlock(&bus->lock);
-	event_active(bus->wake, 0, 0);
-}
-
 static void on_disconnected(natsConnection *nats, void *closure)
 {
-	note_up(closure, false, last_error(nats));
+	struct bus *bus = closure;
+	const char *why = last_error(nats);
+
+	pthread_mutex_lock(&bus->lock);
+	bus->notes.up = false;
+	bus->notes.changed = true;
+	copy_word(bus->notes.why, why ? why : "the server has closed the connection");
+	pthread_mutex_unlock(&bus->lock);
+	event_active(bus->wake, 0, 0);
 }
 
 static void on_closed(natsConnection *nats, void *closure)
@@ -474,7 +472,7 @@ static void *connect_main(void *context)
 	bus->notes.tried = true;
 	bus->notes.made = nats;
 	bus->notes.changed = true;
-	bus->notes.up = bus->notes.up || status == NATS_OK;
+	bus->notes.up = status == NATS_OK && !bus->notes.closed;
 	if (status != NATS_OK)
 		copy_word(bus->notes.why, reason_of(status));
 	pthread_mutex_unlock(&bus->lock);
@@ -600,19 +598,19 @@ static void forget_connection(struct bus *bus)
 	bus->nats = NULL;
 }
 
-static void on_tried(struct bus *bus, natsConnection *made)
+static void on_tried(struct bus *bus, const struct notes *notes)
 {
 	struct subscription *subscription;
 
 	pthread_join(bus->attempt, NULL);
 	bus->trying = false;
-	bus->nats = made;
-	if (!made) {
+	bus->nats = notes->made;
+	if (!notes->made) {
 		connect_later(bus, AGAIN_MS);
 		return;
 	}
 	SLIST_FOREACH(subscription, &bus->subscriptions, link)
-		if (put_in_force(bus, subscription) < 0)
+		if (notes->up && put_in_force(bus, subscription) < 0)
 			bus->events->said(bus->owner, "a subscription was refused by the library");
 }
 
@@ -631,6 +629,45 @@ static void tell_state(struct bus *bus, const struct notes *notes)
 	}
 }
 
+/* No attempt is under way. */
+static void free_bus(struct bus *bus)
+{
+	struct subscription *subscription;
+
+	if (bus->nats) {
+		wait_until_closed(bus);
+		forget_connection(bus);
+	}
+	give_back(bus);
+	while ((subscription = SLIST_FIRST(&bus->subscriptions))) {
+		SLIST_REMOVE_HEAD(&bus->subscriptions, link);
+		free(subscription);
+	}
+	natsOptions_Destroy(bus->options);
+	bus->wanted = nats_options_free_copy(bus->wanted);
+	detach_events(bus);
+	if (bus->wake)
+		event_free(bus->wake);
+	if (bus->again)
+		event_free(bus->again);
+	pthread_cond_destroy(&bus->gone);
+	pthread_mutex_destroy(&bus->lock);
+	free(bus);
+}
+
+/* The last act of a bus whose owner has closed it: nothing is told any more. */
+static void end_attempt(struct bus *bus)
+{
+	pthread_mutex_lock(&bus->lock);
+	const struct notes notes = bus->notes;
+	pthread_mutex_unlock(&bus->lock);
+	if (!notes.tried)
+		return;
+	pthread_join(bus->attempt, NULL);
+	bus->nats = notes.made;
+	free_bus(bus);
+}
+
 /* Acts on what the library's threads have left. */
 static void on_wake(evutil_socket_t fd, short what, void *context)
 {
@@ -638,13 +675,18 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	if (bus->closing) {
+		end_attempt(bus);
+		return;
+	}
 	pthread_mutex_lock(&bus->lock);
 	const struct notes notes = bus->notes;
-	bus->notes.tried = bus->notes.changed = bus->notes.closed = false;
+	bus->notes.tried = bus->notes.changed = false;
+	bus->notes.closed = notes.closed && bus->trying && !notes.tried; /* acted upon when the attempt is over */
 	bus->notes.said[0] = '\0';
 	pthread_mutex_unlock(&bus->lock);
 	if (notes.tried)
-		on_tried(bus, notes.made);
+		on_tried(bus, &notes);
 	if (notes.said[0])
 		bus->events->said(bus->owner, notes.said);
 	if (notes.changed && !bus->trying)
@@ -679,35 +721,15 @@ static bool has_room(struct bus *bus)
 	return unsent(bus) < ROOM;
 }
 
-static void close_bus(struct bus *bus)
+/* An attempt may wait long for servers that do not answer: the loop does not wait for it. */
+static bool close_bus(struct bus *bus)
 {
-	struct subscription *subscription;
-
 	if (!bus)
-		return;
-	if (bus->trying) {
-		pthread_join(bus->attempt, NULL);
-		bus->nats = bus->notes.made;
-	}
-	if (bus->nats) {
-		wait_until_closed(bus);
-		forget_connection(bus);
-	}
-	give_back(bus);
-	while ((subscription = SLIST_FIRST(&bus->subscriptions))) {
-		SLIST_REMOVE_HEAD(&bus->subscriptions, link);
-		free(subscription);
-	}
-	natsOptions_Destroy(bus->options);
-	bus->wanted = nats_options_free_copy(bus->wanted);
-	detach_events(bus);
-	if (bus->wake)
-		event_free(bus->wake);
-	if (bus->again)
-		event_free(bus->again);
-	pthread_cond_destroy(&bus->gone);
-	pthread_mutex_destroy(&bus->lock);
-	free(bus);
+		return true;
+	bus->closing = bus->trying;
+	if (!bus->closing)
+		free_bus(bus);
+	return !bus->closing;
 }
 
 /* ---- begin ---- */
@@ -730,7 +752,7 @@ static struct bus *open_bus(const struct bus_options *options, struct event_base
 		event_active(bus->again, 0, 0);
 		return bus;
 	}
-	close_bus(bus);
+	free_bus(bus);
 	return NULL;
 }
 
