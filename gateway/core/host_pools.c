@@ -7,8 +7,7 @@
 #include <stdlib.h>
 
 enum {
-	POOL_FIELDS = 8,  /* [name, class, slots, ready, queued, running, unpickle, trust, finished], as POOLS has them; `finished`,
-			   * which came later, may lack */
+	POOL_FIELDS = 8,  /* [name, class, slots, ready, queued, running, unpickle, trust], as POOLS has them, and `finished` */
 	BRIEF_FIELDS = 7, /* in HOSTS */
 };
 

@@ -276,7 +276,8 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 	}
 	ask_wait(&ask, held_waited(gateway));
 	if (ask.has_waited && ask.timeout == 0) {
-		error_say(&error, ERROR_TIMEOUT, RAN_NO, "the call's time is over, and it still waited for hosts that have just come");
+		error_say(&error, ERROR_TIMEOUT, RAN_NO,
+			  "the call's time is over, and it still waited for hosts that have just come");
 		refuse_request(session, rpc, &error);
 		return;
 	}

@@ -6,8 +6,8 @@
  *   sim      of [remote sim]: any of its `hosts`, and this host, if it shares the pool
  *
  * Any: of two, by chance, the one with less to do for each ready instance. With `prefer = local` another host, as the own
- * daemon keeps what it has room for. A key: the host whose name and the key have the highest hash, so that every host finds the same, and few keys move
- * when a host comes or goes. Hosts without an instance that is ready are asked only if no other has one.
+ * daemon keeps what it has room for. A key: the host whose name and the key have the highest hash, so that every host finds the
+ * same, and few keys move when a host comes or goes. Hosts without an instance that is ready are asked only if no other has one.
  */
 #ifndef GATEWAY_ROUTE_H
 #define GATEWAY_ROUTE_H

@@ -889,8 +889,8 @@ void clients_say_waiting(const struct clients_of_node *clients)
 
 	for (unsigned i = 0; i < CLIENTS; i++)
 		TAILQ_FOREACH(question, &clients->clients[i].questions, entry)
-			printf("%s: client %llu waits for %u, kind %u%s%s, host %d, token %u +%u, ran %u; fed %u, credit %u, heard "
-			       "%u\n",
+			printf("%s: client %llu waits for %u, kind %u%s%s, host %d, token %u +%u, ran %u; fed %u, credit %u, "
+			       "heard %u\n",
 			       clients->node->name, (unsigned long long)clients->clients[i].sid, question->msgid, question->kind,
 			       question->sync ? " in rounds" : "", question->plain ? " of [remote p]" : "",
 			       question->host, question->token, question->count, clients->world->tokens[question->token].ran,

@@ -111,6 +111,12 @@ def gateway_frozen(field):
     os.kill(pid, signal.SIGCONT)
 
 
+def gateway_frozen_for_ever(field):
+    old = field["h2"].gateway()
+    os.kill(old, signal.SIGSTOP)
+    wait_for(lambda: field["h2"].gateway_now() not in (None, old), lambda: "another gateway")
+
+
 def daemon_frozen(field):
     os.kill(field["h2"].daemon.process.pid, signal.SIGSTOP)
     stay(6)
@@ -230,6 +236,7 @@ FAILURES = {
     "host frozen": (host_frozen, "third"),
     "host frozen for a moment": (frozen_for_a_moment, "third"),
     "host's gateway frozen": (gateway_frozen, "third"),
+    "host's gateway frozen for ever": (gateway_frozen_for_ever, "third"),
     "host's daemon frozen": (daemon_frozen, "third"),
     "host's gateway killed": (gateway_killed("h2"), "third"),
     "own daemon frozen": (own_daemon_frozen, "local"),

@@ -358,13 +358,15 @@ static void test_the_least_loaded_of_two(void **state)
 	assert_int_equal(known(bench, "h3")->unanswered, 21);
 }
 
+#define MOVES(finished) "[[\"p\", \"C\", 2, 2, 0, 2, false, null, " #finished "]]"
+
 /* Short calls are sent blindly, but not to a pool where nothing ends. */
 static void test_a_pool_that_is_stuck(void **state)
 {
 	struct bench *bench = *state;
 
 	known(bench, "h2")->took = known(bench, "h3")->took = 1;
-	h2(state)->pools = "[[\"p\", \"C\", 2, 2, 0, 2, false, null, 7]]";
+	h2(state)->pools = MOVES(7);
 	bench_keep(bench, 2000, NULL, NULL);
 	for (int i = 0; i < 4; i++)
 		bench_ask(bench, i == 0 ? "[0, 0, \"p@*.m\", []]" : "[2, \"p@*.m\", []]");
@@ -372,8 +374,7 @@ static void test_a_pool_that_is_stuck(void **state)
 	assert_int_equal(h2(state)->stream[1].size, 0);
 	/* Something ends there. */
 	for (unsigned i = 0; i < 40 && h2(state)->stream[1].size == 0; i++) {
-		h2(state)->pools = i % 2 ? "[[\"p\", \"C\", 2, 2, 0, 2, false, null, 8]]"
-					 : "[[\"p\", \"C\", 2, 2, 0, 2, false, null, 9]]";
+		h2(state)->pools = i % 2 ? MOVES(8) : MOVES(9);
 		bench_keep(bench, 500, NULL, NULL);
 		bench_ask(bench, "[2, \"p@*.m\", []]");
 	}
@@ -845,6 +846,24 @@ static void test_a_lease_that_another_host_is_asked_for_has_less_time(void **sta
 	assert_no_answer(bench);
 }
 
+static void test_a_notification_that_waits_outlives_its_client(void **state)
+{
+	struct bench *bench = *state;
+
+	bench_ask(bench, STICKY(1, "append"));
+	struct played *h4 = played_new(bench, "h4", P);
+	bench_tell(bench, "[1, 2, {\"errors\": \"map\"}]");
+	bench_tell(bench, "[2, 2, [2, \"p@h4.noted\", []]]");
+	bench_tell(bench, "[2, 2, [0, 5, \"p@h4.asked\", []]]");
+	bench_tell(bench, "[3, 2]");
+	assert_int_equal(held_count(bench->gateway), 1);
+	answer_all(h4, 1);
+	bench_keep(bench, 150, NULL, NULL);
+	const char *said = played_heard(h4, 2, false);
+	assert_non_null(strstr(said, "p@h4.noted"));
+	assert_null(strstr(said, "p@h4.asked"));
+}
+
 static void test_who_goes_while_he_waits_is_forgotten(void **state)
 {
 	struct bench *bench = *state;
@@ -901,6 +920,7 @@ int main(void)
 		TEST(who_holds_a_lease_does_not_wait_for_sticky_calls),
 		TEST(what_waits_for_sticky_calls_keeps_its_time),
 		TEST(a_lease_that_another_host_is_asked_for_has_less_time),
+		TEST(a_notification_that_waits_outlives_its_client),
 		TEST(who_goes_while_he_waits_is_forgotten),
 	};
 
