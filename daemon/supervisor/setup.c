@@ -167,6 +167,7 @@ int setup(struct daemon *daemon, struct config *config, struct tls_context *tls,
 	}
 	descriptors_raise(daemon);
 	descriptors_share(daemon);
+	cluster_warn(daemon);
 	if (set_up_process(daemon) < 0 || set_up_users(daemon) < 0 || open_addresses(daemon) < 0 ||
 	    leave_root(daemon) < 0 || reload_start_pools(daemon) < 0)
 		return -1;

@@ -129,6 +129,7 @@ def test_a_pool_that_nobody_else_has(cluster, prefer, share):
         assert [c.wait(call) for call in calls] == 8 * [(None, 0.1)]
         assert c.value("p:map.echo", [1, 2, 3]) == [1, 2, 3]
         assert c.value("p:all.tag") == ["h1", "h1"]
+    assert ("prefer = load: the pool here is not shared" in h1.daemon.log()) == (prefer == "load" and share == "no")
 
 
 def test_what_is_not_shared_here_goes_elsewhere_by_load(cluster):

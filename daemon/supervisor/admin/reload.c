@@ -435,6 +435,7 @@ static void take_over(struct daemon *daemon, struct fresh *fresh, struct changes
 	settle_listeners(daemon);
 	if (!has_same_rights(&daemon->config, config))
 		settle_rights(daemon);
+	cluster_warn(daemon);
 	update_pools(daemon, &daemon->config, changes);
 	start_all_new(daemon, &daemon->config, changes);
 	slowlog_on_reload(daemon);

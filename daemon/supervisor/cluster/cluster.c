@@ -169,11 +169,15 @@ static void log_warning(const char *text)
 	log_say(LOG_WARNING, "%s", text);
 }
 
+void cluster_warn(const struct daemon *daemon)
+{
+	config_warn_of_cluster(&daemon->config, log_warning);
+}
+
 int cluster_settle(struct daemon *daemon)
 {
 	const bool wanted = daemon->config.cluster.place != NULL;
 
-	config_warn_of_cluster(&daemon->config, log_warning);
 	if (wanted)
 		return daemon->cluster ? change(daemon->cluster) : enter(daemon);
 	if (daemon->cluster)

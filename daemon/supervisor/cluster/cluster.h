@@ -13,6 +13,9 @@
 
 struct config_pool;
 
+/* The log tells what in a configuration that has just been read has no effect. Before the pools get their sections. */
+void cluster_warn(const struct daemon *daemon);
+
 /* Enters, changes or leaves the cluster, as daemon->config says. Called when the daemon has started, and after each reload. 0; or
  * -ENOMEM, of which the log tells: the daemon is in no cluster. */
 int cluster_settle(struct daemon *daemon);

@@ -128,8 +128,8 @@ static void warn_of_load(const struct config_remote *remote, const struct config
 	char text[400];
 
 	snprintf(text, sizeof text,
-		 "%s: [remote %s] prefer = load: the pool here is not shared, so plain calls go to other hosts alone; set share = yes in "
-		 "its section",
+		 "%s: [remote %s] prefer = load: the pool here is not shared, so plain calls go to other hosts while one is ready; set "
+		 "share = yes in its section",
 		 remote->place, pool->name);
 	say(text);
 }
