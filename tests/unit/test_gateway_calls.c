@@ -632,6 +632,48 @@ static void test_no_credit_for_a_client_that_does_not_read(void **state)
 	(void)bench_heard(bench);
 }
 
+static void go_on_answering(struct played *host, size_t size)
+{
+	enum { PIECE = 50000 };
+	static const uint8_t zeroes[PIECE];
+
+	for (size_t piece; size > 0; size -= piece) {
+		piece = size < PIECE ? size : PIECE;
+		played_frame(host, DATA, 1, zeroes, piece);
+	}
+}
+
+static void begin_answer(struct played *host, unsigned number, size_t size, size_t come)
+{
+	const uint8_t head[] = {0x94, 1, (uint8_t)number, 0xc0, 0xc6, (uint8_t)(size >> 24), (uint8_t)(size >> 16),
+				(uint8_t)(size >> 8), (uint8_t)size};
+
+	played_frame(host, DATA, 1, head, sizeof head);
+	host->frames[0] = '\0';
+	go_on_answering(host, come);
+}
+
+/* The client has far more than its share: the answers that have begun come one after the other. */
+static void test_large_answers_come_one_after_the_other(void **state)
+{
+	enum { SIZE = 300000, PART = 50000 };
+	struct bench *bench = *state;
+
+	bench->gateway->memory.limit = 20000;
+	bench_ask(bench, "[0, 1, \"p@h2.m\", []]");
+	bench_ask(bench, "[0, 2, \"p@h3.m\", []]");
+	begin_answer(h2(state), 1, SIZE, PART);
+	assert_non_null(strstr(h2(state)->frames, "CREDIT")); /* the first goes on */
+	begin_answer(h3(state), 1, SIZE, PART);
+	assert_null(strstr(h3(state)->frames, "CREDIT"));
+	go_on_answering(h2(state), SIZE - PART);
+	assert_said(bench, "[1, 1, null");
+	bench_keep(bench, 500, NULL, NULL);
+	assert_non_null(strstr(h3(state)->frames, "CREDIT"));
+	go_on_answering(h3(state), SIZE - PART);
+	assert_said(bench, "[1, 2, null");
+}
+
 static void test_who_holds_too_much_begins_no_calls(void **state)
 {
 	struct bench *bench = *state;
@@ -910,6 +952,7 @@ int main(void)
 		TEST(a_call_keeps_its_time),
 		TEST(an_answer_over_max_message_fails_its_call),
 		TEST(no_credit_for_a_client_that_does_not_read),
+		TEST(large_answers_come_one_after_the_other),
 		TEST(who_holds_too_much_begins_no_calls),
 		TEST(a_release_goes_where_the_lease_is),
 		TEST(a_host_that_comes_gets_sticky_calls_first_and_in_order),
