@@ -29,13 +29,15 @@ $(B)/tests/unit/%.o: private OWN_FLAGS += -Wno-deprecated-declarations
 
 # The worker's parts, and allocations that fail (tests/unit/failing.h).
 $(B)/tests/test_worker: $(filter-out %/main.o,$(WORKER))
-WITHOUT_MEMORY := $(addprefix $(B)/tests/test_,worker client_memory client_direct core_memory)
+WITHOUT_MEMORY := $(addprefix $(B)/tests/test_,worker client_memory client_direct core_memory gateway_memory)
 $(WITHOUT_MEMORY): private OWN_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
+
+$(B)/tests/test_gateway_memory: private OWN_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=gateway_%,on_supervisor on_packet on_beat run end_turn)
 
 $(B)/tests/test_signature: $(call objs,daemon/worker/types)
 
 # A gateway in the hands of a test.
-$(addprefix $(B)/tests/test_gateway_,wires calls joint service): $(B)/tests/unit/gateway_bench.o $(call objs,gateway/service) $(JSON)
+$(addprefix $(B)/tests/test_gateway_,wires calls joint service memory): $(B)/tests/unit/gateway_bench.o $(call objs,gateway/service) $(JSON)
 
 # The server of the client's tests.
 $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o

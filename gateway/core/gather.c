@@ -108,7 +108,7 @@ static void fill(struct part *part, struct span map)
 	struct gather *gather = part->gather;
 	struct error_context context = {.host = part->host->name, .pool = gather->results.pool, NO_CONTEXT};
 
-	for (uint32_t i = 0; i < part->count && !gather->call.over && map.size; i++) {
+	for (uint32_t i = 0; i < part->count && !gather->call.over; i++) {
 		if (gather->seen[part->first + i])
 			continue;
 		gather->seen[part->first + i] = true;
@@ -122,7 +122,10 @@ static void fill_with(struct part *part, const struct error *error)
 {
 	const struct span map = flat_error(error);
 
-	fill(part, map);
+	if (map.size)
+		fill(part, map);
+	else
+		results_fail_for_memory(&part->gather->results);
 	flat_free(map);
 }
 
@@ -222,12 +225,9 @@ static void give_up(struct call *call)
 	struct gather *gather = of_call(call);
 
 	for (uint32_t i = 0; i < gather->part_count; i++) {
-		struct sub *sub = &gather->parts[i].sub;
 		if (gather->sticky && !gather->parts[i].over) /* nobody will hear whether the host has had it */
 			sticky_lost(gather->sticky, gather->parts[i].host, true);
-		if (!call->session->closed)
-			sub_cancel(sub);
-		sub_forget(sub);
+		sub_give_up(&gather->parts[i].sub, !call->session->closed);
 	}
 	if (gather->done)
 		gather->done(gather->context);
@@ -379,7 +379,7 @@ static int begin_with(struct session *session, const struct ask *ask, struct gat
 	}
 	if (r == 0)
 		begin(gather, ask, &slices);
-	else if (gather->sticky)
+	else if (gather->sticky && !gather->done)
 		sticky_drop(gather->sticky);
 	slices_close(&slices);
 	if (r < 0)

@@ -132,9 +132,19 @@ bool held_cancel(struct session *session, const struct rpc *cancel)
 
 bool held_feed(struct session *session, const struct rpc *feed, struct span message, struct block *block)
 {
+	struct held *held = session->gateway->clients->held;
+	struct held_request *request;
+	struct error error;
 	struct rpc rpc;
 
-	return session->gateway->clients->held->count > 0 && find(session, feed, &rpc) && held_add(session, message, block) == 0;
+	if (held->count == 0 || !(request = find(session, feed, &rpc)))
+		return false;
+	if (held_add(session, message, block) < 0) { /* without it the request would wait for its items for ever */
+		error_say(&error, ERROR_OVERLOADED, RAN_NO, "there is no room for what is fed to a call that waits");
+		refuse_request(session, &rpc, &error);
+		drop(held, request);
+	}
+	return true;
 }
 
 uint64_t held_waited(const struct gateway *gateway)

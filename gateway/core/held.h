@@ -20,7 +20,8 @@ int held_add(struct session *session, struct span message, struct block *block);
 /* The request that objpool.cancel names is answered. False: it does not wait. */
 bool held_cancel(struct session *session, const struct rpc *cancel);
 
-/* What is fed to a request that waits, waits behind it. False: that request does not wait. */
+/* What is fed to a request that waits, waits behind it; if there is no room, the request is refused. False: that request does not
+ * wait. */
 bool held_feed(struct session *session, const struct rpc *feed, struct span message, struct block *block);
 
 /* For how many nanoseconds the request that is being taken has waited; 0: it has just come. */

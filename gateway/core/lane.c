@@ -588,3 +588,12 @@ void sub_cancel(struct sub *sub)
 	(void)sub_notice_begin(sub, "objpool.cancel", 0);
 	sub_notice_end(sub);
 }
+
+void sub_give_up(struct sub *sub, bool tell)
+{
+	struct sub given_up = *sub;
+
+	sub_forget(sub);
+	if (tell)
+		sub_cancel(&given_up);
+}

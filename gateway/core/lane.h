@@ -78,6 +78,8 @@ int lane_end(struct lane *lane, struct sub *sub, uint32_t number, const struct s
 
 /* Nobody waits for the answer any more: it is dropped when it comes. */
 void sub_forget(struct sub *sub);
+/* The same; with `tell` the host is told to cancel it. The sub hears nothing of a lane that is lost meanwhile. */
+void sub_give_up(struct sub *sub, bool tell);
 
 /* Begins a notification about the sub: METHOD [its number, …], with `more` arguments that the caller adds to the queue. */
 struct sendq *sub_notice_begin(struct sub *sub, const char *method, uint32_t more);

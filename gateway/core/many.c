@@ -49,10 +49,7 @@ void many_go_on(struct many *many)
 
 void many_fail_for_memory(struct many *many)
 {
-	struct error error;
-
-	error_no_memory(&error, RAN_MAYBE);
-	results_fail(&many->results, &error);
+	results_fail_for_memory(&many->results);
 }
 
 /* ---- results ---- */

@@ -418,13 +418,7 @@ static void overdue(struct call *call)
 
 static void give_up(struct call *call)
 {
-	struct sub *sub = &of_call(call)->sub;
-
-	if (!sub->lane)
-		return;
-	if (!call->session->closed) /* else the lane ends, and with it all that it had */
-		sub_cancel(sub);
-	sub_forget(sub);
+	sub_give_up(&of_call(call)->sub, !call->session->closed); /* closed: the lane ends, and with it all that it had */
 }
 
 /* The lease that is given back. False: it is none that the gateway knows of. */

@@ -263,7 +263,7 @@ static void fail_for_size(struct results *results)
 	results_fail(results, &error);
 }
 
-static void fail_for_memory(struct results *results)
+void results_fail_for_memory(struct results *results)
 {
 	struct error error;
 
@@ -296,7 +296,7 @@ bool results_take(struct results *results, uint64_t index, struct span error, st
 		stream_out(results, index, error, value, block);
 		results->base += waits;
 	} else if (!keep(results, index, error.size > 0, error.size ? error : value)) {
-		fail_for_memory(results);
+		results_fail_for_memory(results);
 		return true;
 	} else if (results->streams) {
 		stream_waiting(results);
@@ -320,7 +320,7 @@ void results_take_failure(struct results *results, uint64_t index, struct span e
 	if (map.size)
 		(void)results_take(results, index, map, (struct span){0}, NULL);
 	else
-		fail_for_memory(results);
+		results_fail_for_memory(results);
 	flat_free(map);
 }
 
@@ -333,7 +333,7 @@ void results_take_error(struct results *results, uint64_t index, struct error *e
 	if (map.size)
 		(void)results_take(results, index, map, (struct span){0}, NULL);
 	else
-		fail_for_memory(results);
+		results_fail_for_memory(results);
 	flat_free(map);
 }
 
@@ -397,7 +397,7 @@ void results_answer(struct results *results)
 		if (failure.size)
 			results_fail_with(results, failure, NULL, false);
 		else
-			fail_for_memory(results);
+			results_fail_for_memory(results);
 		return;
 	}
 	results_flush(results);

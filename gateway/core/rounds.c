@@ -378,12 +378,8 @@ static void give_up(struct many *many, bool tell)
 {
 	struct rounds *rounds = of_many(many);
 
-	for (uint32_t i = 0; i < rounds->seat_count; i++) {
-		struct sub sub = rounds->seats[i].sub;
-		sub_forget(&rounds->seats[i].sub); /* first: else a lane that is lost meanwhile would tell it */
-		if (tell)
-			sub_cancel(&sub);
-	}
+	for (uint32_t i = 0; i < rounds->seat_count; i++)
+		sub_give_up(&rounds->seats[i].sub, tell);
 }
 
 /* ---- its beginning ---- */

@@ -64,7 +64,8 @@ static const char *show(struct bench *bench, struct bytes *from, bool (*skips)(s
 		evbuffer_free(line);
 	}
 	from->size -= at;
-	memmove(from->bytes, from->bytes + at, from->size);
+	if (at > 0)
+		memmove(from->bytes, from->bytes + at, from->size);
 	add(&text, "", 1);
 	free(bench->text);
 	bench->text = (char *)text.bytes;

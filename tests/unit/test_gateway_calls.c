@@ -874,6 +874,28 @@ static void test_what_waits_for_sticky_calls_keeps_its_time(void **state)
 	assert_null(strstr(said, "short"));
 }
 
+static void test_what_is_fed_to_a_call_that_waits_is_not_lost(void **state)
+{
+	struct bench *bench = *state;
+	char ask[64];
+
+	bench_ask(bench, STICKY(1, "append"));
+	answer_all(h2(state), 1);
+	answer_all(h3(state), 1);
+	(void)played_new(bench, "h4", P);
+	(void)bench_heard(bench);
+	bench_ask(bench, CALL(2, "\"p@h4:map\", \"m\", null, {\"stream\": true}"));
+	for (unsigned i = 0; i < HELD_MAX - 1; i++) {
+		(void)snprintf(ask, sizeof ask, "[0, %u, \"p@h4.m\", []]", 100 + i);
+		bench_ask(bench, ask);
+	}
+	assert_int_equal(held_count(bench->gateway), HELD_MAX);
+	assert_int_equal(count(bench_heard(bench), "[2, 1, "), 0);
+	bench_ask(bench, "[2, \"objpool.feed_end\", [2]]");
+	assert_said(bench, "[2, 1, [1, 2, {\"code\": \"OVERLOADED\"");
+	assert_int_equal(held_count(bench->gateway), HELD_MAX - 1);
+}
+
 static void test_a_lease_that_another_host_is_asked_for_has_less_time(void **state)
 {
 	struct bench *bench = *state;
@@ -962,6 +984,7 @@ int main(void)
 		TEST(a_pool_that_is_not_open_gets_no_sticky_calls),
 		TEST(who_holds_a_lease_does_not_wait_for_sticky_calls),
 		TEST(what_waits_for_sticky_calls_keeps_its_time),
+		TEST(what_is_fed_to_a_call_that_waits_is_not_lost),
 		TEST(a_lease_that_another_host_is_asked_for_has_less_time),
 		TEST(a_notification_that_waits_outlives_its_client),
 		TEST(who_goes_while_he_waits_is_forgotten),
