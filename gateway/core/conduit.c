@@ -330,8 +330,9 @@ static void on_tick(struct timer *timer)
 	const uint64_t now = conduit->gateway->now;
 
 	if (now >= dies_at(conduit)) {
-		gateway_log(conduit->gateway, LOG_WARNING, "host %s does not answer: what it owes is given up",
-			    conduit->host->name);
+		if (host_may_log(conduit->host))
+			gateway_log(conduit->gateway, LOG_WARNING, "host %s does not answer: what it owes is given up",
+				    conduit->host->name);
 		die(conduit);
 		return;
 	}
@@ -446,8 +447,9 @@ static void deliver(struct conduit *conduit, struct span bytes)
 		conduit->ack_since = conduit->gateway->now;
 	if (conduit->gateway->conduit_ops->take(conduit, frames) == 0)
 		return;
-	gateway_log(conduit->gateway, LOG_ERR, "host %s does not keep to the protocol: what it owes is given up",
-		    conduit->host->name);
+	if (host_may_log(conduit->host))
+		gateway_log(conduit->gateway, LOG_ERR, "host %s does not keep to the protocol: what it owes is given up",
+			    conduit->host->name);
 	die(conduit);
 }
 

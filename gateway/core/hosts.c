@@ -12,6 +12,7 @@
 #define FORGET_AFTER  (600 * SECOND)
 #define FULL_EVERY    (60 * SECOND) /* between two words about hosts that are ignored */
 #define SAY_EVERY     SECOND
+#define LINES_EVERY   (60 * SECOND)
 
 bool host_name_is_valid(struct span name)
 {
@@ -51,6 +52,21 @@ static void host_free(struct host *host)
 	free(host);
 }
 
+bool host_may_log(struct host *host)
+{
+	struct gateway *gateway = host->hosts->gateway;
+
+	if (host->lines == 0 || gateway->now - host->lines_since >= LINES_EVERY) {
+		host->lines_since = gateway->now;
+		host->lines = 0;
+	}
+	if (host->lines == HOST_LINES)
+		gateway_log(gateway, LOG_WARNING, "host %s: more about it is left out for a minute", host->name);
+	if (host->lines <= HOST_LINES)
+		host->lines++;
+	return host->lines <= HOST_LINES;
+}
+
 static void set_state(struct host *host, enum host_state state)
 {
 	static const char *const names[] = {"is there", "is silent: it gets no new calls", "is gone"};
@@ -59,7 +75,7 @@ static void set_state(struct host *host, enum host_state state)
 
 	if (state == before && host->since)
 		return;
-	if (host->since || state != HOST_GONE)
+	if ((host->since || state != HOST_GONE) && host_may_log(host))
 		gateway_log(hosts->gateway, state == HOST_READY ? LOG_INFO : LOG_WARNING, "host %s %s", host->name, names[state]);
 	host->state = state;
 	host->since = hosts->gateway->now;
@@ -570,7 +586,7 @@ static void take_quiet(struct host *host, uint64_t quiet)
 		timer_set(&gateway->timers, &host->watch, gateway->now + FORGET_AFTER);
 		return;
 	}
-	if (host->state == HOST_READY)
+	if (host->state == HOST_READY && host_may_log(host))
 		gateway_log(gateway, LOG_WARNING, "the daemon of host %s does not answer its gateway", host->name);
 	if (!is_over(host))
 		set_state(host, HOST_SILENT);
@@ -646,7 +662,8 @@ void hosts_on_disconnect(struct hosts *hosts, struct span name)
 		return;
 	}
 	host->suspected = hosts->gateway->now;
-	gateway_log(hosts->gateway, LOG_INFO, "the bus tells that host %s has disconnected", host->name);
+	if (host_may_log(host))
+		gateway_log(hosts->gateway, LOG_INFO, "the bus tells that host %s has disconnected", host->name);
 	set_state(host, HOST_SILENT);
 	watch_silence(host);
 }

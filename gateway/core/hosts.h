@@ -38,6 +38,7 @@
 enum {
 	HOSTS_MAX = 1024,      /* names that are remembered; for another one, the host is forgotten that is gone longest */
 	HOST_BEFORE = 16,      /* incarnations that are remembered */
+	HOST_LINES = 20,       /* about a host, in a minute */
 	HOSTS_FORGOTTEN = 4096, /* incarnations of hosts that are forgotten, and yet their epochs are not used twice */
 };
 
@@ -85,6 +86,8 @@ struct host {
 	uint32_t unanswered;     /* own calls that it owes an answer */
 	uint64_t took;           /* nanoseconds, by and by, that own calls of any instance have taken there; 0: not known */
 	uint64_t calls, lost, late, duplicates, resent;
+	uint64_t lines_since;    /* see host_may_log */
+	uint32_t lines;
 };
 
 TAILQ_HEAD(host_list, host);
@@ -124,6 +127,9 @@ static inline struct host_pool *host_pool(const struct host *host, struct span n
 {
 	return host_pools_find(&host->pools, name);
 }
+
+/* May the log be told something of the host? One that comes and goes again and again does not fill it. */
+bool host_may_log(struct host *host);
 
 /* The name in CONFIG. */
 int hosts_name_self(struct hosts *hosts, struct span name);

@@ -80,7 +80,7 @@ static int settle_target(struct call *call, const struct client *client, const s
 	}
 	const int away = remote_is_for_others(core, target, pool, error);
 	if (away != 0)
-		return away;
+		return away < 0 || remote_check_client(client, target, error) < 0 ? -EINVAL : 1;
 	if (!pool) {
 		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%s\"", error_shown(target->pool, room));
 		return -EINVAL;

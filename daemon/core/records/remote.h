@@ -36,4 +36,8 @@ struct remote {
  * there is no way to the host that it names, and *error is made. */
 int remote_is_for_others(const struct core *core, const struct target *target, const struct pool *pool, struct error *error);
 
+/* May the client's request, which is for other hosts, be given to them? Those of a host that asks this one may not: they would have
+ * this host's rights there. What methods call for them may. 0, or -EACCES with *error made. */
+int remote_check_client(const struct client *client, const struct target *target, struct error *error);
+
 #endif

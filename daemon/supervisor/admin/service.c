@@ -516,6 +516,8 @@ static int travel(struct request *request, const struct own_method *method)
 	int away = offered ? 1 : remote_is_for_others(core, &target, pool, &request->error);
 	if (away == 0 && method->run == admin_release && pool && lease_is_with_gateway(client, pool, -1))
 		away = 1;
+	if (away > 0 && remote_check_client(client, &target, &request->error) < 0)
+		return -1;
 	if (away <= 0)
 		return away < 0 ? -1 : 0;
 	return core->remote->send(core->remote, &request->session->client, request->rpc, NULL, false, &request->error) < 0 ? -1 : 1;

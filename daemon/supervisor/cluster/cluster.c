@@ -15,6 +15,8 @@
 
 #define POOLS_EVERY (GATEWAY_POOLS_MS * MILLISECOND)
 #define POOLS_AT_MOST (50 * MILLISECOND) /* between two messages about them, also when they change */
+enum { LOG_LINES = 1000 /* of the gateway, in a minute */ };
+
 #define STOOD_STILL (POOLS_EVERY + 600 * MILLISECOND) /* a daemon that comes so late to tell of its pools did not run meanwhile */
 
 /* ---- what is told of the pools here ---- */
@@ -79,6 +81,7 @@ static struct cluster *cluster_new(struct daemon *daemon)
 	if (!cluster)
 		return NULL;
 	*cluster = (struct cluster){.daemon = daemon,
+				    .lines.most = LOG_LINES,
 				    .remote = {.offers = offers_pool,
 					       .takes = offers_take,
 					       .send = abroad_send,

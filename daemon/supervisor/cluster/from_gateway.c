@@ -125,14 +125,15 @@ static int on_state(struct cluster *cluster, struct reader *reader)
 	return 0;
 }
 
-static int on_log(struct reader *reader)
+static int on_log(struct cluster *cluster, struct reader *reader)
 {
 	struct span text;
 	uint64_t level;
 
 	if (read_uint(reader, &level) < 0 || read_text(reader, &text) < 0)
 		return -EBADMSG;
-	log_say(level <= LOG_ERR ? LOG_ERR : level >= LOG_DEBUG ? LOG_DEBUG : (int)level, "gateway: %.*s", SPAN_TEXT(text, 1000));
+	if (log_quota_take(&cluster->lines, cluster->daemon->core.now, "lines of the gateway were left out"))
+		log_say(level <= LOG_ERR ? LOG_ERR : level >= LOG_DEBUG ? LOG_DEBUG : (int)level, "gateway: %.*s", SPAN_TEXT(text, 1000));
 	return 0;
 }
 
@@ -152,5 +153,5 @@ int from_gateway_on_message(struct cluster *cluster, struct span message, struct
 		return count < 3 ? -EBADMSG : on_hosts(cluster, &reader);
 	if (type == FROM_GATEWAY_STATE)
 		return count < 3 ? -EBADMSG : on_state(cluster, &reader);
-	return type == FROM_GATEWAY_LOG && count >= 3 ? on_log(&reader) : -EBADMSG;
+	return type == FROM_GATEWAY_LOG && count >= 3 ? on_log(cluster, &reader) : -EBADMSG;
 }

@@ -64,6 +64,7 @@ struct cluster {
 	bool draining;           /* DRAIN was sent */
 
 	struct hosts hosts;
+	struct log_quota lines;  /* of LOG: hosts that come and go, and programs on the bus, cause some */
 	char bus_state[16];      /* as STATE tells it; "stopped": the gateway does not run */
 	char bus_text[256];
 	char unreachable[GATEWAY_NAME_MAX + 1]; /* the host in the last error about one: see struct error's `host` */

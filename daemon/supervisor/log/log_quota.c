@@ -7,10 +7,12 @@
 
 bool log_quota_take(struct log_quota *quota, uint64_t now, const char *what)
 {
+	const uint32_t most = quota->most ? quota->most : LOG_QUOTA;
+
 	if (now - quota->since >= MINUTE) {
-		if (quota->count > LOG_QUOTA)
-			log_say(LOG_NOTICE, "%u more %s", quota->count - LOG_QUOTA, what);
-		*quota = (struct log_quota){.since = now};
+		if (quota->count > most)
+			log_say(LOG_NOTICE, "%u more %s", quota->count - most, what);
+		*quota = (struct log_quota){.since = now, .most = quota->most};
 	}
-	return ++quota->count <= LOG_QUOTA;
+	return ++quota->count <= most;
 }
