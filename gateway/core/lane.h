@@ -10,8 +10,8 @@
  * When the lane is lost, each sub is told so, with what is known of whether it ran: no, if its request had not left this host
  * whole.
  *
- * While the gateway's memory is taken up, what comes in part for clients that hold more than their share comes one message after the
- * other: of clients->thirsty only the first lane goes on.
+ * While the gateway's memory is taken up, what comes in part for clients that hold more than their share comes one message after
+ * the other: of clients->thirsty only the first lane goes on.
  *
  * A lane lives as long as its session: leases and what else belongs to a session at the other host hang on it.
  */
@@ -40,8 +40,8 @@ struct sub {
 	const struct sub_ops *ops;
 	struct lane *lane; /* NULL: it has ended, or has not begun */
 	uint32_t id;
-	uint64_t end;  /* where its request ends among the bytes that were written to the lane */
-	uint64_t left; /* of one that is lost: so many bytes of the lane had left this host */
+	uint64_t end;       /* where its request ends among the bytes that were written to the lane */
+	uint64_t left;      /* of one that is lost: so many bytes of the lane had left this host */
 	uint64_t too_large; /* results that were, of which the host does not know that they failed */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * leases: what hosts have leased to one client of the own daemon, and it has not given back: objpool.release need not name the host.
- * One that is over is given back, too, as at one host: until then calls to its slot fail there.
+ * leases: what hosts have leased to one client of the own daemon, and it has not given back: objpool.release need not name the
+ * host. One that is over is given back, too, as at one host: until then calls to its slot fail there.
  */
 #ifndef GATEWAY_LEASES_H
 #define GATEWAY_LEASES_H
@@ -28,8 +28,8 @@ struct leases {
 /* Remembers one; `lease` without its pool. Out of memory: it is not remembered. */
 void leases_add(struct leases *leases, struct span pool, struct remote_lease lease);
 
-/* Takes out the one that is to be given back: of the host `of` the oldest, or (size 0) the last one that any host was asked for. False:
- * there is none. Its pool is freed. */
+/* Takes out the one that is to be given back: of the host `of` the oldest, or (size 0) the last one that any host was asked for.
+ * False: there is none. Its pool is freed. */
 bool leases_take(struct leases *leases, struct span pool, struct span of, int64_t slot, struct remote_lease *taken);
 
 /* The host has ended what the client had there. */

@@ -27,9 +27,9 @@ struct remote_call {
 	uint64_t asked; /* when the host was */
 	bool told;      /* results have gone to the client: it can't begin anew */
 	bool cancelled;
-	bool may_have_run; /* on a host that was lost, before another was asked */
+	bool may_have_run;       /* on a host that was lost, before another was asked */
 	uint8_t slot[PACK_UINT]; /* of objpool.release, packed */
-	char pool[]; /* its name, for errors; "": it has more than POOL_SHOWN bytes */
+	char pool[];             /* its name, for errors; "": it has more than POOL_SHOWN bytes */
 };
 
 static struct remote_call *of_sub(struct sub *sub)
@@ -449,8 +449,8 @@ static struct host *host_for(struct session *session, const struct ask *ask, int
 
 	*given = LEASE_ANY_SLOT;
 	if (ask->kind == ASK_LEASE && session->leases.count >= LEASES_MAX) {
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "this connection has %u leases of other hosts, as many as it may: release some",
-			  session->leases.count);
+		error_say(error, ERROR_OVERLOADED, RAN_NO,
+			  "this connection has %u leases of other hosts, as many as it may: release some", session->leases.count);
 		return NULL;
 	}
 	if (ask->kind != ASK_RELEASE)
@@ -508,7 +508,8 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 	if (block && (ask->kind == ASK_LEASE || (ask->kind != ASK_RELEASE && route_is_of_hosts(session->gateway, ask))))
 		remote->block = block_ref(block);
 	if (remote->call.is_request && ask->kind == ASK_LEASE)
-		call_limit_time(&remote->call, ask->timeout); /* the host ends it: a lease that it gave meanwhile would be nobody's */
+		call_limit_time(&remote->call,
+				ask->timeout); /* the host ends it: a lease that it gave meanwhile would be nobody's */
 	else if (remote->call.is_request)
 		call_set_deadline(&remote->call, ask->timeout);
 	if (ask_host(remote, host, &error) < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* remotes: the sections [remote NAME] of the configuration: which pools of other hosts have a plain name here, and on which hosts. */
+/* remotes: the sections [remote NAME] of the configuration: which pools of other hosts have a plain name here, and which hosts
+ * these are. */
 #ifndef GATEWAY_REMOTES_H
 #define GATEWAY_REMOTES_H
 

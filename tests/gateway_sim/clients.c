@@ -529,14 +529,16 @@ static void read_error(const struct world *world, enum error_form form, struct s
 }
 
 /* Hosts that are lost, or can't be asked, are named, and what they had. `is_item`: it stands in the place of one result. */
-static void check_fields(const struct world *world, const struct question *question, const struct played_error *error, bool is_item)
+static void check_fields(const struct world *world, const struct question *question, const struct played_error *error,
+			 bool is_item)
 {
 	const bool lost = span_is(error->code, "HOST_LOST"), unreachable = span_is(error->code, "UNREACHABLE");
 	const bool of_slots = question->kind == ALL || question->kind == SCATTER;
 
 	if (!lost && !unreachable)
 		return;
-	HOLDS(world, !lost || (error->host.size > 0 && span_is(error->pool, "p")), "HOST_LOST of question %u has no host, or no pool",
+	HOLDS(world, !lost || (error->host.size > 0 && span_is(error->pool, "p")), 
+	      "HOST_LOST of question %u has no host, or no pool",
 	      question->msgid);
 	HOLDS(world, question->host < 0 || error->host.size > 0, "UNREACHABLE of question %u has no host", question->msgid);
 	HOLDS(world, !unreachable || span_is(error->ran, "no"), "UNREACHABLE of question %u, which may have run", question->msgid);

@@ -75,8 +75,8 @@ def test_results_of_all_that_are_too_large(hosts):
 
 
 def test_clients_with_large_answers_leave_room_for_others(cluster):
-    """Six clients are owed eighteen answers, which together are far over max_memory: they come one after the other, and others go on
-    meanwhile."""
+    """Six clients are owed eighteen answers, which together are far over max_memory: they come one after the other, and others go
+    on meanwhile."""
     hosts = cluster(("h2", "h3", "h4"))
     h1 = hosts.add("h1", pools={}, cluster={"max_memory": "32M"})
     h1.sees({"h1": 0, "h2": 2, "h3": 2, "h4": 2})
