@@ -27,8 +27,21 @@ static void pack_lease(struct objpool_packer *args, const char *name, const stru
 		objpool_pack(args, "s I", "slot", options->slot);
 }
 
-/* {slot, generation} */
-static int read_lease(struct objpool_lease *lease, struct objpool_bytes answer)
+/* A name of a host. One that does not fit is none. */
+static int read_host(struct objpool_reader *reader, char host[OBJPOOL_HOST_SIZE])
+{
+	const char *name;
+	size_t size;
+
+	if (objpool_read_str(reader, &name, &size) < 0 || size >= OBJPOOL_HOST_SIZE)
+		return -EPROTO;
+	memcpy(host, name, size);
+	host[size] = '\0';
+	return 0;
+}
+
+/* {slot, generation, host}; host only if it is another's, or if any was asked */
+static int read_lease(struct objpool_lease *lease, char host[OBJPOOL_HOST_SIZE], struct objpool_bytes answer)
 {
 	struct objpool_reader reader = objpool_reader(answer);
 	const char *key;
@@ -46,7 +59,10 @@ static int read_lease(struct objpool_lease *lease, struct objpool_bytes answer)
 		const bool is_generation = size == 10 && memcmp(key, "generation", 10) == 0;
 		if ((is_slot || is_generation) && objpool_read_int(&reader, &number) == 0)
 			*(is_slot ? &lease->slot : &lease->generation) = number;
-		else if (objpool_read_value(&reader, NULL) < 0)
+		else if (size == 4 && memcmp(key, "host", 4) == 0) {
+			if (read_host(&reader, host) < 0)
+				return -EPROTO;
+		} else if (objpool_read_value(&reader, NULL) < 0)
 			return -EPROTO;
 	}
 	return lease->slot < 0 ? -EPROTO : 0;
@@ -80,6 +96,7 @@ int objpool_lease(struct objpool_client *client, const char *name, const struct 
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_lease_options options;
 	struct objpool_result answer = {{NULL, 0}, NULL, NULL};
+	char host[OBJPOOL_HOST_SIZE] = "";
 
 	*lease = (struct objpool_lease){.slot = -1};
 	if (result)
@@ -89,9 +106,11 @@ int objpool_lease(struct objpool_client *client, const char *name, const struct 
 	pack_lease(&args, name, &options);
 	int rc = ask(client, "objpool.lease", &args, &answer);
 	if (rc == 0)
-		rc = read_lease(lease, answer.value);
-	if (rc == 0)
+		rc = read_lease(lease, host, answer.value);
+	if (rc == 0 && !*host)
 		routing_on_lease(client, name, lease->slot);
+	if (rc == 0 && options.host)
+		memcpy(options.host, host, sizeof host);
 	return conclude(rc, &answer, result);
 }
 

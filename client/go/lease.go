@@ -5,6 +5,7 @@ package objpool
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -60,7 +61,7 @@ func (t Target) takeLease(ctx context.Context, most time.Duration) (*Lease, *Err
 	if err := l.read(raw); err != nil {
 		return nil, err
 	}
-	l.target = t.Slot(l.slot).changed(func(t *target) { t.lease = l })
+	l.target = l.target.Slot(l.slot).changed(func(t *target) { t.lease = l })
 	return l, nil
 }
 
@@ -81,13 +82,18 @@ func (t Target) leaseOptions(ctx context.Context, r *Request, most time.Duration
 
 func (l *Lease) read(raw []byte) *Error {
 	var got struct {
-		Slot       int `msgpack:"slot"`
-		Generation int `msgpack:"generation"`
+		Slot       int    `msgpack:"slot"`
+		Generation int    `msgpack:"generation"`
+		Host       string `msgpack:"host"`
 	}
 	if err := decode(raw, &got); err != nil {
 		return newError(BadValue, RanYes, "the lease can't be read: %v", err).because(err)
 	}
 	l.slot, l.generation = got.Slot, got.Generation
+	if got.Host != "" { // any host was asked (sim@*), or those of a section [remote]
+		name, _, _ := strings.Cut(l.target.pool, "@")
+		l.target = l.target.changed(func(t *target) { t.pool = name + "@" + got.Host })
+	}
 	return nil
 }
 

@@ -100,8 +100,27 @@ static void print_labelled(struct objpool_bytes value)
 		    objpool_read_int(&reader, &slot) == 0 && objpool_read_int(&reader, &result) == 0)
 			printf("%.*s %d %d\n", (int)size, host, (int)slot, (int)result);
 }
+static void lease(struct objpool_client *client, const char *pool)
+{
+	struct objpool_lease_options options = OBJPOOL_LEASE_OPTIONS_INIT;
+	struct objpool_lease lease;
+	struct objpool_result result = {0};
+	char host[OBJPOOL_HOST_SIZE], at[100], method[200];
+	options.host = host;
+	if (objpool_lease(client, pool, &options, &lease, NULL) < 0)
+		return;
+	snprintf(at, sizeof at, "p@%s", host);
+	snprintf(method, sizeof method, "%s:%d.slot", at, (int)lease.slot);
+	if (objpool_callf(client, method, &result, "[]") == 0)
+		printf("%s %d\n", at, objpool_release(client, at, lease.slot, NULL));
+	objpool_result_free(&result);
+}
 static void call(struct objpool_client *client, const char *method)
 {
+	if (strstr(method, ".lease")) {
+		lease(client, "p@*");
+		return;
+	}
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result = {0};
 	if ((strstr(method, ".sleep") ? objpool_pack(&args, "[i]", 1000) : objpool_pack(&args, "[]")) < 0)
@@ -140,6 +159,11 @@ const client = await connect(process.argv[2]);
 for (const name of process.argv.slice(3)) {
 	const [target, method] = name.split("."), [, pool, all] = /^(.*?)(:all)?$/.exec(target);
 	try {
+		if (method === "lease") {
+			const lease = await client.pool("p@*").lease();
+			console.log(`p@${await lease.tag()}`, await lease.release() ? 1 : 0);
+			continue;
+		}
 		if (all) {
 			for (const row of await client.pool(pool).all.options({ labels: true })[method]())
 				console.log(...row);
@@ -164,6 +188,16 @@ func main() {
 			rows, err := objpool.Call[[][3]any](context.Background(), client.Pool(of).All().With(objpool.Options{Labels: true}), method)
 			if err != nil { panic(err) }
 			for _, row := range rows { fmt.Println(row[0], row[1], row[2]) }
+			continue
+		}
+		if method == "lease" {
+			lease, err := client.Pool("p@*").Lease(context.Background())
+			if err != nil { panic(err) }
+			tag, err := objpool.Call[string](context.Background(), lease, "tag")
+			if err != nil { panic(err) }
+			held, err := lease.Release(context.Background())
+			if err != nil || !held { panic("it was not held") }
+			fmt.Println("p@" + tag, 1)
 			continue
 		}
 		if method == "sleep" { args = append(args, 1000) }
@@ -350,9 +384,32 @@ def test_a_library(cluster, place, program):
     assert told("p@h2.tag", "p@h9.tag") == ["h2", "UNREACHABLE h9 1"]
     assert told("p@*:all.slot") == ["h1 0 0", "h1 1 1", "h2 0 0", "h2 1 1"]
     assert told("p@h2:all.slot") == ["h2 0 0", "h2 1 1"]
+    assert set(told(*["p@*.lease"] * 8)) == {"p@h1 1", "p@h2 1"}, "a lease of any host is of the instance that was granted"
     assert told("p@h2.crash")[0].startswith("WORKER_LOST h2 ")
     with subprocess.Popen([*command, address, "p@h2.sleep"], text=True, stdout=subprocess.PIPE) as waiting:
         runs(hosts["h2"])
         hosts["h2"].kill()
         lost, _ = waiting.communicate(timeout=DEADLINE)
     assert lost == "HOST_LOST h2 0\n"
+
+
+def test_a_lease_of_any_host_in_python(cluster):
+    """Calls and the release go to the host that has granted it, also by the plain name of a section [remote]."""
+    hosts = cluster(("h1", "h2"))
+    hosts.add("h3", pools={}, sections="[remote p]\n")
+    hosts.settle()
+    code = """if True:
+        import sys, objpool
+        for address, host in (sys.argv[1], "*"), (sys.argv[2], None):
+            seen = set()
+            with objpool.connect(address) as client:
+                for _ in range(8):
+                    with client.pool("p", host=host).lease() as lease:
+                        tag = lease.tag()
+                        assert lease.options(timeout=60).tag() == tag
+                        assert lease.release() is True
+                    seen.add(tag)
+            assert seen == {"h1", "h2"}, seen
+        """
+    subprocess.run([sys.executable, "-c", code, hosts["h1"].daemon.address, hosts["h3"].daemon.address], check=True, timeout=3 * DEADLINE,
+                   env={**os.environ, "PYTHONPATH": str(ROOT / "client/python")})

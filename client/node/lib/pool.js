@@ -133,6 +133,9 @@ async function ask_for(pool, wire, time, is_again = false) {
 	}
 }
 
+/** The pool of the host that has granted the lease: any was asked (sim@*), or those of a section [remote]. */
+const granted_by = (name, { host }) => host === undefined ? name : `${name.split("@", 1)[0]}@${host}`;
+
 async function take(pool, { slot, timeoutMs, leaseMs, signal }) {
 	if (signal?.aborted)
 		throw aborted(signal, "no");
@@ -140,15 +143,16 @@ async function take(pool, { slot, timeoutMs, leaseMs, signal }) {
 		slot, timeout_ms: milliseconds("timeoutMs", timeoutMs), lease_ms: milliseconds("leaseMs", leaseMs),
 	};
 	const { connection, got } = await ask_for(pool, wire, new Time({ signal, timeoutMs }));
+	const name = granted_by(pool.target, got);
 	if (signal?.aborted) {
-		connection.notify("objpool.release", [pool.target, got.slot]);
+		connection.notify("objpool.release", [name, got.slot]);
 		throw aborted(signal, "no");
 	}
 	const leased = new Leased(connection);
 	const { retry: _, ...options } = pool.given; // another attempt would get another instance
-	const lease = new Lease(leased, slot_target(pool.target, got.slot), "one", options);
-	Object.assign(lease, { pool: pool.target, slot: got.slot, generation: got.generation });
-	forgotten.register(leased, { connection, pool: pool.target, slot: got.slot }, leased);
+	const lease = new Lease(leased, slot_target(name, got.slot), "one", options);
+	Object.assign(lease, { pool: name, slot: got.slot, generation: got.generation });
+	forgotten.register(leased, { connection, pool: name, slot: got.slot }, leased);
 	return { lease, one: face(lease) };
 }
 
