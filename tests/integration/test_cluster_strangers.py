@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host of the domain that means no good: what it can't reach by way of another host, and what it can't fill."""
+import resource
+import threading
+
 import msgpack
-from bus_host import BY_OPENER, DATA, OPEN, BusHost, frame, frames_of, sum_of
+from bus_host import BY_OPENER, CLOSE, DATA, HEAD, OPEN, BusHost, frame, frames_of, sum_of
 from bus_program import Nats
 from cluster import cluster, needs_cluster  # noqa: F401
 from harness import wait_for
@@ -57,3 +60,47 @@ def test_a_host_that_comes_and_goes_does_not_fill_the_log(cluster):
     of_evil = [line for line in lines if "host evil" in line]
     assert len(of_evil) == 21 and of_evil[-1].endswith("host evil: more about it is left out for a minute"), len(of_evil)
     assert 900 < len(lines) <= 1000, len(lines)
+
+
+def open_sessions(evil, host, incarnation, count, refused):
+    """Asks for so many sessions, and keeps them, until that many were refused."""
+    each = 100
+    for seq in range(count // each):
+        ids = range(1 + each * seq, 1 + each * (seq + 1))
+        evil.send(host, incarnation, b"".join(frame(OPEN | BY_OPENER, one, b"-") for one in ids), seq=1 + seq)
+    closed = received = 0
+    while closed < refused:
+        message = evil.nats.next()
+        _, flags, _, _, _, epoch, seq, _, _ = HEAD.unpack_from(message.body)
+        if seq == received + 1:
+            received = seq
+            closed += sum(kind == CLOSE for kind, _, _ in frames_of(message.body[HEAD.size:]))
+        evil.send(host, incarnation, epoch=epoch, ack=received, flags=2 if flags & 1 else 0)
+    return threading.Thread(target=answer_pings, args=(evil, host, incarnation, received))
+
+
+def answer_pings(evil, host, incarnation, received):
+    while not evil.over.is_set():
+        message = evil.nats.next()
+        _, flags, _, _, _, epoch, seq, _, _ = HEAD.unpack_from(message.body)
+        received = max(received, seq)
+        if flags & 1 or seq:
+            evil.send(host, incarnation, epoch=epoch, ack=received, flags=2)
+
+
+def test_a_host_does_not_use_up_the_descriptors(cluster):
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600))
+
+    hosts = cluster(("h1", "h2"), preexec=few)
+    with BusHost(hosts.server.port, "evil") as evil, hosts["h1"].client() as c, hosts["h2"].client() as there:
+        wait_for(lambda: "evil" in hosts["h1"].hosts(), lambda: "the host to be seen")
+        keeper = open_sessions(evil, "h1", int(hosts["h1"].hosts()["h1"]["incarnation"], 16), 2000, 1700)
+        keeper.start()
+        try:
+            assert c.call("p@*:all.tag") == there.call("p@*:all.tag") == (None, ["h1", "h1", "h2", "h2"])
+            assert there.call("p@h1.tag") == (None, "h1")
+        finally:
+            evil.over.set()
+            keeper.join()
+    assert "is refused" not in hosts["h1"].daemon.log()

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LINES "lines of the gateway were left out"
+
 /* ---- SESSION ---- */
 
 /* Reads `host, user`. NULL: it is no such message (errno is EBADMSG), or there is no memory. */
@@ -43,6 +45,12 @@ static bool has_room(const struct daemon *daemon)
 	       (all->files_max == 0 || daemon->behalf_count < all->files_max / 2);
 }
 
+static void say_refused(struct cluster *cluster, uint64_t number, const char *why)
+{
+	if (log_quota_take(&cluster->lines, cluster->daemon->core.now, LINES))
+		log_say(LOG_WARNING, "the gateway's session %llu is refused: %s", (unsigned long long)number, why);
+}
+
 static int on_session(struct cluster *cluster, struct reader *reader)
 {
 	struct daemon *daemon = cluster->daemon;
@@ -57,8 +65,7 @@ static int on_session(struct cluster *cluster, struct reader *reader)
 		free(behalf);
 		(void)close(fd);
 		if (!bad)
-			log_say(LOG_WARNING, "the gateway's session %llu is refused: there are as many as there may be",
-				(unsigned long long)number);
+			say_refused(cluster, number, "there are as many as there may be");
 		return bad ? -EBADMSG : 0;
 	}
 	const struct abroad *abroad = behalf->host[0] ? NULL : idmap_get(&cluster->by_number, behalf->local);
@@ -67,7 +74,7 @@ static int on_session(struct cluster *cluster, struct reader *reader)
 	if (session)
 		session->client.acts_for = abroad ? abroad->client->id : 0;
 	else
-		log_say(LOG_WARNING, "the gateway's session %llu is refused: out of memory", (unsigned long long)number);
+		say_refused(cluster, number, "out of memory");
 	return 0;
 }
 
@@ -132,7 +139,7 @@ static int on_log(struct cluster *cluster, struct reader *reader)
 
 	if (read_uint(reader, &level) < 0 || read_text(reader, &text) < 0)
 		return -EBADMSG;
-	if (log_quota_take(&cluster->lines, cluster->daemon->core.now, "lines of the gateway were left out"))
+	if (log_quota_take(&cluster->lines, cluster->daemon->core.now, LINES))
 		log_say(level <= LOG_ERR ? LOG_ERR : level >= LOG_DEBUG ? LOG_DEBUG : (int)level, "gateway: %.*s", SPAN_TEXT(text, 1000));
 	return 0;
 }

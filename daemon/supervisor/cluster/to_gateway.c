@@ -129,6 +129,14 @@ static void pack_remotes(msgpack_packer *packer, const struct config *config)
 	}
 }
 
+/* Other hosts may have a quarter of the descriptors: as many are for sessions of the clients here (from_gateway.c). */
+static uint64_t sessions_of_others(const struct daemon *daemon)
+{
+	const uint64_t most = daemon->config.cluster.max_sessions, quarter = daemon->core.memory.files_max / 4;
+
+	return daemon->core.memory.files_max > 0 && quarter < most ? quarter + 1 : most;
+}
+
 void to_gateway_config(struct cluster *cluster)
 {
 	const struct config *config = &cluster->daemon->config;
@@ -149,7 +157,7 @@ void to_gateway_config(struct cluster *cluster)
 	pack_text(&packer, "remotes");
 	pack_remotes(&packer, config);
 	pair_number(&packer, "max_message", cluster->daemon->core.limits.max_message);
-	pair_number(&packer, "max_sessions", section->max_sessions);
+	pair_number(&packer, "max_sessions", sessions_of_others(cluster->daemon));
 	pair_number(&packer, "max_memory", section->max_memory);
 	pair_text(&packer, "build", OBJPOOL_VERSION);
 	cluster->written += cluster->out.bytes - before;

@@ -38,7 +38,8 @@ static void log_come(const struct session *session)
 
 static void log_refused(const struct session *session, const char *reason, int size)
 {
-	log_say(LOG_INFO, "session %llu: %.*s", (unsigned long long)session->client.id, size, reason);
+	if (log_quota_take(&session->daemon->denials, session->daemon->core.now, DENIALS))
+		log_say(LOG_INFO, "session %llu: %.*s", (unsigned long long)session->client.id, size, reason);
 	happened(HAPPENED_CLIENT_REFUSED, &(struct happened_about){.session = session->client.id}, "%.*s", size, reason);
 }
 
