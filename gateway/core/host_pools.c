@@ -19,6 +19,12 @@ struct host_pool *host_pools_find(const struct host_pools *pools, struct span na
 	return NULL;
 }
 
+void host_pool_lacks(struct host_pool *pool, uint32_t slot)
+{
+	pool->slots = slot < pool->slots ? slot : pool->slots;
+	pool->ready = slot < pool->ready ? slot : pool->ready;
+}
+
 void host_pools_free(struct host_pools *pools)
 {
 	for (uint32_t i = 0; i < pools->count; i++) {

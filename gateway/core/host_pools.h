@@ -28,6 +28,9 @@ struct host_pools {
 /* NULL: there is none of that name. */
 struct host_pool *host_pools_find(const struct host_pools *pools, struct span name);
 
+/* The host has said that it has no slot of this number: until it tells of the pool again, it has those before it. */
+void host_pool_lacks(struct host_pool *pool, uint32_t slot);
+
 /* Reads an array of pools, or nil: none are known. `now`: the time. *changed: there are others, or other numbers of slots. 0,
  * -EBADMSG or -ENOMEM; then the pools are what they were. */
 int host_pools_read(struct host_pools *pools, struct reader *reader, const char *own_name, uint64_t now, bool *changed);

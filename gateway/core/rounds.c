@@ -112,13 +112,16 @@ static struct item leave_seat(struct seat *seat)
 	return item;
 }
 
-/* The pool has fewer slots by now: the item goes into another round. */
+/* The pool has fewer slots by now, of which no beat has told yet: the item goes into another round. */
 static void give_up_slot(struct seat *seat, struct span error)
 {
 	const struct error_context context = {.host = seat->host->name, NO_CONTEXT};
 	struct many *many = &seat->rounds->many;
+	struct host_pool *pool = host_pool(seat->host, many->ask.target.pool);
 	struct sendq to = {0};
 
+	if (pool)
+		host_pool_lacks(pool, seat->slot);
 	put_error(&to, error, ERRORS_AS_MAP, &context);
 	many_lose(many, leave_seat(seat), seat->host, error, false);
 	many_refused(many, flat_take(&to));
