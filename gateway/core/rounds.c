@@ -30,6 +30,7 @@ struct rounds {
 	uint64_t taken; /* results before the round */
 	unsigned vain;  /* rounds in which no item had a result */
 	bool deals;     /* a round is being dealt out */
+	bool lacked;    /* a slot of the round was gone, which is known now */
 };
 
 static struct rounds *of_many(struct many *many)
@@ -122,6 +123,7 @@ static void give_up_slot(struct seat *seat, struct span error)
 
 	if (pool)
 		host_pool_lacks(pool, seat->slot);
+	seat->rounds->lacked = true;
 	put_error(&to, error, ERRORS_AS_MAP, &context);
 	many_lose(many, leave_seat(seat), seat->host, error, false);
 	many_refused(many, flat_take(&to));
@@ -310,6 +312,7 @@ static void deal(struct rounds *rounds, uint32_t count, bool ready)
 	}
 	rounds->taken = many->results.taken;
 	rounds->deals = true;
+	rounds->lacked = false;
 	many->open += count;
 	for (uint32_t i = 0; i < count && !many->call.over; i++)
 		ask_seat(&rounds->seats[i]);
@@ -322,7 +325,8 @@ static bool is_in_vain(struct rounds *rounds)
 {
 	const bool vain = rounds->seat_count > 0 && rounds->many.results.taken == rounds->taken;
 
-	rounds->vain = vain ? rounds->vain + 1 : 0;
+	if (!vain || !rounds->lacked)
+		rounds->vain = vain ? rounds->vain + 1 : 0;
 	return rounds->vain >= VAIN_MAX;
 }
 
