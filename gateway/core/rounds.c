@@ -133,12 +133,13 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 {
 	struct seat *seat = container_of(sub, struct seat, sub);
 	struct many *many = &seat->rounds->many;
+	const bool lacks = span_is(flat_error_text(rpc->error, "code"), "NO_SUCH_SLOT");
 
-	if (many_time_left(many) == 0 && !span_is_nil(rpc->error)) {
+	if (many_time_left(many) == 0 && !span_is_nil(rpc->error) && !lacks) {
 		results_fail_with(&many->results, rpc->error, seat->host->name, true);
 		return;
 	}
-	if (span_is(flat_error_text(rpc->error, "code"), "NO_SUCH_SLOT"))
+	if (lacks)
 		give_up_slot(seat, rpc->error);
 	else
 		many_take(many, &seat->item, seat->host, rpc->error, rpc->result, block);
