@@ -46,8 +46,20 @@ another one; a call here wakes four times. So one small call at a time, where wa
 least a request of NATS and a call here together: daemons check rights and queues, and keep workers busy, at both ends. \
 A row has that sum, of the same run. With many in flight each wake-up is for many. Dask (three processes of one thread) and Ray (three actors \
 of one node) have no hop to another host here. They were given fewer items: 5,000 and 20,000 as tasks of their own, \
-200,000 and 1,000,000 in chunks. A host is killed with all its processes, the bus is not told, and its callers wait \
-for what it owes: its silence alone tells."""
+200,000 and 1,000,000 in chunks. A host is killed with all its processes, and its callers wait for what it owes. Its \
+silence alone tells, or a server whose account of the hosts imports the end of connections (packaging/nats-server.conf)."""
+# As packaging/nats-server.conf has it.
+TELLS = """
+accounts {
+  OBJPOOL {
+    users: [{user: "host", password: "bench"}]
+    imports: [{stream: {account: SYS, subject: "$SYS.ACCOUNT.OBJPOOL.DISCONNECT"}}]
+  }
+  SYS { exports: [{stream: "$SYS.ACCOUNT.OBJPOOL.DISCONNECT", accounts: [OBJPOOL]}] }
+}
+system_account: SYS
+no_auth_user: "host"
+"""
 
 
 def role(pid):
@@ -114,10 +126,13 @@ class Bench(run.Bench):
     def __init__(self, build, quick, place, peers):
         super().__init__(build, quick, place)
         self.peers = peers
+        self.bus = self.server()
+
+    def server(self, *options):
         port = run.free_port()
-        self.start("nats-server", "-a", "127.0.0.1", "-p", port)
+        self.start("nats-server", "-a", "127.0.0.1", "-p", port, *options)
         run.wait_for(lambda: run.answers(port), "nats-server")
-        self.bus = f"nats://127.0.0.1:{port}"
+        return f"nats://127.0.0.1:{port}"
 
     def servers(self):
         for process in self.processes:
@@ -257,6 +272,14 @@ class Bench(run.Bench):
         self.row("64 MiB to a method of another host, p50", ours, "ms", ("plain TCP", plain), ("to a method here", here))
 
     def death(self):
+        self.deaths("a host killed")
+        config = self.place / "tells.conf"
+        config.write_text(TELLS)
+        silent, self.bus = self.bus, self.server("-c", config)
+        self.deaths("a host killed, of which the server tells")
+        self.bus = silent
+
+    def deaths(self, name):
         told, unused = [], []
         for _ in range(2 if self.quick else 5):
             with self.hosts(3, 1) as hosts, Client(hosts[0]) as client, Client(hosts[0]) as other:
@@ -271,8 +294,8 @@ class Bench(run.Bench):
                 assert error, "an answer of the dead"
                 noticed.join()
         for what, times in (("no new call goes there", unused), ("its callers are told", told)):
-            self.row(f"a host killed: {what}, median", statistics.median(times) * 1e3, "ms")
-            self.row(f"a host killed: {what}, the slowest", max(times) * 1e3, "ms")
+            self.row(f"{name}: {what}, median", statistics.median(times) * 1e3, "ms")
+            self.row(f"{name}: {what}, the slowest", max(times) * 1e3, "ms")
 
     def runs(self, host):
         with Client(host) as client:
