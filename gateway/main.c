@@ -31,11 +31,6 @@ enum {
 	KEPT = 16 << 20,  /* free bytes of the heap that are kept */
 };
 
-void program_tick(struct program *program)
-{
-	program->gateway->now = (uint64_t)clock_now();
-}
-
 static int on_message(struct program *program, struct span message, struct block *block)
 {
 	int r = settings_are_in(message) ? subjects_configure(program, message) : 0;

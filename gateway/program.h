@@ -10,6 +10,7 @@
 #include "gateway/bus/bus.h"
 #include "gateway/core/gateway.h"
 #include "gateway/settings.h"
+#include "proto/clock.h"
 
 #include <event2/event.h>
 
@@ -37,7 +38,10 @@ struct program {
 };
 
 /* Moves the core's clock. Every callback of the loop begins with it. */
-void program_tick(struct program *program);
+static inline void program_tick(struct program *program)
+{
+	program->gateway->now = (uint64_t)clock_now();
+}
 
 static inline struct program *program_of(const struct gateway *gateway)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * allowance: what other hosts may have of this one, so that clients here keep what is theirs: sessions, memory of the gateway, and
- * windows that are wide. A host may have as much of it as is free: alone half, of two each a third, of n each 1 / (n + 1). So
+ * allowance: what other hosts may have of this one, so that clients here keep what is theirs: sessions, memory of the gateway,
+ * and windows that are wide. A host may have as much of it as is free: alone half, of two each a third, of n each 1 / (n + 1). So
  * there is always something for a host that comes, and nothing is ever taken back.
  */
 #ifndef GATEWAY_ALLOWANCE_H

@@ -104,7 +104,7 @@ struct gateway {
 	bool sticky_owed;        /* a host that is there has lost a sticky call */
 	uint32_t sticky_count, replays; /* replays: hosts that are being sent sticky calls */
 	size_t sticky_bytes;
-	struct clients *clients;                                /* client.h: the clients of this daemon that call other hosts */
+	struct clients *clients;                                /* session.h: the clients of this daemon that call other hosts */
 	const struct conduit_ops *conduit_ops;                  /* channel.c's */
 	const char *(*channel_opened)(struct channel *channel); /* serve.c's: see channels_open */
 	struct conduit_list dirty; /* conduits that may have something to send at the end of the turn */

@@ -24,8 +24,8 @@ struct beat {
 /* 0, or -EBADMSG: it is no beat, or not whole. */
 int beat_read(struct span bytes, struct beat *beat);
 
-/* Publishes a beat with these pools (NULL: it names none; beat->pools is not used). 0; or -EMSGSIZE, and *size says how large it would
- * be. A beat that is lost is followed by others. */
+/* Publishes a beat with these pools (NULL: it names none; beat->pools is not used). 0; or -EMSGSIZE, and *size says how large it
+ * would be. A beat that is lost is followed by others. */
 int beat_publish(struct gateway *gateway, const struct beat *beat, const struct host_pools *pools, size_t *size);
 
 #endif

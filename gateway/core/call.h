@@ -27,7 +27,7 @@ struct call_ops {
 	void (*resumed)(struct call *call);
 	/* The host is ready, and was not before; or it has other pools. NULL: all is the same to it. */
 	void (*came)(struct call *call, struct host *host);
-	/* It has ended, or its client is gone: gives up what it has at hosts. call_over follows by itself. */
+	/* It has ended, or its client is gone: gives up what it has at hosts. */
 	void (*give_up)(struct call *call);
 	/* Frees it. */
 	void (*free)(struct call *call);
@@ -47,10 +47,10 @@ struct call {
 	uint64_t due; /* 0: no deadline */
 };
 
-/* A new call; `timeout` in nanoseconds, UINT64_MAX: none. 0; -ENOMEM; or -EEXIST: the msgid is in use. */
+/* A new call, without a deadline. 0; -ENOMEM; or -EEXIST: the msgid is in use. */
 int call_begin(struct call *call, struct session *session, const struct rpc *rpc, const struct call_ops *ops);
 
-/* Its deadline, so many nanoseconds from now. */
+/* Its deadline, so many nanoseconds from now; UINT64_MAX: none. */
 void call_set_deadline(struct call *call, uint64_t timeout);
 
 /* The same, but nothing happens then. */

@@ -23,11 +23,6 @@ enum { PACKET_MIN = 1024, DUE_AT_ONCE = 1000, SESSIONS_MAX = 8192 };
 
 /* ---- life ---- */
 
-static void host_gone(struct host *host)
-{
-	conduit_host_gone(host);
-}
-
 /* It gets its sticky calls first. */
 static void host_came(struct host *host)
 {
@@ -70,7 +65,7 @@ struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t
 	TAILQ_INIT(&gateway->stuck);
 	if (hosts_open(gateway) < 0 || clients_open(gateway) < 0 || held_open(gateway) < 0)
 		return gateway_free(gateway);
-	gateway->hosts->gone = host_gone;
+	gateway->hosts->gone = conduit_host_gone;
 	gateway->hosts->came = host_came;
 	gateway->clients->resumed = request_resume;
 	gateway->clients->idle = request_session_idle;
@@ -167,11 +162,11 @@ static int take_config(struct gateway *gateway, struct reader *reader)
 	if (max_memory > 0)
 		gateway->memory.limit = max_memory;
 	const int r = hosts_name_self(gateway->hosts, name);
-	if (r < 0 || remotes.size == 0)
+	if (r < 0)
 		return r;
 	if (gateway->bus_is_up && gateway->state == GATEWAY_CONNECTING)
 		hosts_on_bus_up(gateway->hosts);
-	return remotes_set(gateway, remotes);
+	return remotes.size > 0 ? remotes_set(gateway, remotes) : 0;
 }
 
 static int take_open(struct gateway *gateway, struct reader *reader)
@@ -339,11 +334,6 @@ void gateway_run(struct gateway *gateway)
 }
 
 /* ---- for tests ---- */
-
-bool gateway_is_drained(const struct gateway *gateway)
-{
-	return gateway->state == GATEWAY_DRAINING && gateway->to_supervisor.bytes == 0 && conduits_are_quiet(gateway);
-}
 
 bool gateway_is_quiet(const struct gateway *gateway)
 {

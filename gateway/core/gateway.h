@@ -22,7 +22,8 @@ struct gateway *gateway_new(const struct gateway_ops *ops, void *owner, uint64_t
 struct gateway *gateway_free(struct gateway *gateway);
 
 /* A whole message of the supervisor (proto/gateway_link.h). `block` holds its bytes; NULL: they are gone when this returns. The
- * program around the core reads CONFIG too, for what concerns the bus. 0, or -EBADMSG: it is none; the gateway must end. */
+ * program around the core reads CONFIG too, for what concerns the bus. 0; -EBADMSG: it is none; or -ENOMEM. Else than 0 the
+ * gateway must end. */
 int gateway_on_supervisor(struct gateway *gateway, struct span message, struct block *block);
 
 /* May the program read more from the supervisor? False while the core holds too much. Ask before each read; a turn may change
@@ -57,9 +58,6 @@ void gateway_run(struct gateway *gateway);
 void gateway_leave(struct gateway *gateway);
 
 void gateway_end_turn(struct gateway *gateway);
-
-/* After DRAIN: is everything answered and said? */
-bool gateway_is_drained(const struct gateway *gateway);
 
 /* For tests: is nothing left of calls, sessions, channels? */
 bool gateway_is_quiet(const struct gateway *gateway);

@@ -368,7 +368,7 @@ static int begin_with(struct session *session, const struct ask *ask, struct gat
 	gather->call.session = session;
 	gather->results.account = session->memory;
 	int r = open_items(gather, &slices, ask, error);
-	if (r == 0 && ask->sticky && !gather->sticky && route_is_of_hosts(session->gateway, ask)) {
+	if (r == 0 && ask->sticky && !gather->sticky && route_is_of_hosts(ask)) {
 		gather->sticky = sticky_add(session->gateway, ask, session->user, error);
 		r = gather->sticky ? 0 : -EINVAL;
 	}

@@ -50,10 +50,9 @@ static int read_ready(struct reader *reader, uint64_t *ready)
 	return 0;
 }
 
-/* Is the host among those that are trusted: nil, "*", or an array of names? */
-static bool trusts(struct span trust, const char *name)
+bool host_list_has(struct span list, const char *name)
 {
-	struct reader reader = reader_of(trust);
+	struct reader reader = reader_of(list);
 	struct span text;
 	uint32_t count;
 
@@ -63,6 +62,11 @@ static bool trusts(struct span trust, const char *name)
 		if (span_is(text, name))
 			return true;
 	return false;
+}
+
+bool host_pool_is_for(const struct host_pool *pool, const char *host)
+{
+	return !pool->unpickle || host_list_has(pool->trust, host);
 }
 
 /* The pool keeps a copy of the value: the own pools' are said to others. */
@@ -101,7 +105,7 @@ static int read_pool(struct reader *reader, const char *own_name, struct host_po
 	}
 	if (slots > UINT32_MAX || ready > UINT32_MAX || name.size > ACCOUNT_SMALL || class.size > ACCOUNT_SMALL)
 		return -EBADMSG;
-	pool->open = !pool->unpickle || trusts(pool->trust, own_name);
+	pool->open = host_pool_is_for(pool, own_name);
 	pool->slots = (uint32_t)slots;
 	pool->ready = (uint32_t)ready;
 	pool->name = strndup((const char *)name.bytes, name.size);

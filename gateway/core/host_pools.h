@@ -25,6 +25,12 @@ struct host_pools {
 	uint32_t count;
 };
 
+/* Is the host among these: nil (nobody), "*", or an array of names? */
+bool host_list_has(struct span list, const char *name);
+
+/* May the host call the pool? One that takes pickles runs what it is sent: its `trust` must name the host. */
+bool host_pool_is_for(const struct host_pool *pool, const char *host);
+
 /* NULL: there is none of that name. */
 struct host_pool *host_pools_find(const struct host_pools *pools, struct span name);
 

@@ -390,7 +390,7 @@ static void put_host(const struct host *host, struct sendq *to)
 	put_text(to, host->name);
 	put_text(to, "state");
 	put_text(to, host->self ? "self" : states[host->state]);
-	put_pair(to, "incarnation", host->self ? gateway->incarnation : host->incarnation);
+	put_pair(to, "incarnation", host_incarnation(host));
 	put_pair(to, "since_ms", (gateway->now - host->first_heard) / MILLISECOND);
 	put_pair(to, "heard_ms", host->self ? 0 : (gateway->now - host->heard) / MILLISECOND);
 	put_text(to, "rtt_us");

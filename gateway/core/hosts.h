@@ -8,8 +8,8 @@
  *                         ^------------- a beat ----------------'                                       |
  *                         '------------------------------- a beat --------------------------------------'
  *
- * A bus may tell that a host's connection has ended (hosts_on_disconnect). Then the host is silent at once, and gone if no beat of
- * it comes within 500 ms: it may be about to connect anew, and who told it may be mistaken.
+ * A bus may tell that a host's connection has ended (hosts_on_disconnect). Then the host is silent at once, and gone if no beat
+ * of it comes within 500 ms: it may be about to connect anew, and who told it may be mistaken.
  *
  * A gateway whose daemon does not speak says so in its beats, and for how long. The host is silent then, and gone when that is
  * two seconds, as if it had not been heard since.
@@ -121,6 +121,12 @@ bool host_name_is_valid(struct span name);
 
 /* NULL: unknown. */
 struct host *hosts_find(const struct hosts *hosts, struct span name);
+
+/* Of the host's gateway, also if it is this one. */
+static inline uint64_t host_incarnation(const struct host *host)
+{
+	return host->self ? host->hosts->gateway->incarnation : host->incarnation;
+}
 
 /* NULL: the host does not have it, or is not known to. */
 static inline struct host_pool *host_pool(const struct host *host, struct span name)

@@ -327,11 +327,6 @@ static void on_response(struct sub *sub, const struct rpc *rpc, struct block *bl
 
 /* ---- its hosts ---- */
 
-static uint64_t incarnation_of(const struct host *host)
-{
-	return host->self ? host->hosts->gateway->incarnation : host->incarnation;
-}
-
 static void ask_host(struct stint *stint)
 {
 	static const struct sub_ops ops = {.response = on_response, .notice = on_notice, .lost = on_lost};
@@ -373,7 +368,7 @@ static struct stint *add_stint(struct map *map, struct host *host)
 		return NULL;
 	stint->map = map;
 	stint->host = host;
-	stint->incarnation = incarnation_of(host);
+	stint->incarnation = host_incarnation(host);
 	look_at_pool(stint);
 	stint->has.account = map->many.call.session->memory;
 	TAILQ_INSERT_TAIL(&map->stints, stint, entry);
@@ -388,7 +383,7 @@ static struct stint *find_stint(const struct map *map, const struct host *host, 
 	struct stint *stint;
 
 	TAILQ_FOREACH(stint, &map->stints, entry)
-		if (stint->host == host && stint->incarnation == incarnation_of(host) && (any || !stint->over || stint->refused))
+		if (stint->host == host && stint->incarnation == host_incarnation(host) && (any || !stint->over || stint->refused))
 			return stint;
 	return NULL;
 }

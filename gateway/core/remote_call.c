@@ -106,7 +106,7 @@ static void note_lease(struct remote_call *remote, struct span result)
 	const int64_t lasts = number_in(remote->ask.rest, "lease_ms", -1);
 	struct remote_lease lease = {.slot = number_in(result, "slot", LEASE_ANY_SLOT),
 				     .until = lasts < 0 ? UINT64_MAX : gateway->now + (uint64_t)lasts * MILLISECOND,
-				     .of_any = route_is_of_hosts(gateway, &remote->ask)};
+				     .of_any = route_is_of_hosts(&remote->ask)};
 
 	memcpy(lease.host, remote->host->name, sizeof lease.host);
 	leases_add(&remote->call.session->leases, remote->ask.target.pool, lease);
@@ -282,7 +282,7 @@ static int ask_host(struct remote_call *remote, struct host *host, struct error 
 
 static bool picks_any(const struct remote_call *remote)
 {
-	return route_is_of_hosts(sub_gateway(remote), &remote->ask) && remote->ask.target.select == SELECT_ANY &&
+	return route_is_of_hosts(&remote->ask) && remote->ask.target.select == SELECT_ANY &&
 	       (remote->ask.kind == ASK_CALL || remote->ask.kind == ASK_LEASE);
 }
 
@@ -337,7 +337,7 @@ static bool ask_again(struct remote_call *remote, const struct error *lost)
 	struct gateway *gateway = remote->call.session->gateway;
 	struct error error;
 
-	if (!remote->block || !route_is_of_hosts(gateway, &remote->ask) || remote->told || remote->cancelled ||
+	if (!remote->block || !route_is_of_hosts(&remote->ask) || remote->told || remote->cancelled ||
 	    ++remote->tries >= TRIES || (lost->ran != RAN_NO && !remote->ask.idempotent) ||
 	    (remote->call.due && call_time_left(&remote->call) == 0))
 		return false;
@@ -443,7 +443,7 @@ static struct host *host_to_ask(struct session *session, const struct ask *ask, 
 /* A lease that any host has given is given back to that host; *given is its slot, if that was found out here. */
 static struct host *host_for(struct session *session, const struct ask *ask, int64_t *given, struct error *error)
 {
-	const bool of_hosts = route_is_of_hosts(session->gateway, ask);
+	const bool of_hosts = route_is_of_hosts(ask);
 	struct remote_lease lease;
 	struct ask named = *ask;
 
@@ -505,7 +505,7 @@ int remote_call_begin(struct session *session, const struct ask *ask, struct blo
 	remote->ask = *ask;
 	memcpy(remote->pool, pool.bytes, pool.size);
 	name_slot(remote, slot);
-	if (block && (ask->kind == ASK_LEASE || (ask->kind != ASK_RELEASE && route_is_of_hosts(session->gateway, ask))))
+	if (block && (ask->kind == ASK_LEASE || (ask->kind != ASK_RELEASE && route_is_of_hosts(ask))))
 		remote->block = block_ref(block);
 	if (remote->call.is_request && ask->kind == ASK_LEASE)
 		call_limit_time(&remote->call,

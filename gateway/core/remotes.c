@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/remotes.h"
 
+#include "gateway/core/host_pools.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -79,14 +81,5 @@ const struct remote *remotes_find(const struct gateway *gateway, struct span poo
 
 bool remote_names(const struct remote *remote, const char *host)
 {
-	struct reader reader = reader_of(remote->hosts);
-	struct span name;
-	uint32_t count;
-
-	if (read_text(&reader, &name) == 0)
-		return span_is(name, "*") || span_is(name, host);
-	for (count = read_array(&reader, &count) < 0 ? 0 : count; count > 0 && read_text(&reader, &name) == 0; count--)
-		if (span_is(name, host))
-			return true;
-	return false;
+	return host_list_has(remote->hosts, host);
 }

@@ -87,9 +87,9 @@ static enum way refuse_way(struct error *error, enum error_code code, const char
 	return REFUSED;
 }
 
-static enum way choose(const struct gateway *gateway, const struct ask *ask, struct error *error)
+static enum way choose(const struct ask *ask, struct error *error)
 {
-	const bool of_hosts = route_is_of_hosts(gateway, ask);
+	const bool of_hosts = route_is_of_hosts(ask);
 	const enum select select = ask->target.select;
 
 	if (ask->kind == ASK_STATUS && of_hosts)
@@ -193,7 +193,7 @@ static bool knows_hosts(const struct gateway *gateway)
 /* Can the call be made here, whatever other hosts there are? */
 static bool is_for_self(const struct gateway *gateway, const struct ask *ask)
 {
-	if (!route_is_of_hosts(gateway, ask))
+	if (!route_is_of_hosts(ask))
 		return span_is(ask->target.host, gateway->name);
 	return ask->target.select == SELECT_ANY && gateway->hosts->self && route_has(gateway, ask, gateway->hosts->self);
 }
@@ -213,7 +213,7 @@ static enum when when_first(enum sticky_first first, const struct host *host, st
  * the lease. */
 static enum when when_sticky(struct gateway *gateway, const struct session *session, const struct ask *ask, struct error *error)
 {
-	const bool picks = route_is_of_hosts(gateway, ask) && ask->target.select == SELECT_ANY;
+	const bool picks = route_is_of_hosts(ask) && ask->target.select == SELECT_ANY;
 	enum when when = AT_ONCE;
 	struct host *host;
 
@@ -288,7 +288,7 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 		refuse_request(session, rpc, &error);
 		return;
 	}
-	const enum way way = choose(gateway, &ask, &error);
+	const enum way way = choose(&ask, &error);
 	struct block *kept = NULL;
 	if (way == REFUSED || (is_kept(&ask, way, block) && !(kept = keep(session, &ask, rpc, block, &error)))) {
 		refuse_request(session, rpc, &error);

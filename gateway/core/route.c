@@ -9,9 +9,8 @@
 
 /* ---- candidates ---- */
 
-bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask)
+bool route_is_of_hosts(const struct ask *ask)
 {
-	(void)gateway;
 	return ask->target.host.size == 0 || target_is_of_hosts(&ask->target);
 }
 
@@ -224,7 +223,7 @@ struct host *route_one(struct gateway *gateway, const struct ask *ask, const str
 {
 	struct host *host;
 
-	if (!route_is_of_hosts(gateway, ask))
+	if (!route_is_of_hosts(ask))
 		return named(gateway, ask, error);
 	if (ask->target.select == SELECT_SLOT)
 		return only(gateway, ask, error);

@@ -17,7 +17,7 @@
 #include "gateway/core/session.h"
 
 /* Does the target stand for several hosts? */
-bool route_is_of_hosts(const struct gateway *gateway, const struct ask *ask);
+bool route_is_of_hosts(const struct ask *ask);
 
 /* The host for a call on one host; `passed_over` is left out, if there is another (NULL: none). NULL: there is none, and *error
  * says why. */

@@ -13,11 +13,6 @@ static bool same(struct span a, struct span b)
 	return a.size == b.size && (a.size == 0 || memcmp(a.bytes, b.bytes, a.size) == 0);
 }
 
-static uint64_t incarnation_of(const struct host *host)
-{
-	return host->self ? host->hosts->gateway->incarnation : host->incarnation;
-}
-
 struct sticky *sticky_unref(struct sticky *sticky)
 {
 	if (!sticky || --sticky->refs > 0)
@@ -119,7 +114,7 @@ struct sticky *sticky_add(struct gateway *gateway, const struct ask *ask, const 
 bool sticky_has_had(const struct sticky *sticky, const struct host *host)
 {
 	for (uint32_t i = 0; i < sticky->had_count; i++)
-		if (sticky->had[i] == incarnation_of(host))
+		if (sticky->had[i] == host_incarnation(host))
 			return true;
 	return false;
 }
@@ -130,7 +125,7 @@ static bool is_there(const struct gateway *gateway, uint64_t incarnation)
 	const struct host *host;
 
 	TAILQ_FOREACH(host, &gateway->hosts->list, entry)
-		if (incarnation_of(host) == incarnation)
+		if (host_incarnation(host) == incarnation)
 			return true;
 	return false;
 }
@@ -140,14 +135,14 @@ int sticky_set_had(struct sticky *sticky, const struct host *host)
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < sticky->had_count; i++)
-		if (is_there(sticky->gateway, sticky->had[i]) && sticky->had[i] != incarnation_of(host))
+		if (is_there(sticky->gateway, sticky->had[i]) && sticky->had[i] != host_incarnation(host))
 			sticky->had[kept++] = sticky->had[i];
 	sticky->had_count = kept;
 	uint64_t *had = realloc(sticky->had, (kept + 1) * sizeof *had);
 	if (!had)
 		return -ENOMEM;
 	sticky->had = had;
-	had[sticky->had_count++] = incarnation_of(host);
+	had[sticky->had_count++] = host_incarnation(host);
 	return 0;
 }
 
@@ -156,7 +151,7 @@ void sticky_lost(struct sticky *sticky, const struct host *host, bool may_have_r
 	if (may_have_run && sticky->ask.sticky == ASK_APPEND)
 		return;
 	for (uint32_t i = 0; i < sticky->had_count; i++)
-		if (sticky->had[i] == incarnation_of(host))
+		if (sticky->had[i] == host_incarnation(host))
 			sticky->had[i--] = sticky->had[--sticky->had_count];
 	sticky->gateway->sticky_owed = true;
 }

@@ -2,6 +2,7 @@
 #include "gateway/service/answer.h"
 
 #include "daemon/core/base/error_status.h"
+#include "gateway/core/flat.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -108,21 +109,10 @@ static void make_line(char *text)
 
 void answer_error(struct outlet *outlet, const char *reply, enum body_form form, struct span map, char text[ANSWER_TEXT])
 {
-	struct span key, value, code = {.size = 0}, message = {.size = 0};
-	struct reader reader = reader_of(map);
-	uint32_t count;
+	const struct span code = flat_error_text(map, "code"), message = flat_error_text(map, "message");
 	char number[12];
 	size_t size;
 
-	for (count = read_map(&reader, &count) < 0 ? 0 : count; count > 0; count--) {
-		if (read_text(&reader, &key) < 0 || read_value(&reader, &value) < 0)
-			break;
-		struct reader of_value = reader_of(value);
-		if (span_is(key, "code"))
-			(void)read_text(&of_value, &code);
-		else if (span_is(key, "message"))
-			(void)read_text(&of_value, &message);
-	}
 	snprintf(text, ANSWER_TEXT, "%.*s: %.*s", SPAN_TEXT(code, 40), SPAN_TEXT(message, ANSWER_TEXT));
 	make_line(text);
 	error_make_utf8(text, strlen(text));

@@ -172,8 +172,3 @@ int daemon_session_end(struct daemon_session *session, uint32_t number, struct a
 	local_wrote(local, session->begun);
 	return 0;
 }
-
-size_t daemon_session_unread(const struct daemon_session *session)
-{
-	return session->local ? session->local->out.bytes : 0;
-}

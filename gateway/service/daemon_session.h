@@ -44,9 +44,6 @@ struct sendq *daemon_session_begin(struct daemon_session *session, uint32_t *num
 /* 0; or -ENOMEM: the session is lost, and `asked` has not begun. */
 int daemon_session_end(struct daemon_session *session, uint32_t number, struct asked *asked, const struct asked_ops *ops);
 
-/* Bytes that wait for the daemon to read them. */
-size_t daemon_session_unread(const struct daemon_session *session);
-
 /* Gives up the session; what it owes is lost, and told so. */
 void daemon_session_close(struct daemon_session *session, const char *reason);
 

@@ -196,23 +196,6 @@ static void describe(struct services *services, struct offer *offer)
 
 /* ---- what this host shares ---- */
 
-/* A pool that unpickles runs what it is sent: `trust` must name the programs on the bus, or all. */
-static bool is_for_bus(const struct host_pool *pool)
-{
-	struct reader reader = reader_of(pool->trust);
-	struct span text;
-	uint32_t count;
-
-	if (!pool->unpickle)
-		return true;
-	if (read_text(&reader, &text) == 0)
-		return span_is(text, "*");
-	for (count = read_array(&reader, &count) < 0 ? 0 : count; count > 0 && read_text(&reader, &text) == 0; count--)
-		if (span_is(text, GATEWAY_BUS_HOST))
-			return true;
-	return false;
-}
-
 static bool is_ready_elsewhere(const struct hosts *hosts, const char *name)
 {
 	const struct span pool_name = {.bytes = (const uint8_t *)name, .size = strlen(name)};
@@ -241,9 +224,10 @@ static void see_pool(struct services *services, const struct host_pool *pool)
 {
 	const struct span name = {.bytes = (const uint8_t *)pool->name, .size = strlen(pool->name)};
 	const uint64_t now = services->gateway->now;
-	struct offer *offer = is_for_bus(pool) ? offers_find(&services->offers, name) : NULL;
+	const bool is_for_bus = host_pool_is_for(pool, GATEWAY_BUS_HOST);
+	struct offer *offer = is_for_bus ? offers_find(&services->offers, name) : NULL;
 
-	if (!offer && is_for_bus(pool) && services->gateway->state == GATEWAY_SERVING)
+	if (!offer && is_for_bus && services->gateway->state == GATEWAY_SERVING)
 		offer = add_offer(services, pool);
 	if (!offer)
 		return;

@@ -29,7 +29,7 @@
 
 #include <stdlib.h>
 
-enum { ACTIONS = 600, QUIET_SECONDS = 60, LINK_MESSAGE = 2, LINK_STATE = 4, LINK_LOG = 5 };
+enum { ACTIONS = 600, QUIET_SECONDS = 60 };
 enum { TIGHT_SESSIONS = 4, TIGHT_MEMORY = 2 << 20 };
 
 static struct node *node_of(struct gateway *gateway)
@@ -194,13 +194,13 @@ static void hear_message(struct node *node, struct span message)
 	uint64_t kind, sid;
 
 	HOLDS(world, read_array(&reader, &count) == 0 && read_uint(&reader, &kind) == 0, "what a gateway says is no message");
-	if (kind == LINK_MESSAGE) {
+	if (kind == FROM_GATEWAY_MESSAGE) {
 		HOLDS(world, read_uint(&reader, &sid) == 0 && read_value(&reader, &rpc) == 0 && reader.p == reader.end,
 		      "MESSAGE is not whole");
 		clients_hear(node->clients, sid, rpc);
-	} else if (kind == LINK_LOG && read_uint(&reader, &sid) == 0 && read_text(&reader, &text) == 0) {
+	} else if (kind == FROM_GATEWAY_LOG && read_uint(&reader, &sid) == 0 && read_text(&reader, &text) == 0) {
 		world_say(world, "%s: log: %.*s", node->name, SPAN_TEXT(text, 200));
-	} else if (kind == LINK_STATE && read_text(&reader, &text) == 0) {
+	} else if (kind == FROM_GATEWAY_STATE && read_text(&reader, &text) == 0) {
 		(void)snprintf(node->state, sizeof node->state, "%.*s", SPAN_TEXT(text, 15));
 	}
 }
@@ -221,8 +221,8 @@ static void hear_gateway(struct node *node)
 	free(flat);
 }
 
-/* What other hosts have of this one (allowance.h). A session may have sent its first window, and what the daemon said may have come
- * when the share was used up; a packet goes when it is whole. */
+/* What other hosts have of this one (allowance.h). A session may have sent its first window, and what the daemon said may have
+ * come when the share was used up; a packet goes when it is whole. */
 static void check_shares(const struct node *node)
 {
 	const struct world *world = node->world;

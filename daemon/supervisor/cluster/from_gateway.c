@@ -57,9 +57,10 @@ static int on_session(struct cluster *cluster, struct reader *reader)
 	const int fd = arrivals_take(&cluster->intake.arrivals);
 	uint64_t number;
 
-	if (fd < 0 || read_uint(reader, &number) < 0)
+	if (fd < 0)
 		return -EBADMSG;
-	struct behalf *behalf = read_behalf(reader);
+	errno = EBADMSG;
+	struct behalf *behalf = read_uint(reader, &number) == 0 ? read_behalf(reader) : NULL;
 	const bool bad = !behalf && errno == EBADMSG;
 	if (!behalf || !has_room(daemon) || evutil_make_socket_nonblocking(fd) < 0) {
 		free(behalf);

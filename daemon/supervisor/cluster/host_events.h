@@ -5,8 +5,8 @@
 
 #include "daemon/supervisor/cluster/hosts.h"
 
-/* Records an event for each other host whose state, or whose gateway, is not the same in both. The gateway tells hosts in the order
- * of their names. A host that `now` lacks, since the gateway has forgotten it, is no event: it was gone before. */
+/* Records an event for each other host whose state, or whose gateway, is not the same in both. The gateway tells hosts in the
+ * order of their names. A host that `now` lacks, since the gateway has forgotten it, is no event: it was gone before. */
 void host_events_tell(const struct hosts *before, const struct hosts *now);
 
 /* The state of the connection to the bus has changed. */

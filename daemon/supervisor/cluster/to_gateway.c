@@ -50,8 +50,7 @@ uint64_t to_gateway_size(const struct rpc *rpc, const struct block *block)
 
 static uint8_t *put_rpc_head(uint8_t *p, const struct rpc *rpc)
 {
-	*p++ = rpc->type == RPC_REQUEST ? 0x94 : 0x93;
-	*p++ = (uint8_t)rpc->type;
+	p = pack_uint(pack_array(p, rpc->type == RPC_REQUEST ? 4 : 3), rpc->type);
 	if (rpc->type == RPC_REQUEST)
 		p = pack_uint(p, rpc->msgid);
 	return pack_str_head(p, (uint32_t)rpc->method.size);
