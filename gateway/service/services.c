@@ -17,8 +17,10 @@
 #define UNREADY         (1 * SECOND)  /* without an instance, until other hosts get the requests */
 #define DESCRIBE_AGAIN  (30 * SECOND) /* code may have been loaded anew */
 #define DESCRIBE_FAILED (1 * SECOND)
+#define REST            (1 * SECOND)
+#define SAY_REST        (60 * SECOND)
 
-enum { SUBJECT = 256, LARGER = 4 /* times: packed values that become JSON may be so much larger than it */ };
+enum { SUBJECT = 256, PIECE = 4096, LARGER = 4 /* times: packed values that become JSON may be so much larger than it */ };
 
 static const char group[] = "objpool", discovery_prefix[] = "$SRV.";
 
@@ -29,6 +31,10 @@ struct services {
 	struct offer_list offers;
 	struct daemon_session session;
 	bool quiet;     /* the daemon does not speak: seen last */
+	bool rests;     /* it takes no requests */
+	uint64_t rests_until, said_rest;
+	uint64_t refusals_since;
+	uint32_t refusals; /* since then */
 	uint32_t calls; /* in progress */
 	size_t bytes;   /* of their requests */
 };
@@ -100,7 +106,8 @@ static void subscribe_own(struct services *services, const struct offer *offer)
 	char pattern[SUBJECT];
 
 	make_pattern(services, offer, true, pattern);
-	(void)subscribe(services, pattern, NULL);
+	if (!services->rests)
+		(void)subscribe(services, pattern, NULL);
 }
 
 static void withdraw(struct services *services, struct offer *offer)
@@ -119,6 +126,7 @@ void services_set_bus(struct services *services, struct bus *bus, const char *do
 	struct offer *offer;
 
 	services->outlet.bus = bus;
+	services->rests = false;
 	TAILQ_FOREACH(offer, &services->offers, entry)
 		offer->in_group = false;
 	if (!bus)
@@ -238,9 +246,55 @@ static void see_pool(struct services *services, const struct host_pool *pool)
 	else if (offer->unready_since == 0)
 		offer->unready_since = now;
 	const bool rests = services->quiet || (pool->ready == 0 && now - offer->unready_since >= UNREADY);
-	set_in_group(services, offer, !(rests && is_ready_elsewhere(services->gateway->hosts, pool->name)));
+	set_in_group(services, offer, !services->rests && !(rests && is_ready_elsewhere(services->gateway->hosts, pool->name)));
 	if (pool->ready > 0 && !offer->asked && now >= offer->describe_at) /* the question would wake a pool that sleeps */
 		describe(services, offer);
+}
+
+/* ---- rests ---- */
+
+static void count_refusal(struct services *services, size_t size)
+{
+	const uint64_t now = services->gateway->now;
+
+	if (now - services->refusals_since >= SECOND) {
+		services->refusals_since = now;
+		services->refusals = 0;
+	}
+	services->refusals += (uint32_t)(1 + size / PIECE);
+}
+
+/* The server tells programs that nobody is there for them. It sends nothing more of theirs, but for what is on its way. */
+static void begin_rest(struct services *services)
+{
+	const uint64_t now = services->gateway->now;
+	struct offer *offer;
+	char pattern[SUBJECT];
+
+	services->rests = true;
+	services->rests_until = now + REST;
+	TAILQ_FOREACH(offer, &services->offers, entry) {
+		set_in_group(services, offer, false);
+		make_pattern(services, offer, true, pattern);
+		unsubscribe(services, pattern);
+	}
+	if (services->said_rest && now - services->said_rest < SAY_REST)
+		return;
+	services->said_rest = now;
+	gateway_log(services->gateway, LOG_WARNING,
+		    "programs on the bus sent more than %d requests in a second that were refused: none is taken for a second, each time",
+		    SERVICES_REFUSALS);
+}
+
+/* see_pool puts the offers in their groups again. */
+static void end_rest(struct services *services)
+{
+	struct offer *offer;
+
+	services->rests = false;
+	services->refusals = 0;
+	TAILQ_FOREACH(offer, &services->offers, entry)
+		subscribe_own(services, offer);
 }
 
 /* A host that bears another's name offers nothing, nor does one that stops. */
@@ -250,6 +304,8 @@ static void see_pools(struct services *services)
 	const struct host *self = services->gateway->hosts->self;
 	struct offer *offer, *next;
 
+	if (services->rests && services->gateway->now >= services->rests_until)
+		end_rest(services);
 	TAILQ_FOREACH(offer, &services->offers, entry)
 		offer->listed = false;
 	for (uint32_t i = 0; self && offers && i < self->pools.count; i++)
@@ -432,8 +488,10 @@ static void take_call(struct services *services, struct span rest, const struct 
 	}
 	if (r == 0)
 		r = ask(services, &request, message->reply, &error);
-	if (r < 0)
+	if (r < 0) {
+		count_refusal(services, message->bytes.size);
 		refuse(services, &request, message->reply, &error);
+	}
 	bus_request_close(&request);
 }
 
@@ -474,6 +532,8 @@ void services_end_turn(struct services *services)
 		services->quiet = !services->quiet;
 		see_pools(services);
 	}
+	if (!services->rests && services->refusals > SERVICES_REFUSALS)
+		begin_rest(services);
 	services->session.largest = (outlet->bus ? outlet->engine->max_message(outlet->bus) : 0) * LARGER + BLOCK_LARGE;
 	if (services->session.local)
 		local_read(services->session.local, !outlet->bus || outlet->engine->unsent(outlet->bus) < SERVICES_UNSENT);

@@ -9,7 +9,9 @@
  * All hosts that offer a pool are one queue group: one of them gets the request. A host whose instances are not ready leaves the
  * group while another host has ready ones. ….call.POOL@HOST.METHOD is for one host.
  *
- * What programs can make the gateway hold is bounded: SERVICES_CALLS, SERVICES_BYTES. Beyond that they get OVERLOADED.
+ * What programs can make the gateway hold is bounded: SERVICES_CALLS, SERVICES_BYTES. Beyond that they get OVERLOADED. When more
+ * than SERVICES_REFUSALS are refused in a second, the gateway takes no requests for a second: what other hosts send it comes on
+ * the same connection, behind them.
  */
 #ifndef GATEWAY_SERVICES_H
 #define GATEWAY_SERVICES_H
@@ -20,6 +22,7 @@
 enum {
 	SERVICES_CALLS = 4096,     /* in progress */
 	SERVICES_BYTES = 32 << 20, /* of their requests */
+	SERVICES_REFUSALS = 5000,  /* one of 4 KiB counts twice, and so on */
 	SERVICES_UNSENT = 8 << 20, /* bytes that wait for the bus: then the daemon's answers wait, too */
 };
 

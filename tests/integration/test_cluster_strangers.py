@@ -104,3 +104,28 @@ def test_a_host_does_not_use_up_the_descriptors(cluster):
             evil.over.set()
             keeper.join()
     assert "is refused" not in hosts["h1"].daemon.log()
+
+
+def test_a_program_that_asks_too_much_is_not_heard_for_a_while(cluster):
+    """What other hosts send comes on the same connection."""
+    hosts = cluster(("h1", "h2"))
+    flood = b"PUB objpool.test.call.p@h1.tag 1\r\n{\r\n" * 2000
+    over = threading.Event()
+
+    def send():
+        with Nats(hosts.server.port) as program:
+            while not over.is_set():
+                program.socket.sendall(flood)
+
+    thread = threading.Thread(target=send)
+    with hosts["h2"].client() as c, Nats(hosts.server.port) as other:
+        thread.start()
+        try:
+            hosts["h1"].daemon.wait_log("requests in a second that were refused: none is taken for a second")
+            assert [c.call("p@h1.tag") for _ in range(200)] == [(None, "h1")] * 200
+        finally:
+            over.set()
+            thread.join()
+        wait_for(lambda: other.request("objpool.test.call.p@h1.tag").body == b'"h1"', lambda: "h1 to take requests again")
+    assert hosts["h1"].daemon.log().count("requests in a second that were refused") == 1
+    assert "is silent" not in hosts["h1"].daemon.log() + hosts["h2"].daemon.log()
