@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 enum {
-	READ = 256 << 10, /* bytes of a read, at least */
-	TURN = 64,        /* reads in a turn, at most */
+	READ = 256 << 10,    /* bytes of a read, at least */
+	BEHIND = 64 << 10,   /* the same, behind messages that the core refers to */
+	TURN = 64,           /* reads in a turn, at most */
 };
 
 /* The envelope that MESSAGE puts around a client's message. */
@@ -38,12 +39,20 @@ static void end_program(struct link *link, const char *reason)
 	link->program->exit_status = reason ? 1 : 0;
 }
 
-/* Makes room for a read behind what has come. Others may refer to the block: then what is left moves to another one. */
+static bool has_room(const struct link *link)
+{
+	return link->in && link->in->capacity - link->end >= (link->in->refs == 1 ? READ : BEHIND);
+}
+
+/* Makes room for a read behind what has come. The core refers to messages of calls that have no answer yet: what comes next lies
+ * behind these, as long as there is room, else each such call would keep a block of its own. */
 static int make_room(struct link *link)
 {
 	const size_t held = link->end - link->begin;
 
-	if (link->in && link->in->refs == 1 && link->in->capacity - link->end >= READ)
+	if (held == 0 && link->in && link->in->refs == 1)
+		link->begin = link->end = 0;
+	if (has_room(link))
 		return 0;
 	if (link->in && link->in->refs == 1 && link->in->capacity >= BLOCK_LARGE && link->begin == 0)
 		return block_grow(link->in, 2 * link->in->capacity);
@@ -82,10 +91,9 @@ static int take_messages(struct link *link)
 
 	while (r > 0 && link->begin < link->end)
 		r = take_message(link);
-	if (r >= 0 && link->begin == link->end) {
+	if (r >= 0 && link->begin == link->end && link->in->capacity >= BLOCK_LARGE) {
 		link->begin = link->end = 0;
-		if (link->in->refs > 1 || link->in->capacity >= BLOCK_LARGE)
-			link->in = block_unref(link->in);
+		link->in = block_unref(link->in);
 	}
 	return r < 0 ? r : 0;
 }

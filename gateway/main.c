@@ -117,7 +117,8 @@ static int open_program(struct program *program)
 {
 	uint64_t seed;
 
-	if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed || evthread_use_pthreads() < 0)
+	if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed ||
+	    getrandom(&idmap_salt, sizeof idmap_salt, 0) != (ssize_t)sizeof idmap_salt || evthread_use_pthreads() < 0)
 		return -1;
 	program->base = event_base_new();
 	program->gateway = gateway_new(&ops, program, (uint64_t)clock_now(), seed);

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers of other hosts that are larger than this host takes: they fail, and nothing else does."""
 import contextlib
+import resource
 import threading
 
 import pytest
 from cluster import cluster, needs_cluster  # noqa: F401
 from cluster_calls import gateway_memory
+from harness import wait_for
 
 pytestmark = needs_cluster
 SMALL, LARGE = 1000, 6 << 20
@@ -102,3 +104,22 @@ def test_clients_with_large_answers_leave_room_for_others(cluster):
         assert done == [size] * len(calls)
         assert others > 5
         assert gateway_memory(h1) < 150 << 20
+
+
+def test_many_small_calls_that_wait_hold_little(cluster):
+    """Each comes by itself, so that the gateway reads it by itself."""
+    hosts = cluster(("h1", "h2"))
+    pid = hosts["h1"].gateway()
+    before = address_space(pid)
+    with hosts["h1"].client().maps() as c:
+        for _ in range(1000):
+            c.start("p@*.sleep", 60)
+            c.value("objpool.ping")
+        wait_for(lambda: sum(host["inflight"] for host in hosts["h1"].hosts().values()) == 1000, lambda: "all to be asked")
+        assert address_space(pid) - before < 32 << 20
+        assert hosts["h1"].gateway() == pid
+
+
+def address_space(pid):
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
