@@ -57,7 +57,7 @@ static int make_room(struct link *link)
 	if (link->in && link->in->refs == 1 && link->in->capacity >= BLOCK_LARGE && link->begin == 0)
 		return block_grow(link->in, 2 * link->in->capacity);
 	const size_t room = held > READ / 2 ? 2 * held + READ : READ + held;
-	/* Few small blocks are full, and the core refers to those of calls: what it may hold is not to be used up by empty room. */
+	/* Few small blocks are full, and the core refers to those of calls: empty room must not use up what it may hold. */
 	struct block *block = block_new(room >= BLOCK_LARGE ? &link->program->gateway->memory : NULL, room);
 	if (!block)
 		return -ENOMEM;

@@ -24,7 +24,7 @@ struct bus_options {
 	const char *name;           /* of the connection, as the bus's own tools show it */
 	const char *inbox;          /* the beginning of subjects that are this host's alone */
 	const char *ca, *cert, *key; /* files in PEM; NULL: none */
-	const char *creds;          /* a file: the credentials of an account's user, or a line USER:PASSWORD, or a token; NULL: none */
+	const char *creds; /* a file: the credentials of an account's user, a line USER:PASSWORD, or a token; NULL: none */
 };
 
 struct bus_message {
@@ -55,8 +55,8 @@ struct bus_counts {
 };
 
 struct bus_engine {
-	/* Begins to connect, and goes on until `close`; files that can't be read now are read again. NULL: out of memory; `reason`
-	 * has a sentence. */
+	/* Begins to connect, and goes on until `close`; files that can't be read now are read again. NULL: out of memory;
+	 * `reason` has a sentence. */
 	struct bus *(*open)(const struct bus_options *options, struct event_base *base, const struct bus_events *events,
 			    void *owner, char *reason, size_t size);
 	/* From now on, and after each reconnection. `group`: each message goes to one of its members; NULL: to each subscriber.
@@ -80,8 +80,8 @@ struct bus_engine {
 	/* False while much is not sent; it tries to send it first. A turn comes when that has changed. */
 	bool (*has_room)(struct bus *bus);
 	void (*counts)(const struct bus *bus, struct bus_counts *counts);
-	/* Accepts NULL. What is not sent is lost, and no event comes any more. False: a thread still waits for a server, and wakes
-	 * the loop when it has done so: the loop must not be freed before the process ends. */
+	/* Accepts NULL. What is not sent is lost, and no event comes any more. False: a thread still waits for a server, and
+	 * wakes the loop when it has done so: the loop must not be freed before the process ends. */
 	bool (*close)(struct bus *bus);
 };
 

@@ -58,7 +58,8 @@ struct ask {
 	enum ask_sticky sticky;
 	struct span kwargs, bind, bind_kwargs;
 	bool idempotent, stream, runs, ordered, sync, progress, labels;
-	struct block *block; /* the spans lie in it: large ones are sent from there. NULL: they lie in nothing that lasts. Borrowed */
+	/* Borrowed. The spans lie in it: large ones are sent from there. NULL: they lie in nothing that lasts. */
+	struct block *block;
 };
 
 /* Reads a request or notification. 0, or -EINVAL with *error made. `block` is NULL then: the caller may set it. */

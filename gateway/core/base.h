@@ -117,10 +117,10 @@ struct gateway {
 	bool ending; /* gateway_free has been called */
 	bool bus_is_up;
 	char bus_text[200]; /* where the bus is, or why not */
-	char unknown[GATEWAY_NAME_MAX + 1]; /* the name in the last error about a host that nobody knows: see struct error's `host` */
+	char unknown[GATEWAY_NAME_MAX + 1]; /* the name in the last error about an unknown host: see struct error's `host` */
 	uint64_t late;      /* packets and beats that nobody waits for any more */
 	uint32_t served;    /* sessions that are held for other hosts */
-	size_t told;        /* bytes of HOSTS and LOG in to_supervisor since that was empty last: no more are added than it may hold */
+	size_t told;        /* bytes of HOSTS and LOG in to_supervisor since it was empty: they have a limit */
 };
 
 /* Calls ending->reap at the end of the turn, once however often it is called. */

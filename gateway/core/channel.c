@@ -302,8 +302,8 @@ static int take_open(struct conduit *conduit, const struct head *head)
 {
 	const uint64_t key = key_of(head->id, false);
 
-	if (!head->by_opener || head->payload.size == 0 || head->payload.size > CHANNEL_USER_MAX || idmap_get(&conduit->channels, key) ||
-	    memchr(head->payload.bytes, 0, head->payload.size) ||
+	if (!head->by_opener || head->payload.size == 0 || head->payload.size > CHANNEL_USER_MAX ||
+	    idmap_get(&conduit->channels, key) || memchr(head->payload.bytes, 0, head->payload.size) ||
 	    conduit->opened_by_peer >= conduit->host->sessions + CHANNELS_UNSERVED)
 		return -EBADMSG;
 	struct channel *channel = channel_new(conduit, head->id, false, head->payload);

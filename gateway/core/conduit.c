@@ -18,8 +18,8 @@ enum {
 	AT_SEQ = 28,
 	AT_ACK = 36,
 	AT_SUM = 44,
-	/* So many packets with frames, or so many bytes, are acknowledged at once. Fewer are by the next packet that goes anyway, or
-	 * after ACK_AFTER. */
+	/* So many packets with frames, or so many bytes, are acknowledged at once. Fewer are by the next packet that goes anyway,
+	 * or after ACK_AFTER. */
 	ACK_PACKETS = CONDUIT_PACKETS / 8,
 	ACK_BYTES = CONDUIT_WINDOW / 4,
 	SAME_ACKS_TELL = 3, /* that a packet is lost */

@@ -289,7 +289,8 @@ static void say_connected(struct hosts *hosts)
 	struct gateway *gateway = hosts->gateway;
 	char text[sizeof gateway->bus_text + GATEWAY_NAME_MAX + 60];
 
-	(void)snprintf(text, sizeof text, hosts->rival.refuses ? "%s; another host calls itself %s, too, and serves nobody" : "%s",
+	(void)snprintf(text, sizeof text,
+		       hosts->rival.refuses ? "%s; another host calls itself %s, too, and serves nobody" : "%s",
 		       gateway->bus_text, gateway->name);
 	say_state(gateway, "connected", text);
 }

@@ -183,7 +183,8 @@ static uint32_t levels_around(const struct rpc *rpc)
 
 	if (rpc->type == RPC_RESPONSE)
 		return read_nil(&error) == 0 ? 3 : 1; /* [1, msgid, nil, [[nil, VALUE], ...]], [1, msgid, ERROR, nil] */
-	return span_is(rpc->method, "objpool.result") ? 2 : 3; /* [2, name, [id, i, nil, VALUE]], [2, name, [id, i, [VALUE, ...]]] */
+	/* [2, name, [id, i, nil, VALUE]], [2, name, [id, i, [VALUE, ...]]] */
+	return span_is(rpc->method, "objpool.result") ? 2 : 3;
 }
 
 /* A value that is nested deeper than values may be would be too deep for the supervisor, where the gateway puts more around it.

@@ -27,8 +27,8 @@
 struct sub;
 
 struct sub_ops {
-	/* The answer; the sub has ended. `block` holds the bytes; NULL: they are gone when this returns. An answer, or a result of
-	 * a stream, that is larger than this host takes is TOO_LARGE instead. */
+	/* The answer; the sub has ended. `block` holds the bytes; NULL: they are gone when this returns. An answer, or a result
+	 * of a stream, that is larger than this host takes is TOO_LARGE instead. */
 	void (*response)(struct sub *sub, const struct rpc *rpc, struct block *block);
 	/* A notification objpool.NAME whose first argument is the sub's number. `rest`: `count` further arguments. */
 	void (*notice)(struct sub *sub, struct span name, struct reader rest, uint32_t count, struct block *block);

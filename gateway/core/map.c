@@ -383,7 +383,8 @@ static struct stint *find_stint(const struct map *map, const struct host *host, 
 	struct stint *stint;
 
 	TAILQ_FOREACH(stint, &map->stints, entry)
-		if (stint->host == host && stint->incarnation == host_incarnation(host) && (any || !stint->over || stint->refused))
+		if (stint->host == host && stint->incarnation == host_incarnation(host) &&
+		    (any || !stint->over || stint->refused))
 			return stint;
 	return NULL;
 }

@@ -250,7 +250,8 @@ static int hold(struct session *session, struct span message, struct block *bloc
 	const int r = held_add(session, message, block);
 
 	if (r == -ENOBUFS)
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "%d calls wait for hosts that have just come, as many as may", HELD_MAX);
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "%d calls wait for hosts that have just come, as many as may",
+			  HELD_MAX);
 	else if (r < 0)
 		error_no_memory(error, RAN_NO);
 	return r < 0 ? -1 : 0;
@@ -264,8 +265,8 @@ static void begin_call(struct session *session, const struct rpc *rpc, struct sp
 
 	if (session_is_greedy(session)) {
 		error_say(&error, ERROR_OVERLOADED, RAN_NO,
-			  "the gateway to other hosts holds %llu MiB, as many as it may (max_memory in [cluster]), of which this client "
-			  "has %llu",
+			  "the gateway to other hosts holds %llu MiB, as many as it may (max_memory in [cluster]), "
+			  "of which this client has %llu",
 			  (unsigned long long)(gateway->memory.used >> 20), (unsigned long long)(session->memory->used >> 20));
 		refuse_request(session, rpc, &error);
 		return;

@@ -540,7 +540,8 @@ static void check_fields(const struct world *world, const struct question *quest
 	HOLDS(world, !lost || (error->host.size > 0 && span_is(error->pool, "p")),
 	      "HOST_LOST of question %u has no host, or no pool", question->msgid);
 	HOLDS(world, question->host < 0 || error->host.size > 0, "UNREACHABLE of question %u has no host", question->msgid);
-	HOLDS(world, !unreachable || span_is(error->ran, "no"), "UNREACHABLE of question %u, which may have run", question->msgid);
+	HOLDS(world, !unreachable || span_is(error->ran, "no"), "UNREACHABLE of question %u, which may have run",
+	      question->msgid);
 	HOLDS(world, !is_item || error->has_index, "an error of question %u has no index", question->msgid);
 	HOLDS(world, !is_item || !of_slots || (error->has_slot && error->host.size && error->pool.size),
 	      "an error of question %u does not say of which slot", question->msgid);

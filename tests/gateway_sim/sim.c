@@ -236,8 +236,8 @@ static void check_shares(const struct node *node)
 		used += host->memory->used;
 		promised += host->promised;
 		hosts++;
-		HOLDS(world, host->sessions <= gateway->max_sessions / 2, "%s: host %s has %u of %u sessions", node->name, host->name,
-		      host->sessions, (unsigned)gateway->max_sessions);
+		HOLDS(world, host->sessions <= gateway->max_sessions / 2, "%s: host %s has %u of %u sessions", node->name,
+		      host->name, host->sessions, (unsigned)gateway->max_sessions);
 	}
 	HOLDS(world, sessions == gateway->served && sessions <= gateway->max_sessions, "%s: hosts have %u sessions, not %u",
 	      node->name, (unsigned)sessions, gateway->served);
@@ -664,8 +664,9 @@ static void check_sticky(struct world *world, const struct node *origin)
 					      (origin->remote_hosts & 1u << (node->name[1] - '0'));
 			HOLDS(world, read_array(&reader, &count) == 0 && read_uint(&reader, &token) == 0,
 			      "a sticky call has no token");
-			HOLDS(world, daemon_has_run(node->daemon, (uint32_t)token) == is_meant, "%s has%s had the sticky call %u of %s",
-			      node->name, is_meant ? " not" : "", (unsigned)token, origin->name);
+			HOLDS(world, daemon_has_run(node->daemon, (uint32_t)token) == is_meant,
+			      "%s has%s had the sticky call %u of %s", node->name, is_meant ? " not" : "", (unsigned)token,
+			      origin->name);
 		}
 }
 

@@ -9,7 +9,8 @@ static void check_window(const struct node *node, const struct conduit *conduit)
 {
 	const struct world *world = node->world;
 
-	HOLDS(world, conduit->unacked_count <= CONDUIT_PACKETS, "%s has %u packets under way", node->name, conduit->unacked_count);
+	HOLDS(world, conduit->unacked_count <= CONDUIT_PACKETS, "%s has %u packets under way", node->name,
+	      conduit->unacked_count);
 	HOLDS(world, conduit->unacked_bytes < CONDUIT_WINDOW + GATEWAY_PACKET, "%s has %zu bytes under way", node->name,
 	      conduit->unacked_bytes);
 	HOLDS(world, conduit->early_count <= CONDUIT_PACKETS && conduit->early_bytes < CONDUIT_WINDOW + 2 * GATEWAY_PACKET,

@@ -38,7 +38,7 @@ struct played {
 	bool is_deaf;                         /* it acknowledges nothing */
 	unsigned packets;                     /* with frames, that have come; those that came again count, too */
 	size_t packet_bytes;                  /* of the same */
-	char frames[8192];                    /* "OPEN 1 alice\nDATA 1 35\nCREDIT 2 65536\nCLOSE 1 0 text\n": since it was cleared */
+	char frames[8192];                    /* since it was cleared: "OPEN 1 alice\nDATA 1 35\nCLOSE 1 0 text\n" */
 	struct bytes stream[BENCH_CHANNELS];  /* all DATA of a channel that the gateway has opened */
 	struct bytes answers[BENCH_CHANNELS]; /* of one that it was asked to open */
 };

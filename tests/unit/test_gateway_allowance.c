@@ -47,7 +47,8 @@ static void fly(struct gateway *from, const void *bytes, size_t size, bool beat)
 		return; /* one of them is being made, or freed */
 	assert_true(pair->flight_count < FLIGHTS);
 	struct flight *flight = &pair->flights[pair->flight_count++];
-	*flight = (struct flight){.to = from == pair->h1 ? pair->h2 : pair->h1, .from = from == pair->h1 ? "h1" : "h2", .beat = beat};
+	*flight = (struct flight){
+		.to = from == pair->h1 ? pair->h2 : pair->h1, .from = from == pair->h1 ? "h1" : "h2", .beat = beat};
 	flight->bytes = malloc(size);
 	assert_non_null(flight->bytes);
 	memcpy(flight->bytes, bytes, size);

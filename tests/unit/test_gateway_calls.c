@@ -602,8 +602,8 @@ static void test_an_answer_over_max_message_fails_its_call(void **state)
 static void answer_much(struct played *host, unsigned number, size_t size)
 {
 	enum { PIECE = 60000 };
-	uint8_t head[] = {0x94, 1, (uint8_t)number, 0xc0, 0xc6, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8),
-			  (uint8_t)size};
+	const uint8_t head[] = {0x94, 1, (uint8_t)number, 0xc0, 0xc6,
+				(uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size};
 	static const uint8_t zeroes[PIECE];
 
 	played_frame(host, DATA, 1, head, sizeof head);

@@ -82,7 +82,8 @@ static void begin_map(struct bench *bench, const char *options)
 	char call[200];
 
 	(void)snprintf(call, sizeof call,
-		       "[0, 1, \"objpool.call\", [\"p@*:map\", \"m\", [[10, 11, 12, 13, 14, 15, 16, 17, 18, 19]], {%s}]]", options);
+		       "[0, 1, \"objpool.call\", [\"p@*:map\", \"m\", [[10, 11, 12, 13, 14, 15, 16, 17, 18, 19]], {%s}]]",
+		       options);
 	bench_ask(bench, call);
 	(void)played_heard(bench->hosts[0], 1, false);
 	(void)played_heard(bench->hosts[1], 1, false);

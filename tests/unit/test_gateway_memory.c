@@ -124,8 +124,8 @@ static void answer(struct played *host)
 			if (strstr(line, "never"))
 				continue;
 			if (strstr(line, ":all"))
-				(void)snprintf(reply, sizeof reply, "[1, %u, null, [[null, 1], [" ERROR("FAILED", "yes") ", null]]]",
-					       number);
+				(void)snprintf(reply, sizeof reply,
+					       "[1, %u, null, [[null, 1], [" ERROR("FAILED", "yes") ", null]]]", number);
 			else if (strstr(line, ":map"))
 				(void)snprintf(reply, sizeof reply, "[2, \"objpool.credit\", [%u, 2]]", number);
 			else if (number % 2)

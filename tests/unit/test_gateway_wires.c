@@ -449,7 +449,7 @@ static void test_windows_are_within_the_memory(void **state)
 	struct bench *bench = *state;
 	unsigned widened = 0;
 
-	bench->gateway->memory.limit = 20 * CHANNEL_WINDOW; /* a quarter is for wide windows of other hosts, of which one has half */
+	bench->gateway->memory.limit = 20 * CHANNEL_WINDOW; /* a quarter is for wide windows, and half of it for one host */
 	for (uint32_t i = 1; i <= 4; i++) {
 		open_one(host, i);
 		played_says(host, i, true, "[0, 0, \"objpool.hello\", [{}]]");
@@ -473,7 +473,8 @@ static void test_who_holds_too_much_takes_no_sessions(void **state)
 	open_one(h2(state), 1);
 	bench_pass(bench, 50);
 	assert_int_equal(bench->local_count, 0);
-	assert_string_equal(h2(state)->frames, "CLOSE 1 1 its gateway holds as much for this host as it may (max_memory in its section [cluster])\n");
+	assert_string_equal(h2(state)->frames, "CLOSE 1 1 its gateway holds as much for this host as it may "
+				      "(max_memory in its section [cluster])\n");
 	account_credit(known(state)->memory, 256 << 10);
 }
 

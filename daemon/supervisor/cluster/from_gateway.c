@@ -129,8 +129,14 @@ static int on_state(struct cluster *cluster, struct reader *reader)
 	copy_line(cluster->bus_text, sizeof cluster->bus_text, text);
 	offers_look_at_hosts(cluster);
 	if (changed)
-		log_say(span_is(state, "connected") ? LOG_INFO : LOG_WARNING, "cluster: %s: %s", cluster->bus_state, cluster->bus_text);
+		log_say(span_is(state, "connected") ? LOG_INFO : LOG_WARNING, "cluster: %s: %s", cluster->bus_state,
+			cluster->bus_text);
 	return 0;
+}
+
+static int level_of(uint64_t level)
+{
+	return level <= LOG_ERR ? LOG_ERR : level >= LOG_DEBUG ? LOG_DEBUG : (int)level;
 }
 
 static int on_log(struct cluster *cluster, struct reader *reader)
@@ -141,7 +147,7 @@ static int on_log(struct cluster *cluster, struct reader *reader)
 	if (read_uint(reader, &level) < 0 || read_text(reader, &text) < 0)
 		return -EBADMSG;
 	if (log_quota_take(&cluster->lines, cluster->daemon->core.now, LINES))
-		log_say(level <= LOG_ERR ? LOG_ERR : level >= LOG_DEBUG ? LOG_DEBUG : (int)level, "gateway: %.*s", SPAN_TEXT(text, 1000));
+		log_say(level_of(level), "gateway: %.*s", SPAN_TEXT(text, 1000));
 	return 0;
 }
 

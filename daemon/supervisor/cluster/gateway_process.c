@@ -169,8 +169,8 @@ bool gateway_process_on_child(struct cluster *cluster, pid_t pid, int status)
 	if (cluster->closing)
 		return true;
 	log_say(LOG_WARNING, "cluster: objpool-gateway %s", cluster->ended);
-	happened(HAPPENED_GATEWAY_DIED, &(struct happened_about){.pid = pid, .ended = true, .status = status}, "objpool-gateway %s",
-		 cluster->ended);
+	happened(HAPPENED_GATEWAY_DIED, &(struct happened_about){.pid = pid, .ended = true, .status = status},
+		 "objpool-gateway %s", cluster->ended);
 	if (now - cluster->started >= GOOD_LIFE)
 		cluster->pause = 0;
 	start_later(cluster);

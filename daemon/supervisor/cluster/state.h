@@ -68,7 +68,8 @@ struct cluster {
 	char bus_state[16];      /* as STATE tells it; "stopped": the gateway does not run */
 	char bus_text[256];
 	char unreachable[GATEWAY_NAME_MAX + 1]; /* the host in the last error about one: see struct error's `host` */
-	uint64_t calls, lost, dropped; /* requests that were given to it, and that it took with it; messages that nobody waited for */
+	uint64_t calls, lost; /* requests that were given to it, and that it took with it */
+	uint64_t dropped;     /* messages that nobody waited for */
 };
 
 /* Is there a gateway that can be given something? */
