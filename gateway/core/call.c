@@ -96,7 +96,7 @@ static void put_response_head(struct sendq *to, uint32_t msgid)
 
 static struct sendq *answer_head(struct call *call)
 {
-	struct sendq *to = call->is_request ? session_begin(call->session) : NULL;
+	struct sendq *to = call->is_request && !call->over ? session_begin(call->session) : NULL;
 
 	if (to)
 		put_response_head(to, call->msgid);

@@ -59,8 +59,8 @@ void call_limit_time(struct call *call, uint64_t timeout);
 /* Milliseconds until its deadline; 0: it is over. */
 uint64_t call_time_left(const struct call *call);
 
-/* Begins the response: error (NULL: nil, and the caller adds the result, then calls call_answer_end). NULL: nobody waits for it.
- * In any case the call is over when it is answered, and is freed at the end of the turn. */
+/* Begins the response: error (NULL: nil, and the caller adds the result, then calls call_answer_end). NULL: nobody waits for it,
+ * or it is over. In any case the call is over when it is answered, and is freed at the end of the turn. */
 struct sendq *call_answer_begin(struct call *call);
 void call_answer_end(struct call *call);
 void call_fail(struct call *call, const struct error *error);
