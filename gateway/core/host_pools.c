@@ -128,13 +128,33 @@ static bool same_ready(const struct host_pools *a, const struct host_pools *b)
 	return true;
 }
 
-static void note_move(struct host_pool *pool, const struct host_pools *before, uint64_t now)
+/* The pool of that name; mostly it is at the same place. */
+static const struct host_pool *find_at(const struct host_pools *pools, const char *name, uint32_t place)
 {
-	const struct span name = {.bytes = (const uint8_t *)pool->name, .size = strlen(pool->name)};
-	const struct host_pool *old = host_pools_find(before, name);
+	const struct span span = {.bytes = (const uint8_t *)name, .size = strlen(name)};
+
+	return place < pools->count && span_is(span, pools->list[place].name) ? &pools->list[place] : host_pools_find(pools, span);
+}
+
+static void note_move(struct host_pool *pool, const struct host_pools *before, uint32_t place, uint64_t now)
+{
+	const struct host_pool *old = find_at(before, pool->name, place);
 	const bool moves = !old || old->finished != pool->finished || pool->running < pool->ready;
 
 	pool->moved_at = moves ? now : old->moved_at;
+}
+
+/* It follows what has been read. */
+static int make_room(struct host_pools *pools, uint32_t *room)
+{
+	const uint32_t more = 2 * *room + 8;
+	struct host_pool *list = realloc(pools->list, more * sizeof *list);
+
+	if (!list)
+		return -ENOMEM;
+	pools->list = list;
+	*room = more;
+	return 0;
 }
 
 int host_pools_read(struct host_pools *pools, struct reader *reader, const char *own_name, uint64_t now, bool *changed)
@@ -144,15 +164,16 @@ int host_pools_read(struct host_pools *pools, struct reader *reader, const char 
 
 	if (read_nil(reader) < 0 && (read_array(reader, &count) < 0 || count > HOST_POOLS_MAX))
 		return -EBADMSG;
+	uint32_t room = 0;
 	int r = 0;
 	for (uint32_t i = 0; i < count && r == 0; i++) {
-		struct host_pool pool, *list = realloc(read.list, (i + 1) * sizeof *list);
-		r = list ? read_pool(reader, own_name, &pool) : -ENOMEM;
-		read.list = list ? list : read.list;
+		r = i < room ? 0 : make_room(&read, &room);
+		if (r == 0)
+			r = read_pool(reader, own_name, &read.list[i]);
 		if (r < 0)
 			break;
-		note_move(&pool, pools, now);
-		read.list[read.count++] = pool;
+		note_move(&read.list[i], pools, i, now);
+		read.count++;
 	}
 	if (r == 0) {
 		const struct host_pools before = *pools;
