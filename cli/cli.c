@@ -281,7 +281,7 @@ enum exit_status cli_complain(int rc, const struct objpool_error *error)
 
 static enum exit_status complain_of_answer(const struct cli *cli, int rc, const struct objpool_error *error)
 {
-	struct cli_reason reason;
+	struct cli_reason reason = {0};
 
 	if (cli->answer_ms > 0 && error && strcmp(error->code, "TIMEOUT") == 0)
 		return cli_fail(reason_of(&reason, cli->address, -ETIMEDOUT, ""), "%s", reason.text);

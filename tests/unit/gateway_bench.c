@@ -203,6 +203,8 @@ static void on_local_close(struct local *local)
 		if (bench->locals[i] == local) {
 			assert_false(bench->closed[i]);
 			bench->closed[i] = true;
+			if (local->gateway->ending) /* what the session holds is charged to the gateway, which is freed next */
+				bench->locals[i] = local_free(local);
 			return;
 		}
 	fail_msg("a session is closed that was never opened");
@@ -323,9 +325,10 @@ static void free_played(struct played *host)
 
 void bench_free(struct bench *bench)
 {
-	bench->gateway = gateway_free(bench->gateway);
 	for (unsigned i = 0; i < bench->local_count; i++)
-		(void)local_free(bench->locals[i]);
+		if (!bench->locals[i]->ops) /* the core is done with it */
+			bench->locals[i] = local_free(bench->locals[i]);
+	bench->gateway = gateway_free(bench->gateway);
 	for (unsigned i = 0; i < bench->host_count; i++)
 		free_played(bench->hosts[i]);
 	free(bench->told.bytes);
