@@ -38,7 +38,7 @@ static int copy_servers(struct settings *settings, struct span value)
 	struct reader reader = reader_of(value);
 	struct span one;
 	uint32_t count;
-	int r = read_array(&reader, &count) < 0 || count > SETTINGS_SERVERS || settings->server_count > 0 ? -EBADMSG : 0;
+	int r = read_array(&reader, &count) < 0 || count > GATEWAY_SERVERS_MAX || settings->server_count > 0 ? -EBADMSG : 0;
 
 	for (; r == 0 && count > 0; count--) {
 		r = read_value(&reader, &one) < 0 ? -EBADMSG : copy_text(&settings->servers[settings->server_count], one);

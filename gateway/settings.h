@@ -3,15 +3,14 @@
 #ifndef GATEWAY_SETTINGS_H
 #define GATEWAY_SETTINGS_H
 
+#include "proto/gateway_link.h"
 #include "proto/read.h"
 
 #include <stdbool.h>
 
-enum { SETTINGS_SERVERS = 16 };
-
 struct settings {
 	char *name, *domain; /* of this host, and of the hosts that see each other */
-	char *servers[SETTINGS_SERVERS];
+	char *servers[GATEWAY_SERVERS_MAX];
 	uint32_t server_count;
 	char *ca, *cert, *key, *creds; /* paths; NULL: none */
 };

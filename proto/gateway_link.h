@@ -63,6 +63,8 @@ enum {
 	GATEWAY_PATIENCE_MS = 3000, /* a gateway that has sent nothing for so long is killed */
 	GATEWAY_START_MS = 10000, /* one that has just been started, and has never sent anything */
 	GATEWAY_NAME_MAX = 63,   /* bytes of a host's name, and of a domain's */
+	GATEWAY_SERVERS_MAX = 16, /* addresses in `bus` */
+	GATEWAY_SHARED_MAX = 1024, /* pools in POOLS */
 };
 
 /* The host of users of programs on the bus that are no gateways: no host has this name. */

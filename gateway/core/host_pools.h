@@ -7,7 +7,7 @@
 #include "gateway/core/base.h"
 #include "proto/read.h"
 
-enum { HOST_POOLS_MAX = 1024 };
+enum { HOST_POOLS_MAX = GATEWAY_SHARED_MAX };
 
 struct host_pool {
 	char *name, *class;

@@ -87,12 +87,27 @@ static int check_bus(struct config *config)
 
 	if (cluster->bus.count == 0)
 		return config_fail(config, "%s: [cluster] needs bus, the address of a NATS server", cluster->place);
+	if (cluster->bus.count > GATEWAY_SERVERS_MAX)
+		return config_fail(config, "%s: [cluster] bus has %u addresses: it may have %d", cluster->place, cluster->bus.count,
+				   GATEWAY_SERVERS_MAX);
 	if (!cluster->bus_cert != !cluster->bus_key)
 		return config_fail(config, "%s: [cluster]: bus_cert and bus_key go together", cluster->place);
 	if (config_is_host_name(cluster->domain))
 		return 0;
 	return config_fail(config, "%s: [cluster] domain = %.100s: use up to %d letters, digits, _ and -", cluster->place,
 			   cluster->domain, GATEWAY_NAME_MAX);
+}
+
+static int check_shared(struct config *config)
+{
+	uint32_t shared = 0;
+
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		shared += config->pools[i].share;
+	if (shared <= GATEWAY_SHARED_MAX)
+		return 0;
+	return config_fail(config, "%s: [cluster]: %u pools have share = yes: %d of a host may", config->cluster.place, shared,
+			   GATEWAY_SHARED_MAX);
 }
 
 int config_check_cluster(struct config *config)
@@ -102,7 +117,7 @@ int config_check_cluster(struct config *config)
 				   config->remotes[0].place, config->remotes[0].name);
 	if (!config->cluster.place)
 		return 0;
-	return settle_name(config) < 0 || check_bus(config) < 0 ? -1 : 0;
+	return settle_name(config) < 0 || check_bus(config) < 0 ? -1 : check_shared(config);
 }
 
 int config_check_share(struct config *config, const struct config_pool *pool)
