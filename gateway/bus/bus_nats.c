@@ -726,10 +726,11 @@ static bool close_bus(struct bus *bus)
 {
 	if (!bus)
 		return true;
-	bus->closing = bus->trying;
-	if (!bus->closing)
+	const bool waits = bus->trying;
+	bus->closing = waits;
+	if (!waits)
 		free_bus(bus);
-	return !bus->closing;
+	return !waits;
 }
 
 /* ---- begin ---- */
