@@ -197,13 +197,18 @@ static void print_part(bool *any, const char *format, ...)
 	*any = true;
 }
 
-/* ` (pool sim, slot 2, generation 3, it may have run)` */
+/* ` (host h2, pool sim, slot 2, generation 3, it may have run)` */
 static void print_circumstances(const struct objpool_error *error)
 {
 	static const char *const ran[] = {NULL, "it has not run", "it may have run", "it has run"};
 	const bool complete = is_said(error, "slot ") || is_said(error, " run");
 	bool any = false;
 
+	char host[80];
+
+	(void)snprintf(host, sizeof host, "host %s", error->host ? error->host : "");
+	if (error->host && !is_said(error, host))
+		print_part(&any, "%s", host);
 	if (error->pool && !is_said(error, "pool "))
 		print_part(&any, "pool %s", error->pool);
 	if (error->slot >= 0 && !is_said(error, "slot "))

@@ -27,6 +27,7 @@ struct program {
 	const struct bus_engine *engine;
 	struct bus *bus;           /* NULL: none is open */
 	struct settings settings;  /* of `bus` */
+	uint64_t refused_at;       /* when it was last logged that this host may not publish; 0: never */
 	struct link *link;
 	struct local_socket_list locals, dirty_locals; /* dirty: see locals.c */
 	int timer_fd;              /* a timerfd; -1: none has been made */

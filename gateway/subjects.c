@@ -10,6 +10,7 @@
 enum {
 	SUBJECT = 256, /* bytes in a subject, and a NUL: two names of 64 and what stands around them */
 	REASON = 256,
+	REFUSED_SECONDS = 10, /* that the bus lets nothing be sent is logged once in so many: it says so of each beat */
 };
 
 /* Contexts of the two subscriptions; others are of gateway/service. */
@@ -73,6 +74,17 @@ static void on_left(void *owner, const char *name)
 		gateway_on_disconnect(program->gateway, (struct span){.bytes = whole.bytes + size, .size = whole.size - size});
 }
 
+/* Is it time to log again that this host may not publish? */
+static bool is_time(struct program *program)
+{
+	const uint64_t now = program->gateway->now;
+
+	if (program->refused_at && now - program->refused_at < REFUSED_SECONDS * SECOND)
+		return false;
+	program->refused_at = now;
+	return true;
+}
+
 static void on_said(void *owner, const char *text)
 {
 	struct program *program = owner;
@@ -80,8 +92,10 @@ static void on_said(void *owner, const char *text)
 	program_tick(program);
 	if (strstr(text, "\"$SYS."))
 		gateway_log(program->gateway, LOG_INFO, "the bus does not tell of hosts that disconnect: their silence does");
-	else
+	else if (!strstr(text, "Violation for Publish"))
 		gateway_log(program->gateway, LOG_WARNING, "the bus says: %s", text);
+	else if (is_time(program))
+		gateway_log(program->gateway, LOG_WARNING, "the bus says: %s (objpool-gateway(8) tells what a host needs)", text);
 }
 
 static const struct bus_events events = {.message = on_message, .up = on_up, .down = on_down, .left = on_left, .said = on_said};

@@ -10,7 +10,7 @@ static struct span span_of(const char *text)
 
 static int answer(const struct users *users, const struct acl_question *question, char *text, size_t size)
 {
-	const struct identity *identity = users_find(users, span_of(question->user));
+	const struct identity *identity = users_named(users, span_of(question->user));
 	struct ruling ruling;
 
 	if (!identity) {
@@ -21,7 +21,7 @@ static int answer(const struct users *users, const struct acl_question *question
 		snprintf(text, size, "there is no right \"%.100s\"; there are " RIGHTS_NAMES, question->right);
 		return -1;
 	}
-	snprintf(text, size, "user %.100s %s \"%s\" %.200s (%.100s)", identity->name, ruling.allowed ? "may" : "may not",
+	snprintf(text, size, "user %.100s %s \"%s\" %.200s (%.100s)", question->user, ruling.allowed ? "may" : "may not",
 		 question->right, question->name, ruling.where);
 	return ruling.allowed;
 }

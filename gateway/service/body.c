@@ -42,24 +42,24 @@ int body_find_form(struct span body, const char *type, enum body_form *form, str
 }
 
 /* What is said of large values' descriptors is between a client and its own daemon: here it would stand for somebody else's. */
-static int check(struct span value, struct error *error)
+static int check(const char *what, struct span value, struct error *error)
 {
 	struct scan scan;
 
 	scan_begin(&scan, value.size);
 	if (scan_run(&scan, value.bytes, value.size) != 1 || scan.pos != value.size)
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "the body is not one msgpack value");
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "%s is not one msgpack value", what);
 	else if (scan.deep)
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "a value is nested deeper than %d levels", SCAN_LEVELS);
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "%s is nested deeper than %d levels", what, SCAN_LEVELS);
 	else if (scan.refs > 0)
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO,
-			  "the body has a value that stands for a descriptor, which the bus can't carry");
+			  "%s has a value that stands for a descriptor, which the bus can't carry", what);
 	else
 		return 0;
 	return -1;
 }
 
-static int read_json_text(struct span body, struct account *account, struct block **block, struct span *value,
+static int read_json_text(const char *what, struct span body, struct account *account, struct block **block, struct span *value,
 			  struct error *error)
 {
 	struct block *text = block_new(account, body.size + 1); /* it must end with a NUL */
@@ -75,18 +75,18 @@ static int read_json_text(struct span body, struct account *account, struct bloc
 	if (r == -ENOMEM)
 		error_say(error, ERROR_OVERLOADED, RAN_NO, "the gateway is out of memory");
 	else if (r < 0)
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "this is no JSON that can be packed: %s", reason);
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "%s is no JSON that can be packed: %s", what, reason);
 	return r < 0 ? -1 : 0;
 }
 
-int body_read(enum body_form form, struct span body, struct account *account, struct block **block, struct span *value,
-	      struct error *error)
+int body_read(enum body_form form, const char *what, struct span body, struct account *account, struct block **block,
+	      struct span *value, struct error *error)
 {
 	*block = NULL;
 	*value = body;
-	if (form == BODY_JSON && read_json_text(body, account, block, value, error) < 0)
+	if (form == BODY_JSON && read_json_text(what, body, account, block, value, error) < 0)
 		return -1;
-	if (check(*value, error) == 0)
+	if (check(what, *value, error) == 0)
 		return 0;
 	*block = block_unref(*block);
 	return -1;

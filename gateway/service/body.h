@@ -19,10 +19,10 @@ enum body_form { BODY_JSON, BODY_MSGPACK };
  * JSON. */
 int body_find_form(struct span body, const char *type, enum body_form *form, struct error *error);
 
-/* Reads the value of a body that isn't empty. 0: *value lies in *block, the caller's to unref, or, if that is NULL, in the body.
- * -1 with *error made. */
-int body_read(enum body_form form, struct span body, struct account *account, struct block **block, struct span *value,
-	      struct error *error);
+/* Reads the value of a body, or of a header, that isn't empty; `what` is its name in errors. 0: *value lies in *block, the caller's
+ * to unref, or, if that is NULL, in the body. -1 with *error made. */
+int body_read(enum body_form form, const char *what, struct span body, struct account *account, struct block **block,
+	      struct span *value, struct error *error);
 
 /* The value as JSON, the caller's to free. NULL: out of memory. */
 struct evbuffer *body_text(struct span value);

@@ -49,7 +49,7 @@ static int read_options(struct bus_request *request, const char *text, struct ac
 	struct span key, value;
 	uint32_t count;
 
-	if (body_read(BODY_JSON, json, account, &request->options_block, &request->options, error) < 0)
+	if (body_read(BODY_JSON, "Objpool-Options", json, account, &request->options_block, &request->options, error) < 0)
 		return -1;
 	struct reader reader = reader_of(request->options);
 	if (read_map(&reader, &count) < 0)
@@ -72,7 +72,7 @@ int bus_request_read(struct bus_request *request, struct span body, const char *
 		return -1;
 	if (body.size == 0)
 		return 0;
-	if (body_read(request->form, body, account, &request->body_block, &request->args, error) < 0)
+	if (body_read(request->form, "the body", body, account, &request->body_block, &request->args, error) < 0)
 		return -1;
 	struct reader reader = reader_of(request->args);
 	request->alone = read_array(&reader, &count) < 0;

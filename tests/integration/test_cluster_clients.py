@@ -56,12 +56,29 @@ def test_the_command(cluster):
     assert described.returncode == 0 and "echo" in described.stdout
     done = objpool(h1, "call", "p@h9.echo", "1")
     assert (done.returncode, done.stdout) == (75, "") and "objpool: UNREACHABLE: host h9 is not known" in done.stderr
+    done = objpool(h1, "restart", "p@h2")
+    assert done.returncode == 1 and 'pool "p@h2" is none of this host: ask the daemon of a host that has it' in done.stderr, done
+    done = objpool(h1, "call", "p@h2.fail", "no")
+    assert done.returncode == 1 and "(host h2, pool p, slot " in done.stderr, done
     with subprocess.Popen([BUILD / "objpool", "-s", h1.daemon.address, "call", "p@h2.sleep", "1000"], text=True,
                           stderr=subprocess.PIPE) as waiting:
         runs(hosts["h2"])
         hosts["h2"].kill()
         _, told = waiting.communicate(timeout=DEADLINE)
     assert waiting.returncode == 1 and "objpool: HOST_LOST: host h2 " in told, told
+
+
+def test_what_a_user_of_another_host_may(cluster):
+    """Its section is found as for its calls."""
+    hosts = cluster(("h1",), sections="\n[user h2/*]\ncall = p.tag\n[user h2/alice]\ncall = p.echo\n")
+    for user, method, answer in (("h2/bob", "tag", "may"), ("h2/bob", "echo", "may not"), ("h2/alice", "echo", "may"),
+                                 ("h3/bob", "tag", "may not")):
+        done = objpool(hosts["h1"], "acl", "check", user, "call", f"p.{method}")
+        assert f"user {user} {answer} " in done.stdout + done.stderr, done
+        file = hosts["h1"].daemon.config
+        checked = subprocess.run([BUILD / "objpoold", "--config", file, "--check", "--acl", user, "call", f"p.{method}"], text=True,
+                                 capture_output=True, timeout=DEADLINE)
+        assert f"user {user} {answer} " in checked.stdout + checked.stderr, checked
 
 
 def test_completion(cluster):

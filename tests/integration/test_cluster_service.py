@@ -112,6 +112,7 @@ def test_what_is_refused(one):
             (b"[1", None, 400, "line 1 column 3"), (b"\xc1", None, 400, "msgpack"), (b"\x93\x01", None, 400, "msgpack"),
             (b"\x01\x02", None, 400, "msgpack"), (b"[]", {"Content-Type": "text/xml"}, 400, "Content-Type"),
             (b"[]", {"Objpool-Options": "[]"}, 400, "Objpool-Options"), (b"[]", {"Objpool-Options": '{"stream": true}'}, 400, "stream"),
+            (b"[]", {"Objpool-Options": "{"}, 400, "Objpool-Options is no JSON"),
             (b"[]", {"Objpool-Options": '{"sticky": true}'}, 400, "sticky"), (b"[]", {"Objpool-Options": '{"none": 1}'}, 400, "none"),
             (b"[]", {"Objpool-Selector": "x y"}, 400, ""), (b"[]", {"Objpool-Selector": "7"}, 404, ""),
             (b"[" * 40 + b"]" * 40, None, 400, "deep"), (b"\x91" * 60 + b"\x01", None, 400, "deep")):

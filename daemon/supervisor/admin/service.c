@@ -54,6 +54,14 @@ void admin_take_own_host(const struct request *request, struct span *name)
 		name->size -= n + 1;
 }
 
+/* Is that the name of a pool of other hosts, one with an @ or that of a section [remote]? */
+static bool is_elsewhere(const struct request *request, struct span name)
+{
+	const struct remote *remote = request->daemon->core.remote;
+
+	return remote && (memchr(name.bytes, '@', name.size) || remote->offers(remote, name));
+}
+
 struct pool *admin_pool(struct request *request, enum right right)
 {
 	struct span name;
@@ -71,7 +79,10 @@ struct pool *admin_pool(struct request *request, enum right right)
 		return NULL;
 	pool = pool_find(&request->daemon->core, name);
 	if (!pool)
-		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%s\"", error_shown(name, room));
+		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO,
+			  is_elsewhere(request, name) ? "pool \"%s\" is none of this host: ask the daemon of a host that has it"
+						      : "there is no pool \"%s\"",
+			  error_shown(name, room));
 	return pool;
 }
 

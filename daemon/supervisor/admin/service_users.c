@@ -149,7 +149,7 @@ static int read_question(struct request *request, struct span *user, struct span
 static const struct identity *find_user(struct request *request, struct span name)
 {
 	const struct users *users = request->daemon->users;
-	const struct identity *identity = users ? users_find(users, name) : NULL;
+	const struct identity *identity = users ? users_named(users, name) : NULL;
 	char room[ERROR_SHOWN];
 
 	if (!identity)

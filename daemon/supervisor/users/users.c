@@ -591,6 +591,11 @@ const struct identity *users_find(const struct users *users, struct span name)
 	return NULL;
 }
 
+const struct identity *users_named(const struct users *users, struct span name)
+{
+	return memchr(name.bytes, '/', name.size) ? users_of_host(users, name) : users_find(users, name);
+}
+
 uint32_t users_count(const struct users *users)
 {
 	return users ? users->count : 0;

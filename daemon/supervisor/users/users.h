@@ -77,6 +77,9 @@ const struct identity *users_nobody(const struct users *users);
 /* The user of that section. NULL: there is none. */
 const struct identity *users_find(const struct users *users, struct span name);
 
+/* Who that is: a user of another host (HOST/NAME) as in users_of_host, another as in users_find. */
+const struct identity *users_named(const struct users *users, struct span name);
+
 /* What the clients of a [user] section have together; a client that is several users counts for each. */
 struct user_state {
 	const char *name;
