@@ -181,6 +181,11 @@ for (const name of process.argv.slice(3)) {
 			console.log(`p@${await lease.tag()}`, await lease.release() ? 1 : 0);
 			continue;
 		}
+		if (all && method === "fail") {
+			for (const [host, slot, error] of await client.pool(pool).all.options({ labels: true, errors: "collect" }).fail("no"))
+				console.log(host, slot, error.code);
+			continue;
+		}
 		if (all) {
 			for (const row of await client.pool(pool).all.options({ labels: true })[method]())
 				console.log(...row);
@@ -402,6 +407,8 @@ def test_a_library(cluster, place, program):
     assert told("p@*:all.slot") == ["h1 0 0", "h1 1 1", "h2 0 0", "h2 1 1"]
     assert told("p@h2:all.slot") == ["h2 0 0", "h2 1 1"]
     assert set(told(*["p@*.lease"] * 8)) == {"p@h1 1", "p@h2 1"}, "a lease of any host is of the instance that was granted"
+    if program is node_program:
+        assert told("p@*:all.fail") == [f"{host} {slot} FAILED" for host in ("h1", "h2") for slot in (0, 1)]
     assert told("p@h2.crash")[0].startswith("WORKER_LOST h2 ")
     with subprocess.Popen([*command, address, "p@h2.sleep"], text=True, stdout=subprocess.PIPE) as waiting:
         runs(hosts["h2"])
@@ -416,7 +423,7 @@ def test_a_lease_of_any_host_in_python(cluster):
     hosts.add("h3", pools={}, sections="[remote p]\n")
     hosts.settle()
     code = """if True:
-        import sys, objpool
+        import asyncio, sys, objpool, objpool.aio
         for address, host in (sys.argv[1], "*"), (sys.argv[2], None):
             seen = set()
             with objpool.connect(address) as client:
@@ -427,6 +434,22 @@ def test_a_lease_of_any_host_in_python(cluster):
                         assert lease.release() is True
                     seen.add(tag)
             assert seen == {"h1", "h2"}, seen
+
+        async def main():
+            seen = set()
+            async with await objpool.aio.connect(sys.argv[1]) as client:
+                for _ in range(8):
+                    async with client.pool("p", host="*").lease() as lease:
+                        seen.add(await lease.tag())
+                        assert await lease.release() is True
+                rows = await client.pool("p", host="*").all.options(labels=True, errors="collect").fail("no")
+                assert [(*row[:2], row[2].code) for row in rows] == FAILED, rows
+            assert seen == {"h1", "h2"}, seen
+        FAILED = [(host, slot, "FAILED") for host in ("h1", "h2") for slot in (0, 1)]
+        asyncio.run(main())
+        with objpool.connect(sys.argv[1]) as client:
+            rows = client.pool("p", host="*").all.options(labels=True, errors="collect").fail("no")
+            assert [(*row[:2], row[2].code) for row in rows] == FAILED, rows
         """
     subprocess.run([sys.executable, "-c", code, hosts["h1"].daemon.address, hosts["h3"].daemon.address], check=True, timeout=3 * DEADLINE,
                    env={**os.environ, "PYTHONPATH": str(ROOT / "client/python")})

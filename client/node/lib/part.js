@@ -148,9 +148,11 @@ class Part {
 	}
 }
 
-/** The results of a call with collected errors: values, and ObjpoolErrors in the places of those that failed. */
-function collected(pairs) {
-	return pairs.map(([error, value]) => (error === null ? value : error_of(error)));
+/** The results of a call with collected errors: values, and ObjpoolErrors in the places of those that failed. With labels: behind the
+ * host and the slot. */
+function collected(rows) {
+	const result = ([error, value]) => (error === null ? value : error_of(error));
+	return rows.map((row) => (row.length === 2 ? result(row) : [row[0], row[1], result(row[2])]));
 }
 
 function make_method(part, name) {

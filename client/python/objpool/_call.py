@@ -120,17 +120,25 @@ def _mapped(args: Tuple[Any, ...], kwargs: Dict[str, Any], args_as: str) -> Tupl
     return as_items(args[0]), kwargs
 
 
+def granted_by(pool: str, lease: Dict[str, Any]) -> str:
+    """The pool of the host that has granted that lease: any was asked (sim@*), or those of a section [remote]."""
+    return f"{pool.partition('@')[0]}@{lease['host']}" if "host" in lease else pool
+
+
 def collected(result: Any, unpickle: bool) -> List[Any]:
-    """The result of errors="collect": values, and exceptions in their places."""
-    return [_collected(i, value) if error is None else _raised.load_error(error, unpickle)
-            for i, (error, value) in enumerate(result)]
+    """The result of errors="collect": values, and exceptions in their places. With labels: behind the host and the slot."""
+    return [_collected(i, row, unpickle) if len(row) == 2 else [*row[:2], _collected(i, row[2], unpickle)]
+            for i, row in enumerate(result)]
 
 
-def _collected(index: int, value: Any) -> Any:
+def _collected(index: int, pair: Any, unpickle: bool) -> Any:
+    error, value = pair
+    if error is not None:
+        return _raised.load_error(error, unpickle)
     try:
         return _load.load_item(index, value)
-    except BadValue as error:
-        return error
+    except BadValue as bad:
+        return bad
 
 
 def value_of(request: Request, connection: Any, entry: Entry) -> Any:

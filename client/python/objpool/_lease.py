@@ -28,7 +28,7 @@ class Lease(Target):
         self._leased: Optional[Connection] = None
         connection = pool._connection()
         got = _take_lease(connection, pool.name, {key: value for key, value in options.items() if value is not None}, timeout)
-        self._pool_name = _where(pool.name, got)
+        self._pool_name = _call.granted_by(pool.name, got)
         super().__init__(pool._client, f"{self._pool_name}:{got['slot']}", pool._options, pool._owner)
         self._leased = connection
         self._channels = _channel.Route(connection, self._address, moves=False)
@@ -82,14 +82,9 @@ def _take_lease(connection: Connection, pool: str, options: Dict[str, Any], time
         connection.notify("objpool.cancel", entry.id)
         connection.wait(entry, time.monotonic() + 1)
         if entry.message is not None and entry.message[2] is None:
-            connection.notify("objpool.release", _where(pool, entry.message[3]), entry.message[3]["slot"])
+            connection.notify("objpool.release", _call.granted_by(pool, entry.message[3]), entry.message[3]["slot"])
         raise
     return connection.result(entry.message, entry)
-
-
-def _where(pool: str, got: Dict[str, Any]) -> str:
-    """The pool of the host that has granted the lease: any was asked (sim@*), or those of a section [remote]."""
-    return f"{pool.partition('@')[0]}@{got['host']}" if "host" in got else pool
 
 
 class _Leased(Target):

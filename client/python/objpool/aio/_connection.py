@@ -42,12 +42,12 @@ class _Waiter(Entry):
 class _LeaseWaiter(_Waiter):
     """A request for a lease."""
 
-    abandoned: Optional[Callable[[int], None]] = None  #: called with the slot if it is granted when nobody waits any more
+    abandoned: Optional[Callable[[Any], None]] = None  #: called with what was granted, if nobody waits for it any more
 
     def answer(self, message: Any) -> None:
         super().answer(message)
         if self.abandoned is not None and message[2] is None:
-            self.abandoned(message[3]["slot"])
+            self.abandoned(message[3])
 
 
 #: All connections of this process. A fork that becomes a template lets go of them.
@@ -235,7 +235,7 @@ class Connection(Inbox):
         try:
             await entry.ready
         except BaseException:
-            entry.abandoned = lambda slot: self.notify("objpool.release", pool, slot)
+            entry.abandoned = lambda got: self.notify("objpool.release", _call.granted_by(pool, got), got["slot"])
             if entry.message is None:
                 self.notify("objpool.cancel", entry.id)
             else:

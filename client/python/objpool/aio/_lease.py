@@ -24,6 +24,7 @@ class Lease(Target):
         self._wanted = {"slot": slot, "timeout_ms": _call.milliseconds(self._timeout),
                         "lease_ms": _call.milliseconds(_call.seconds(lease_time))}
         self._leased: Optional[Connection] = None
+        self._pool_name: str = pool.name
         self._channels: Optional[_channel.Route] = None
         self.slot: Optional[int] = None
         self.generation: Optional[int] = None
@@ -52,10 +53,11 @@ class Lease(Target):
         except asyncio.TimeoutError as error:
             raise error if isinstance(error, Timeout) else Timeout("lease: the daemon does not answer") from None
         self._leased = connection
-        self._address = f"{self._owner.name}:{got['slot']}"
+        self._pool_name = _call.granted_by(self._owner.name, got)
+        self._address = f"{self._pool_name}:{got['slot']}"
         self._channels = _channel.Route(connection, self._address, moves=False)
-        if self._owner.name in connection.routes:
-            connection.routes[self._owner.name].retire(got["slot"])
+        if self._pool_name in connection.routes:
+            connection.routes[self._pool_name].retire(got["slot"])
         self.slot, self.generation = got["slot"], got["generation"]
         return self
 
@@ -66,7 +68,7 @@ class Lease(Target):
             return False
         if self._channels is not None:
             self._channels.retire()
-        return await connection.call("objpool.release", [self._owner.name, self.slot])
+        return await connection.call("objpool.release", [self._pool_name, self.slot])
 
     async def __aenter__(self) -> "Lease":
         return await self._take()
@@ -77,7 +79,7 @@ class Lease(Target):
     def __del__(self, _ends: Callable[[], bool] = sys.is_finalizing) -> None:
         connection = self.__dict__.get("_leased")
         if connection is not None and not _ends():
-            connection.notify("objpool.release", self._owner.name, self.slot)
+            connection.notify("objpool.release", self._pool_name, self.slot)
 
 
 class _Leased(Target):
