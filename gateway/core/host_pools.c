@@ -133,7 +133,9 @@ static const struct host_pool *find_at(const struct host_pools *pools, const cha
 {
 	const struct span span = {.bytes = (const uint8_t *)name, .size = strlen(name)};
 
-	return place < pools->count && span_is(span, pools->list[place].name) ? &pools->list[place] : host_pools_find(pools, span);
+	if (place < pools->count && span_is(span, pools->list[place].name))
+		return &pools->list[place];
+	return host_pools_find(pools, span);
 }
 
 static void note_move(struct host_pool *pool, const struct host_pools *before, uint32_t place, uint64_t now)

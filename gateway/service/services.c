@@ -282,7 +282,8 @@ static void begin_rest(struct services *services)
 		return;
 	services->said_rest = now;
 	gateway_log(services->gateway, LOG_WARNING,
-		    "programs on the bus sent more than %d requests in a second that were refused: none is taken for a second, each time",
+		    "programs on the bus sent more than %d requests in a second that were refused: "
+		    "none is taken for a second, each time",
 		    SERVICES_REFUSALS);
 }
 
