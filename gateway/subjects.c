@@ -90,6 +90,8 @@ static void on_said(void *owner, const char *text)
 	struct program *program = owner;
 
 	program_tick(program);
+	if (strstr(text, "Publish to \"objpool.") && strstr(text, ".beat."))
+		gateway_on_beat_refused(program->gateway);
 	if (strstr(text, "\"$SYS."))
 		gateway_log(program->gateway, LOG_INFO, "the bus does not tell of hosts that disconnect: their silence does");
 	else if (!strstr(text, "Violation for Publish"))

@@ -117,6 +117,7 @@ struct gateway {
 	bool ending; /* gateway_free has been called */
 	bool bus_is_up;
 	char bus_text[200]; /* where the bus is, or why not */
+	bool beats_refused; /* the bus lets this host send no beats */
 	char unknown[GATEWAY_NAME_MAX + 1]; /* the name in the last error about an unknown host: see struct error's `host` */
 	uint64_t late;      /* packets and beats that nobody waits for any more */
 	uint32_t served;    /* sessions that are held for other hosts */

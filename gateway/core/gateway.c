@@ -263,9 +263,16 @@ void gateway_on_bus_up(struct gateway *gateway, size_t max_payload, const char *
 {
 	gateway->packet_max = max_payload < PACKET_MIN ? PACKET_MIN : max_payload < GATEWAY_PACKET ? max_payload : GATEWAY_PACKET;
 	gateway->bus_is_up = true;
+	gateway->beats_refused = false;
 	(void)snprintf(gateway->bus_text, sizeof gateway->bus_text, "%s", text);
 	if (gateway->hosts->self)
 		hosts_on_bus_up(gateway->hosts);
+}
+
+void gateway_on_beat_refused(struct gateway *gateway)
+{
+	if (gateway->bus_is_up && gateway->hosts->self)
+		hosts_on_beat_refused(gateway->hosts);
 }
 
 void gateway_on_bus_down(struct gateway *gateway, const char *text)

@@ -32,6 +32,8 @@ bool gateway_reads_supervisor(const struct gateway *gateway);
 
 /* The bus is connected, for the first time or again; its messages may have so many bytes. `text` says where, for people. */
 void gateway_on_bus_up(struct gateway *gateway, size_t max_payload, const char *text);
+/* The bus has refused a beat of this host, which is told. */
+void gateway_on_beat_refused(struct gateway *gateway);
 /* The bus is not there. `text` says why, for people. */
 void gateway_on_bus_down(struct gateway *gateway, const char *text);
 

@@ -287,10 +287,12 @@ static void say_state(struct gateway *gateway, const char *state, const char *te
 static void say_connected(struct hosts *hosts)
 {
 	struct gateway *gateway = hosts->gateway;
-	char text[sizeof gateway->bus_text + GATEWAY_NAME_MAX + 60];
+	char text[sizeof gateway->bus_text + GATEWAY_NAME_MAX + 100];
 
 	(void)snprintf(text, sizeof text,
-		       hosts->rival.refuses ? "%s; another host calls itself %s, too, and serves nobody" : "%s",
+		       hosts->rival.refuses     ? "%s; another host calls itself %s, too, and serves nobody"
+		       : gateway->beats_refused ? "%s; it does not let this host say that it is %s: others do not see it"
+						: "%s",
 		       gateway->bus_text, gateway->name);
 	say_state(gateway, "connected", text);
 }
@@ -379,6 +381,14 @@ void hosts_on_bus_up(struct hosts *hosts)
 	if (serves(hosts))
 		say_beat(hosts, false);
 	hosts_changed(hosts);
+}
+
+void hosts_on_beat_refused(struct hosts *hosts)
+{
+	if (hosts->gateway->beats_refused || !serves(hosts))
+		return;
+	hosts->gateway->beats_refused = true;
+	say_connected(hosts);
 }
 
 static void put_host(const struct host *host, struct sendq *to)

@@ -151,6 +151,9 @@ void hosts_on_disconnect(struct hosts *hosts, struct span name);
 /* The bus is there: listens, then says so. */
 void hosts_on_bus_up(struct hosts *hosts);
 
+/* The bus lets this host send no beats: tells the supervisor, once. */
+void hosts_on_beat_refused(struct hosts *hosts);
+
 /* The bus is not there: tells the supervisor. */
 void hosts_say_connecting(struct hosts *hosts);
 

@@ -53,6 +53,8 @@ def test_certificates_are_the_hosts_names(cluster, place):
             assert c.error("p@h1.tag").startswith(("UNREACHABLE: ", "HOST_LOST: ") if host is liar else "UNREACHABLE: ")
             assert c.value("p.tag") == host.name
     assert sorted(hosts["h1"].hosts()) == ["h1", "h2"]
+    with liar.client() as c:
+        assert c.value("objpool.hosts")["bus"]["text"].endswith("; it does not let this host say that it is h3: others do not see it")
     said = liar.daemon.log().count("Permissions Violation for Publish")
     assert 1 <= said <= 3, f"once in ten seconds, not for each beat:\n{liar.daemon.log()}"
 
