@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/core/call.h"
 
+#include "gateway/core/flat.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -275,12 +277,26 @@ static void put_string_error(struct sendq *to, const struct fields *fields)
 	sendq_copy(to, fields->message.bytes, fields->message.size);
 }
 
+/* Of a daemon that did not understand hello; or of a host that is none. */
+static void put_odd_error(struct sendq *to, struct span odd, enum error_form form, const struct error_context *context)
+{
+	const struct span text = flat_error_text(odd, "message");
+	struct error error;
+
+	error_say(&error, ERROR_INTERNAL, RAN_MAYBE, "the host has answered with an error of an unknown form%s%.*s", text.size ? ": " : "",
+		  SPAN_TEXT(text, 200));
+	error.host = context->host;
+	error.pool = context->pool;
+	error.index = context->index;
+	error_pack(&error, form, to);
+}
+
 void put_error(struct sendq *to, struct span error, enum error_form form, const struct error_context *context)
 {
 	struct fields fields;
 
-	if (!read_fields(error, context, &fields)) { /* of a daemon that did not understand hello: as it is */
-		sendq_copy(to, error.bytes, error.size);
+	if (!read_fields(error, context, &fields)) {
+		put_odd_error(to, error, form, context);
 		return;
 	}
 	switch (form) {

@@ -486,7 +486,7 @@ def nested(levels):
     return value
 
 
-def answer_call(evil, result):
+def answer_call(evil, result, error=None):
     """Answers the next call that it gets so."""
     call = None
     while call is None:
@@ -496,7 +496,7 @@ def answer_call(evil, result):
                 unpacker = msgpack.Unpacker()
                 unpacker.feed(payload)
                 call = next((message[1] for message in unpacker if message[1] != 0), call)
-    answer = msgpack.packb([1, call, None, result])
+    answer = msgpack.packb([1, call, error, result])
     evil.send(host, incarnation, frame(DATA, channel, answer), epoch, 1, seq)
 
 
@@ -523,6 +523,16 @@ def test_an_answer_that_no_daemon_gives(cluster, result):
         answer_call(evil, result)
         assert "HOST_LOST: host evil has sent what is no message" in str(c.wait(number))
     assert hosts["h1"].gateway() == pid
+
+
+def test_an_error_that_no_daemon_gives(cluster):
+    hosts = cluster(("h1",))
+    with BusHost(hosts.server.port, "evil", [("q", 1)]) as evil, hosts["h1"].client().maps() as c:
+        wait_for(lambda: "evil" in hosts["h1"].hosts(), lambda: "h1 to see the host")
+        number = c.start("q@evil.m")
+        answer_call(evil, None, [[7], "odd"])
+        error = c.wait(number)[0]
+        assert error["code"] == "INTERNAL" and error["host"] == "evil" and error["ran"] == "maybe", error
 
 
 def test_what_is_said_when_nothing_is_ready(cluster):
