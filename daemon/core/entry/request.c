@@ -45,8 +45,10 @@ int request_refuse(struct client *client, const struct rpc *rpc, const struct er
 
 static int refuse_call(struct call *call, struct client *client, const struct rpc *rpc, const struct error *error)
 {
+	const int r = request_refuse(client, rpc, error); /* rpc's spans may lie in the call */
+
 	call_free(call);
-	return request_refuse(client, rpc, error);
+	return r;
 }
 
 /* ---- what any call needs ---- */

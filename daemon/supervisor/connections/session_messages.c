@@ -118,6 +118,7 @@ static int on_message(struct session *session, struct span message, struct block
 				  ? client_files_take(&session->client, &session->intake, &message, &block, &error)
 				  : 0;
 	const int parsed = rpc_parse(message, &rpc);
+	const bool hello = span_is(rpc.method, "objpool.hello"); /* a call moves rpc.method into itself, and may be over next */
 	rpc.levels = session->intake.deepest;
 	if (parsed < 0)
 		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
@@ -132,7 +133,7 @@ static int on_message(struct session *session, struct span message, struct block
 		r = dispatch(session, &rpc, block);
 	}
 	session->asked = true;
-	session->client.arriving = session->client.arriving && span_is(rpc.method, "objpool.hello");
+	session->client.arriving = session->client.arriving && hello;
 	if (files != 0)
 		block_unref(block);
 	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
