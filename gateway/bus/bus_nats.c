@@ -63,7 +63,7 @@ struct bus {
 	struct bus_options *wanted; /* a copy */
 	natsOptions *options;   /* of the last time that the files of `wanted` could be used */
 	bool complained;        /* since then, that they can't */
-	natsConnection *nats;   /* NULL: none has been made */
+	natsConnection *nats;   /* NULL: none has been made. While `trying`, the attempt's: it writes what on_attach does */
 	pthread_t loop;         /* the loop's thread */
 	pthread_t attempt;      /* runs connect_main, if `trying` */
 	bool trying;
@@ -217,8 +217,8 @@ static natsStatus on_detach(void *data)
 
 static void flush(struct bus *bus)
 {
-	if (!bus->wants_write || bus->waits || !bus->nats)
-		return;
+	if (bus->trying || !bus->wants_write || bus->waits || !bus->nats)
+		return; /* on_wake flushes when the attempt is over */
 	natsConnection_ProcessWriteEvent(bus->nats); /* clears wants_write when all is sent */
 	if (!bus->wants_write || !bus->write)
 		return;
@@ -701,14 +701,14 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 
 static size_t max_message(const struct bus *bus)
 {
-	const int64_t max = bus->nats && bus->up ? natsConnection_GetMaxPayload(bus->nats) : 0;
+	const int64_t max = bus->up && bus->nats ? natsConnection_GetMaxPayload(bus->nats) : 0;
 
 	return max > 0 ? (size_t)max : DEFAULT_MAX_MESSAGE;
 }
 
 static size_t unsent(const struct bus *bus)
 {
-	const int bytes = bus->nats && bus->up ? natsConnection_Buffered(bus->nats) : 0;
+	const int bytes = bus->up && bus->nats ? natsConnection_Buffered(bus->nats) : 0;
 
 	return bytes > 0 ? (size_t)bytes : 0;
 }
