@@ -327,7 +327,7 @@ static int subscribe(struct bus *bus, const char *pattern, const char *group, vo
 		subscription->group = memcpy(subscription->pattern + size, group, more);
 	subscription->context = context;
 	SLIST_INSERT_HEAD(&bus->subscriptions, subscription, link);
-	return bus->nats && !bus->trying ? put_in_force(bus, subscription) : 0;
+	return !bus->trying && bus->nats ? put_in_force(bus, subscription) : 0;
 }
 
 static uint64_t dropped_by(const struct subscription *subscription)
@@ -565,7 +565,7 @@ static void add_counts(const struct bus *bus, struct bus_counts *counts)
 
 	SLIST_FOREACH(subscription, &bus->subscriptions, link)
 		counts->dropped += dropped_by(subscription);
-	if (bus->nats && !bus->trying && natsStatistics_Create(&statistics) == NATS_OK &&
+	if (!bus->trying && bus->nats && natsStatistics_Create(&statistics) == NATS_OK &&
 	    natsConnection_GetStats(bus->nats, statistics) == NATS_OK &&
 	    natsStatistics_GetCounts(statistics, &in, &in_bytes, &out, &out_bytes, NULL) == NATS_OK) {
 		counts->in += in;
@@ -691,7 +691,7 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 		bus->events->said(bus->owner, notes.said);
 	if (notes.changed && !bus->trying)
 		tell_state(bus, &notes);
-	if (notes.closed && bus->nats && !bus->trying) {
+	if (notes.closed && !bus->trying && bus->nats) {
 		forget_connection(bus);
 		connect_later(bus, SOON_MS);
 	}
