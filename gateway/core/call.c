@@ -283,8 +283,8 @@ static void put_odd_error(struct sendq *to, struct span odd, enum error_form for
 	const struct span text = flat_error_text(odd, "message");
 	struct error error;
 
-	error_say(&error, ERROR_INTERNAL, RAN_MAYBE, "the host has answered with an error of an unknown form%s%.*s", text.size ? ": " : "",
-		  SPAN_TEXT(text, 200));
+	error_say(&error, ERROR_INTERNAL, RAN_MAYBE, "the host has answered with an error of an unknown form%s%.*s",
+		  text.size ? ": " : "", SPAN_TEXT(text, 200));
 	error.host = context->host;
 	error.pool = context->pool;
 	error.index = context->index;
