@@ -19,8 +19,8 @@ enum body_form { BODY_JSON, BODY_MSGPACK };
  * JSON. */
 int body_find_form(struct span body, const char *type, enum body_form *form, struct error *error);
 
-/* Reads the value of a body, or of a header, that isn't empty; `what` is its name in errors. 0: *value lies in *block, the caller's
- * to unref, or, if that is NULL, in the body. -1 with *error made. */
+/* Reads the value of a body, or of a header, that isn't empty; `what` is its name in errors. 0: *value lies in *block, the
+ * caller's to unref, or, if that is NULL, in the body. -1 with *error made. */
 int body_read(enum body_form form, const char *what, struct span body, struct account *account, struct block **block,
 	      struct span *value, struct error *error);
 
