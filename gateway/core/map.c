@@ -11,6 +11,7 @@ enum {
 	HAS_MAX =
 		1 << 20, /* numbers between the first item that a host has and the last: behind a slow one, others go on so far */
 	FEED_MAX = 4096, /* items in a message */
+	STINTS_MAX = 3,  /* of an incarnation of a host that is lost and yet there: its conduit has died */
 };
 
 struct map;
@@ -43,6 +44,7 @@ struct map {
 	struct many many;
 	TAILQ_HEAD(stint_list, stint) stints;
 	uint32_t live; /* stints that are not over */
+	bool joins;    /* hosts are being asked */
 };
 
 static struct map *of_many(struct many *many)
@@ -160,7 +162,7 @@ static void feed_host(struct stint *stint, uint32_t count)
 		sending->end = lane->written;
 }
 
-static void join_new_hosts(struct map *map);
+static bool join_hosts(struct map *map);
 
 /* The slots of hosts that take items. `ready`: only of those where instances are ready. */
 static uint64_t count_slots(const struct map *map, bool ready)
@@ -173,13 +175,18 @@ static uint64_t count_slots(const struct map *map, bool ready)
 	return slots;
 }
 
+static bool wants_hosts(const struct map *map)
+{
+	return map->live == 0 || (count_slots(map, true) == 0 && input_waiting(&map->many.input) > 0);
+}
+
 static void go_on(struct many *many)
 {
 	struct map *map = of_many(many);
 	struct stint *stint, *next;
 
-	if (map->live == 0)
-		join_new_hosts(map);
+	while (!many->call.over && wants_hosts(map) && join_hosts(map))
+		;
 	const uint64_t slots_ready = count_slots(map, true), slots = slots_ready > 0 ? slots_ready : count_slots(map, false);
 	for (stint = TAILQ_FIRST(&map->stints); stint && !many->call.over; stint = next) {
 		next = TAILQ_NEXT(stint, entry);
@@ -189,7 +196,7 @@ static void go_on(struct many *many)
 			continue;
 		feed_host(stint, share_of(stint, slots, wait));
 	}
-	if (map->live == 0 && !many->call.over)
+	if (map->live == 0 && !map->joins && !many->call.over)
 		many_fail_rest(many);
 }
 
@@ -377,37 +384,52 @@ static struct stint *add_stint(struct map *map, struct host *host)
 	return stint;
 }
 
-/* The host's stint that goes on, or that the host has refused; with `any` also one that is over. NULL: there is none. */
-static struct stint *find_stint(const struct map *map, const struct host *host, bool any)
+/* The host's stint that goes on, or that the host has refused. NULL: there is none. *lost: how many others it has had. */
+static struct stint *find_stint(const struct map *map, const struct host *host, uint32_t *lost)
 {
 	struct stint *stint;
 
-	TAILQ_FOREACH(stint, &map->stints, entry)
-		if (stint->host == host && stint->incarnation == host_incarnation(host) &&
-		    (any || !stint->over || stint->refused))
+	*lost = 0;
+	TAILQ_FOREACH(stint, &map->stints, entry) {
+		if (stint->host != host || stint->incarnation != host_incarnation(host))
+			continue;
+		if (!stint->over || stint->refused)
 			return stint;
+		++*lost;
+	}
 	return NULL;
 }
 
-/* All hosts that have not had a part in it. All are counted before the first is asked. */
-static void join_new_hosts(struct map *map)
+/* All hosts that have no part in it: those that have not been asked, and those that were lost and are there. All are counted
+ * before the first is asked. False: there are none. */
+static bool join_hosts(struct map *map)
 {
 	struct stint *last = TAILQ_LAST(&map->stints, stint_list), *stint, *next;
 	struct host *host;
+	uint32_t lost;
 
+	if (map->joins)
+		return false;
 	TAILQ_FOREACH(host, &map->many.call.session->gateway->hosts->list, entry)
-		if (many_has(&map->many, host) && !find_stint(map, host, true) && (!last || !host->replays))
+		if (many_has(&map->many, host) && !find_stint(map, host, &lost) && lost < STINTS_MAX && (!last || !host->replays))
 			(void)add_stint(map, host);
-	for (stint = last ? TAILQ_NEXT(last, entry) : TAILQ_FIRST(&map->stints); stint && !map->many.call.over; stint = next) {
+	stint = last ? TAILQ_NEXT(last, entry) : TAILQ_FIRST(&map->stints);
+	if (!stint)
+		return false;
+	map->joins = true;
+	for (; stint && !map->many.call.over; stint = next) {
 		next = TAILQ_NEXT(stint, entry);
 		ask_host(stint);
 	}
+	map->joins = false;
+	return true;
 }
 
 static void came(struct many *many, struct host *host)
 {
 	struct map *map = of_many(many);
-	struct stint *stint = find_stint(map, host, false);
+	uint32_t lost;
+	struct stint *stint = find_stint(map, host, &lost);
 
 	if (stint && !stint->over) {
 		look_at_pool(stint);

@@ -229,7 +229,8 @@ struct host *route_one(struct gateway *gateway, const struct ask *ask, const str
 		return only(gateway, ask, error);
 	const struct route_out out = {.hosts = {passed_over}, .count = passed_over != NULL};
 	host = ask->target.select == SELECT_KEY ? by_key(gateway, ask) : any(gateway, ask, &out);
-	if (!host && passed_over && route_has(gateway, ask, passed_over))
+	if (passed_over && route_has(gateway, ask, passed_over) &&
+	    (!host || (route_is_ready(passed_over, ask) && !route_is_ready(host, ask))))
 		host = hosts_find(gateway->hosts,
 				  (struct span){.bytes = (const uint8_t *)passed_over->name,
 						.size = strlen(passed_over->name)});

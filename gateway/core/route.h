@@ -19,8 +19,8 @@
 /* Does the target stand for several hosts? */
 bool route_is_of_hosts(const struct ask *ask);
 
-/* The host for a call on one host; `passed_over` is left out, if there is another (NULL: none). NULL: there is none, and *error
- * says why. */
+/* The host for a call on one host; `passed_over` (NULL: none) is left out, if there is another that is ready, or it is not
+ * ready itself. NULL: there is none, and *error says why. */
 struct host *route_one(struct gateway *gateway, const struct ask *ask, const struct host *passed_over, struct error *error);
 
 /* Hosts that are left out. */
