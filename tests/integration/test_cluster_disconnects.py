@@ -36,6 +36,7 @@ def test_a_host_that_dies_is_known_at_once(cluster):
         hosts["h2"].kill()
         error = c.wait(msgid)[0]
         assert error["code"] == "HOST_LOST" and error["ran"] == "maybe"
+    hosts["h1"].daemon.wait_log("host h2 is gone")
     log = hosts["h1"].daemon.log()
     assert log.index(TOLD.format("h2")) < log.index("host h2 is silent") < log.index("host h2 is gone"), log
 

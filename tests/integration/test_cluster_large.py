@@ -98,8 +98,12 @@ def test_clients_with_large_answers_leave_room_for_others(cluster):
         taker.start()
         others = 0
         while taker.is_alive():
-            assert small.value("p@h2.slot") in (0, 1)
-            others += 1
+            error, slot = small.call("p@h2.slot")
+            if error:    # of the answers so many bytes were under way that there is twice max_memory
+                assert (error["code"], error["ran"]) == ("OVERLOADED", "no")
+            else:
+                assert slot in (0, 1)
+                others += 1
         taker.join()
         assert done == [size] * len(calls)
         assert others > 5

@@ -355,7 +355,7 @@ def test_without_a_token_there_is_nothing_but_the_page(site):
         assert (status, headers["WWW-Authenticate"]) == (401, "Bearer") and text.startswith("DENIED: "), path
         assert pages.get(path, bearer("wrong"))[0] == 401
         assert pages.get(path, bearer("none"))[0] == 403
-    assert "DENIED: the page needs the right describe or watch" in daemon.log()
+    daemon.wait_log("DENIED: the page needs the right describe or watch")
 
 
 def test_a_user_sees_its_own_pools_alone(site):

@@ -47,7 +47,7 @@ def test_a_plugin_that_cannot_be_loaded_changes_nothing(start, place):
             assert (status["state"], status["error"], status["plugin"], status["workers"]) == ("ready", fault, "probe", 2)
         lines = command(daemon, "reload", status=1).splitlines()
         assert lines == ["unchanged: q", f"failed: p: {fault}"]
-        assert f" reload: {lines[0]}\n" in daemon.log()
+        daemon.wait_log(f" reload: {lines[0]}\n")
         os.kill(pids[1], signal.SIGKILL)    # one that dies is built again as it was
         wait_for(lambda: pool(client)["ready"] == 2, lambda: "two instances")
         assert client.value("p:1.echo", 1) == 1
