@@ -140,7 +140,7 @@ def test_cancel_deadline_and_a_client_that_goes(instance):
     until_inside(client, 1)
     assert client.value("objpool.cancel", call) is True
     assert client.wait(call)[0]["code"] == "CANCELLED"
-    error, _ = client.full("p", "wait", ["a"], timeout_ms=50)
+    error, _ = client.full("p", "wait", ["a"], timeout_ms=1000)
     assert (error["code"], error["ran"]) == ("TIMEOUT", "maybe")
     until_inside(client, 0)
     with daemon.client() as other:
