@@ -73,6 +73,7 @@ def test_what_workers_print_is_told_apart(start):
     with daemon.client() as client:
         client.value("p.print", HOSTILE + "\n")
         client.value("p.print", HOSTILE + "\n", "stderr")
+        daemon.wait_log(r"info pool p slot 0: stdout: ready, pid 2\\r")
         daemon.wait_log(r"warning pool p slot 0: stderr: ready, pid 2\\r")
     log = daemon.log()
     check_lines(log)
