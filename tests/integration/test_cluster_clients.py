@@ -427,7 +427,7 @@ def test_a_lease_of_any_host_in_python(cluster):
         for address, host in (sys.argv[1], "*"), (sys.argv[2], None):
             seen = set()
             with objpool.connect(address) as client:
-                for _ in range(8):
+                for _ in range(40):
                     with client.pool("p", host=host).lease() as lease:
                         tag = lease.tag()
                         assert lease.options(timeout=60).tag() == tag
@@ -438,7 +438,7 @@ def test_a_lease_of_any_host_in_python(cluster):
         async def main():
             seen = set()
             async with await objpool.aio.connect(sys.argv[1]) as client:
-                for _ in range(8):
+                for _ in range(40):
                     async with client.pool("p", host="*").lease() as lease:
                         seen.add(await lease.tag())
                         assert await lease.release() is True
