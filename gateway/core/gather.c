@@ -206,18 +206,12 @@ static void on_lost(struct sub *sub, const struct error *error)
 
 static void cancel(struct call *call)
 {
-	struct error error;
-
-	error_say(&error, ERROR_CANCELLED, RAN_MAYBE, "the call was cancelled by its caller");
-	results_fail(&of_call(call)->results, &error);
+	results_fail_for_cancel(&of_call(call)->results);
 }
 
 static void overdue(struct call *call)
 {
-	struct error error;
-
-	error_say(&error, ERROR_TIMEOUT, RAN_MAYBE, "the call's time is over");
-	results_fail(&of_call(call)->results, &error);
+	results_fail_for_time(&of_call(call)->results);
 }
 
 static void give_up(struct call *call)

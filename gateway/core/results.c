@@ -271,6 +271,22 @@ void results_fail_for_memory(struct results *results)
 	results_fail(results, &error);
 }
 
+void results_fail_for_cancel(struct results *results)
+{
+	struct error error;
+
+	error_say(&error, ERROR_CANCELLED, RAN_MAYBE, "the call was cancelled by its caller");
+	results_fail(results, &error);
+}
+
+void results_fail_for_time(struct results *results)
+{
+	struct error error;
+
+	error_say(&error, ERROR_TIMEOUT, RAN_MAYBE, "the call's time is over");
+	results_fail(results, &error);
+}
+
 static bool has_come(const struct results *results, uint64_t index)
 {
 	const struct cell *cell = cell_at(results, index);

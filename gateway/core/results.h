@@ -72,6 +72,8 @@ void results_answer(struct results *results);
 /* The call fails as a whole. `may_have_run`: some of it, whatever the error says. */
 void results_fail(struct results *results, struct error *error);
 void results_fail_for_memory(struct results *results);
+void results_fail_for_cancel(struct results *results);
+void results_fail_for_time(struct results *results);
 void results_fail_with(struct results *results, struct span error, const char *host, bool may_have_run);
 
 #endif
