@@ -2,7 +2,8 @@
 /*
  * top_model: what `objpool top` shows, computed from two answers of objpool.status. A look is one answer taken apart, in the
  * daemon's order; once compared, it does not change any more, but for which of its pools are expanded. Pools, slots, users and
- * hosts are items alike: numbers, NaN where the daemon does not say, and texts, clean (top_text.h) and empty where it does not say.
+ * hosts are items alike: numbers, NaN where the daemon does not say, and texts, clean (top_text.h) and empty where it does not
+ * say.
  */
 #ifndef CLI_TOP_MODEL_H
 #define CLI_TOP_MODEL_H

@@ -43,8 +43,8 @@
  * HOSTS     Who is there, on change and every second, also while the bus is away: it tells that the gateway lives. For each host
  *           a map: `name`, `state` ("self", "ready", "silent", "gone"), `incarnation`, `since_ms` (since it was first heard),
  *           `heard_ms` (since it was last heard), `rtt_us` (or nil), `pools`: [[pool, class, slots, ready, queued, running, may
- *           be called from here?], …], and counts: `calls` (sent to it), `inflight`, `late`, `duplicates`, `resent`, `lost`. Then
- *           a map about the bus: `server` (address or nil), `reconnects`, `slow`, `in_bytes`, `out_bytes`, `in_messages`,
+ *           be called from here?], …], and counts: `calls` (sent to it), `inflight`, `late`, `duplicates`, `resent`, `lost`.
+ *           Then a map about the bus: `server` (address or nil), `reconnects`, `slow`, `in_bytes`, `out_bytes`, `in_messages`,
  *           `out_messages`; and about the gateway: `late` (packets and beats that are no known host's, or for another
  *           incarnation), `memory` (bytes that it holds), `memory_limit`.
  * STATE     "connecting", "connected" or "refused": how the gateway stands with the bus, and a sentence. "refused": it serves

@@ -175,7 +175,8 @@ def test_no_process_is_left(start, number):
 
 
 def ask_to_the_end(path, answered):
-    """Adds itself to those that have had an answer, and asks until the daemon goes. How many requests were sent and have no answer: nobody could know whether they have run."""
+    """Adds itself to those that have had an answer, and asks until the daemon goes. How many requests were sent and have no answer:
+    nobody could know whether they have run."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(DEADLINE)
         connection.connect(str(path))

@@ -13,13 +13,15 @@
 #include <cmocka.h>
 
 /* As nats-server 2.9.10 writes it. */
-#define REAL                                                                                                                      \
-	"{\"type\":\"io.nats.server.advisory.v1.client_disconnect\",\"id\":\"NDFM7pxUcBRgn9UllzJETe\",\"timestamp\":"               \
-	"\"2026-11-29T19:32:07.794604434Z\",\"server\":{\"name\":\"n1\",\"host\":\"127.0.0.1\",\"id\":\"NB4P\",\"ver\":\"2.9.10\"," \
-	"\"seq\":23,\"jetstream\":false,\"time\":\"2026-11-29T19:32:07.794853173Z\"},\"client\":{\"start\":"                        \
-	"\"2026-11-29T19:32:07.693193598Z\",\"host\":\"127.0.0.1\",\"id\":6,\"acc\":\"OBJPOOL\",\"user\":\"h2\",\"name\":"           \
-	"\"objpool prod h2\",\"lang\":\"c\",\"ver\":\"1\",\"rtt\":600000,\"kind\":\"Client\",\"client_type\":\"nats\"},\"sent\":"    \
-	"{\"msgs\":0,\"bytes\":0},\"received\":{\"msgs\":0,\"bytes\":0},\"reason\":\"Client Closed\"}"
+static const char real[] =
+	"{\"type\":\"io.nats.server.advisory.v1.client_disconnect\",\"id\":\"NDFM7pxUcBRgn9UllzJETe\","
+	"\"timestamp\":\"2026-11-29T19:32:07.794604434Z\",\"server\":{\"name\":\"n1\",\"host\":\"127.0.0.1\","
+	"\"id\":\"NB4P\",\"ver\":\"2.9.10\",\"seq\":23,\"jetstream\":false,"
+	"\"time\":\"2026-11-29T19:32:07.794853173Z\"},"
+	"\"client\":{\"start\":\"2026-11-29T19:32:07.693193598Z\",\"host\":\"127.0.0.1\",\"id\":6,"
+	"\"acc\":\"OBJPOOL\",\"user\":\"h2\",\"name\":\"objpool prod h2\",\"lang\":\"c\",\"ver\":\"1\","
+	"\"rtt\":600000,\"kind\":\"Client\",\"client_type\":\"nats\"},\"sent\":{\"msgs\":0,\"bytes\":0},"
+	"\"received\":{\"msgs\":0,\"bytes\":0},\"reason\":\"Client Closed\"}";
 
 static int read_text_of(const char *json, char name[NATS_ADVISORY_NAME])
 {
@@ -31,7 +33,7 @@ static void test_a_name_is_read(void **state)
 	char name[NATS_ADVISORY_NAME];
 
 	(void)state;
-	assert_int_equal(read_text_of(REAL, name), 0);
+	assert_int_equal(read_text_of(real, name), 0);
 	assert_string_equal(name, "objpool prod h2");
 	assert_int_equal(read_text_of("{\"reason\": \"\", \"client\": {\"name\": \"\"}}", name), 0);
 	assert_string_equal(name, "");
@@ -59,7 +61,8 @@ static void test_what_is_none(void **state)
 		"{\"client\": {\"name\": 7}, \"reason\": \"x\"}",
 		"{\"client\": {\"name\": \"h\"}, \"reason\": 7}",
 		"{\"client\": {\"name\": \"h\"}, \"reason\": \"x\"",
-		"{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}}}}}}}}}",
+		"{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
+		"\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}}}}}}}}}",
 	};
 	char name[NATS_ADVISORY_NAME];
 

@@ -492,7 +492,7 @@ struct objpool_lease_options {
 	uint32_t timeout_ms; /* waits so long for an instance, then fails with TIMEOUT; 0: no limit */
 	uint32_t lease_ms;   /* the lease ends after this time; 0: when it is released */
 	int64_t slot;        /* the slot to lease; -1: any */
-	char *host;          /* room for OBJPOOL_HOST_SIZE bytes, or NULL: gets the host's name. "": the pool is this daemon's own */
+	char *host; /* room for OBJPOOL_HOST_SIZE bytes, or NULL: gets the host's name. "": the pool is this daemon's own */
 };
 #define OBJPOOL_LEASE_OPTIONS_INIT {sizeof(struct objpool_lease_options), 0, 0, -1, NULL}
 #define OBJPOOL_HOST_SIZE 64
@@ -505,8 +505,8 @@ struct objpool_lease {
 
 /*
  * Waits for an instance of the pool called `name`, and leases it until objpool_release or the end of the connection. `options`
- * and `result` may be NULL. If `name` stands for several hosts ("sim@*"), `options->host` gets the name of the one that has granted
- * the lease: call the instance as "sim@HOST:SLOT", and release it as "sim@HOST".
+ * and `result` may be NULL. If `name` stands for several hosts ("sim@*"), `options->host` gets the name of the one that has
+ * granted the lease: call the instance as "sim@HOST:SLOT", and release it as "sim@HOST".
  *
  * Ownership: the caller frees `result` with objpool_result_free. It has an error, or is empty.
  *

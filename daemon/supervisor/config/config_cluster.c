@@ -88,8 +88,8 @@ static int check_bus(struct config *config)
 	if (cluster->bus.count == 0)
 		return config_fail(config, "%s: [cluster] needs bus, the address of a NATS server", cluster->place);
 	if (cluster->bus.count > GATEWAY_SERVERS_MAX)
-		return config_fail(config, "%s: [cluster] bus has %u addresses: it may have %d", cluster->place, cluster->bus.count,
-				   GATEWAY_SERVERS_MAX);
+		return config_fail(config, "%s: [cluster] bus has %u addresses: it may have %d", cluster->place,
+				   cluster->bus.count, GATEWAY_SERVERS_MAX);
 	if (!cluster->bus_cert != !cluster->bus_key)
 		return config_fail(config, "%s: [cluster]: bus_cert and bus_key go together", cluster->place);
 	if (config_is_host_name(cluster->domain))
@@ -134,7 +134,8 @@ static void warn_of_share(const struct config_pool *pool, void (*say)(const char
 {
 	char text[400];
 
-	snprintf(text, sizeof text, "%s: pool %s: share = yes has no effect without a section [cluster]", pool->place, pool->name);
+	snprintf(text, sizeof text, "%s: pool %s: share = yes has no effect without a section [cluster]", pool->place,
+		 pool->name);
 	say(text);
 }
 
@@ -143,8 +144,8 @@ static void warn_of_load(const struct config_remote *remote, const struct config
 	char text[400];
 
 	snprintf(text, sizeof text,
-		 "%s: [remote %s] prefer = load: the pool here is not shared, so plain calls go to other hosts while one is ready; set "
-		 "share = yes in its section",
+		 "%s: [remote %s] prefer = load: the pool here is not shared, so plain calls go to other hosts while one is ready; "
+		 "set share = yes in its section",
 		 remote->place, pool->name);
 	say(text);
 }
